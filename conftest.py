@@ -1,0 +1,125 @@
+"""Options and fixtures of every test: the tier whose claims are judged, and the data root."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+# Before NumPy and torch start their threads: idle OpenMP threads spin on a shared machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+if TYPE_CHECKING:
+    from replications.evidence import Evidence
+
+TIERS = ("embedded", "small", "paper")
+EVIDENCE: dict[tuple[str, str], Evidence] = {}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("replications")
+    group.addoption(
+        "--tier",
+        default="embedded",
+        choices=TIERS,
+        help="tier whose experiments run and whose claims are judged (default: embedded)",
+    )
+    group.addoption(
+        "--data-root",
+        default=None,
+        help="folder of collections; default: the environment variable IR_REPLICATIONS_DATA",
+    )
+    group.addoption("--slow", action="store_true", help="also run tests that take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        skip = pytest.mark.skip(reason="takes minutes: pass --slow")
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(skip)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test with `evidence` and `claim` runs once per claim and tier of its folder's paper."""
+    if {"evidence", "claim"} <= set(metafunc.fixturenames):
+        from reports.claims import load_paper
+
+        paper = load_paper(Path(metafunc.module.__file__).parent)
+        chosen = metafunc.config.getoption("--tier")
+        order = [chosen, *(tier for tier in TIERS if tier != chosen)]
+        cases = [(t, c) for t in order for c in paper.claims if t in c.tiers]
+        metafunc.parametrize(
+            ("evidence", "claim"),
+            [pytest.param((paper.id, t), c, id=f"{t}-{c.id}") for t, c in cases],
+            indirect=["evidence"],
+        )
+
+
+def _data_root(config: pytest.Config) -> Path | None:
+    chosen = config.getoption("--data-root") or os.environ.get("IR_REPLICATIONS_DATA")
+    return Path(chosen) if chosen and Path(chosen).is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def data_root(request: pytest.FixtureRequest) -> Path:
+    """The data root, or skip: no collection beyond the embedded one is required."""
+    found = _data_root(request.config)
+    if found is None:
+        pytest.skip("no data root: pass --data-root or set IR_REPLICATIONS_DATA")
+    return found
+
+
+def _evidence(paper: str, tier: str, config: pytest.Config, folder: Path) -> Evidence:
+    """Evidence of a paper at a tier; the chosen tier's experiments run once in a session."""
+    from replications.commands.options import LOCAL
+    from replications.evidence import gather
+
+    if (paper, tier) not in EVIDENCE:
+        EVIDENCE[paper, tier] = gather(
+            paper,
+            tier,
+            # The embedded tier is quick enough to run afresh; longer tiers go on where they were.
+            store=folder if tier == "embedded" else LOCAL,
+            data_root=_data_root(config),
+            run=tier == config.getoption("--tier"),
+        )
+    return EVIDENCE[paper, tier]
+
+
+@pytest.fixture(scope="session")
+def _store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def evidence(request: pytest.FixtureRequest, _store: Path) -> Evidence:
+    """Evidence of the paper and tier that the test is parametrised with."""
+    paper, tier = request.param
+    return _evidence(paper, tier, request.config, _store)
+
+
+@pytest.fixture
+def fresh_evidence(request: pytest.FixtureRequest, _store: Path) -> Evidence:
+    """Evidence of the test's own paper at the chosen tier, run in this session."""
+    paper = request.path.parent.name
+    return _evidence(paper, request.config.getoption("--tier"), request.config, _store)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The verdicts of every tier, fresh for the chosen one, from committed records otherwise."""
+    for (paper, tier), evidence in EVIDENCE.items():
+        origin = "from committed records" if evidence.fresh is None else "measured now"
+        terminalreporter.section(f"{paper}, tier {tier} ({origin})")
+        for finding in evidence.judged.findings:
+            number = "" if finding.value is None else f"{finding.value:.6g}"
+            if finding.effect is not None:
+                e = finding.effect
+                number = f"{e.difference:+.4f} [{e.low:+.4f}, {e.high:+.4f}]"
+            terminalreporter.write_line(
+                f"{finding.verdict.symbol} {finding.verdict.word:<18} {finding.id:<36} {number}"
+            )
+
+

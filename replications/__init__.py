@@ -1,0 +1,1 @@
+"""The replications, one self-contained folder per paper."""

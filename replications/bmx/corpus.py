@@ -1,0 +1,90 @@
+"""Token input in any of the accepted shapes, as one CSR of term ids plus a vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from shared.errors import InputError
+
+# Lists of tokens, `shared.analysis.Tokens` (ids, offsets, vocab), or bm25s `Tokenized` (ids, vocab)
+TokenLists = Any
+
+
+def encode_corpus(corpus: TokenLists) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return (ids int32, offsets int64 (n_docs + 1,), vocabulary id -> token)."""
+    if hasattr(corpus, "ids") and hasattr(corpus, "vocab"):
+        ids, offsets, vocabulary = _encoded(corpus)
+    else:
+        lists = _checked_lists(corpus, "the corpus")
+        known: dict[str, int] = {}
+        ids = np.fromiter(
+            (known.setdefault(token, len(known)) for tokens in lists for token in tokens), np.int32
+        )
+        offsets, vocabulary = _offsets(lists), list(known)
+    if len(offsets) < 2:
+        raise InputError("the corpus has no documents; pass at least one list of tokens")
+    return ids, offsets, vocabulary
+
+
+class TermIds(dict[str, int]):
+    """Token -> term id, and -1 for every other token."""
+
+    def __missing__(self, token: str) -> int:
+        return -1
+
+
+def encode_queries(queries: TokenLists, known: TermIds) -> tuple[np.ndarray, np.ndarray]:
+    """Return (ids int32 with -1 for unknown tokens, offsets int64 (n_queries + 1,))."""
+    if hasattr(queries, "ids") and hasattr(queries, "vocab"):
+        ids, offsets, vocabulary = _encoded(queries)
+        table = np.array([known[token] for token in vocabulary], np.int32)
+        return (table[ids] if len(table) else ids), offsets
+    lists = _checked_lists(queries, "the queries")
+    offsets = _offsets(lists)
+    tokens = map(known.__getitem__, chain.from_iterable(lists))
+    return np.fromiter(tokens, np.int32, count=int(offsets[-1])), offsets
+
+
+def _encoded(tokens: Any) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    vocab = tokens.vocab
+    if isinstance(vocab, Mapping):  # bm25s: token -> id
+        vocabulary = [""] * (max(vocab.values(), default=-1) + 1)
+        for token, term in vocab.items():
+            vocabulary[term] = token
+    else:
+        vocabulary = list(vocab)
+    if hasattr(tokens, "offsets"):
+        ids = np.ascontiguousarray(tokens.ids, np.int32)
+        offsets = np.ascontiguousarray(tokens.offsets, np.int64)
+    else:
+        offsets = _offsets(tokens.ids)
+        ids = np.fromiter(chain.from_iterable(tokens.ids), np.int32, count=int(offsets[-1]))
+    ascending = len(offsets) > 0 and offsets[0] == 0 and bool(np.all(np.diff(offsets) >= 0))
+    if not ascending or offsets[-1] != len(ids):
+        raise InputError("token offsets must ascend from 0 to the number of token ids")
+    if len(ids) and not (ids.min() >= 0 and ids.max() < len(vocabulary)):
+        raise InputError(f"token ids must lie in 0..{len(vocabulary) - 1}, the vocabulary's range")
+    return ids, offsets, vocabulary
+
+
+def _offsets(lists: Sequence[Sequence[Any]]) -> np.ndarray:
+    offsets = np.zeros(len(lists) + 1, np.int64)
+    np.cumsum([len(tokens) for tokens in lists], out=offsets[1:])
+    return offsets
+
+
+def _checked_lists(texts: Iterable[Sequence[str]], what: str) -> list[Sequence[str]]:
+    lists = list(texts)
+    if {list, tuple}.issuperset(map(type, lists)):
+        return lists
+    for position, tokens in enumerate(lists):
+        if isinstance(tokens, str | bytes) or not hasattr(tokens, "__len__"):
+            raise InputError(
+                f"{what}: entry {position} is {type(tokens).__name__}, expected a list of tokens;"
+                " tokenise the texts first"
+            )
+    return lists

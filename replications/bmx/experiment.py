@@ -1,0 +1,26 @@
+"""The experiments of the BMX replication: data -> run -> record, one module per experiment."""
+
+from __future__ import annotations
+
+from replications.bmx import (
+    e1_algebra,
+    e2_retrieval,
+    e3_ablation,
+    e4_entropy,
+    e5_augmentation,
+    e6_robustness,
+    e7_speed,
+)
+from replications.bmx.testbeds import COLLECTIONS
+
+EXPERIMENTS = (
+    e1_algebra.EXPERIMENT,
+    e2_retrieval.EXPERIMENT,
+    e3_ablation.EXPERIMENT,
+    e4_entropy.EXPERIMENT,
+    e5_augmentation.EXPERIMENT,
+    e6_robustness.EXPERIMENT,
+    e7_speed.EXPERIMENT,
+)
+
+__all__ = ["COLLECTIONS", "EXPERIMENTS"]

@@ -1,0 +1,78 @@
+"""The inverted index of a collection and everything about it that no query changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from replications.bmx import kernels, pruning
+from replications.bmx.corpus import TermIds, TokenLists, encode_corpus
+from replications.bmx.entropy import entropy_table
+
+ARRAYS = ("indptr", "docs", "tf", "entropies", "lengths")
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """Postings of N documents in CSR form.
+
+    indptr int64 (n_terms + 1,): where each term's postings start; docs uint32 and tf uint16 (uint32
+    if needed) (n_postings,); entropies float64 (n_terms,): E~ of each term; lengths int32 (N,): |D|
+    in tokens; vocabulary: term id -> token (terms without postings allowed).
+    """
+
+    indptr: np.ndarray
+    docs: np.ndarray
+    tf: np.ndarray
+    entropies: np.ndarray
+    lengths: np.ndarray
+    vocabulary: list[str]
+
+    @classmethod
+    def build(cls, corpus: TokenLists) -> Index:
+        """Index tokenised documents in time linear in their tokens."""
+        ids, offsets, vocabulary = encode_corpus(corpus)
+        indptr, docs, tf = kernels.build_postings(ids, offsets, len(vocabulary))
+        fits = len(tf) == 0 or tf.max() <= np.iinfo(np.uint16).max
+        tf = tf.astype(np.uint16 if fits else np.uint32)
+        entropies = kernels.term_entropies(indptr, tf, entropy_table())
+        return cls(indptr, docs, tf, entropies, np.diff(offsets).astype(np.int32), vocabulary)
+
+    @property
+    def n_docs(self) -> int:
+        return len(self.lengths)
+
+    @cached_property
+    def avgdl(self) -> float:
+        return float(self.lengths.mean())
+
+    @cached_property
+    def known(self) -> TermIds:
+        """Token -> term id, for the tokens that occur."""
+        df = np.diff(self.indptr).tolist()
+        return TermIds((token, term) for term, token in enumerate(self.vocabulary) if df[term])
+
+    @cached_property
+    def idf(self) -> np.ndarray:
+        """IDF of every term, float64: ln(1 + (N - df + 0.5) / (df + 0.5))."""
+        df = np.diff(self.indptr)
+        return np.log(1.0 + (self.n_docs - df + 0.5) / (df + 0.5))
+
+    @cached_property
+    def length_ratios(self) -> np.ndarray:
+        """|D| / avgdl, float64 (N,); 0 when every document is empty."""
+        return self.lengths / (self.avgdl or 1.0)
+
+    @cached_property
+    def bounds(self) -> np.ndarray:
+        """See `pruning.term_bounds`, float64 (n_terms, 2)."""
+        return pruning.term_bounds(self.indptr, self.docs, self.tf, self.length_ratios)
+
+    @property
+    def bytes_per_posting(self) -> float:
+        """Size of all arrays that a search reads, over the number of postings."""
+        arrays = [getattr(self, name) for name in ARRAYS]
+        arrays += [self.idf, self.length_ratios, self.bounds]
+        return sum(array.nbytes for array in arrays) / max(1, len(self.docs))

@@ -1,0 +1,250 @@
+"""Compiled inner loops: postings in CSR form, query preparation, exhaustive scoring, top k.
+
+Every kernel adds the terms of a query in one canonical order (document frequency, then term id),
+so that the exhaustive and the pruned search return the same bits, for any order of the tokens.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+# Result lists up to this length are kept sorted instead of as a heap.
+SORTED = 32
+
+_jit = nb.njit(cache=True, nogil=True, error_model="numpy")
+_inline = nb.njit(cache=True, nogil=True, error_model="numpy", inline="always")
+
+
+@_jit
+def build_postings(ids, offsets, n_terms):
+    """Turn documents (CSR of term ids) into postings by two counting passes.
+
+    Returns (indptr int64 (n_terms + 1,), docs uint32 (n_postings,) ascending within a term,
+    tf int32 (n_postings,)). Negative ids are skipped.
+    """
+    n_docs = len(offsets) - 1
+    indptr = np.zeros(n_terms + 1, np.int64)
+    last = np.full(n_terms, -1, np.int32)
+    for doc in range(n_docs):
+        for j in range(offsets[doc], offsets[doc + 1]):
+            term = ids[j]
+            if term >= 0 and last[term] != doc:
+                last[term] = doc
+                indptr[term + 1] += 1
+    for term in range(n_terms):
+        indptr[term + 1] += indptr[term]
+    end = indptr[:-1].copy()
+    docs = np.empty(indptr[n_terms], np.uint32)
+    tf = np.empty(indptr[n_terms], np.int32)
+    last[:] = -1
+    for doc in range(n_docs):
+        for j in range(offsets[doc], offsets[doc + 1]):
+            term = ids[j]
+            if term < 0:
+                continue
+            if last[term] != doc:
+                last[term] = doc
+                docs[end[term]] = doc
+                tf[end[term]] = 1
+                end[term] += 1
+            else:
+                tf[end[term] - 1] += 1
+    return indptr, docs, tf
+
+
+@_jit
+def term_entropies(indptr, tf, table):
+    """Sum the entropy contribution of every posting, per term; table[f] holds -p ln p."""
+    out = np.zeros(len(indptr) - 1)
+    last = len(table) - 1
+    for term in range(len(out)):
+        total = 0.0
+        for p in range(indptr[term], indptr[term + 1]):
+            total += table[min(np.int64(tf[p]), last)]
+        out[term] = total
+    return out
+
+
+@_jit
+def prepare(tokens, indptr, idf, entropy, options, terms, counts, weights, e):
+    """Fold a query into its distinct terms, rarest first; OOV tokens are -1.
+
+    options = (alpha, beta, literal, uniform, mean_entropy or nan). Fills terms, counts (how often
+    each occurs), weights = count * IDF * (alpha + 1) and e = count * E. Returns (number of
+    distinct terms, alpha * mean entropy, beta / m, sum of E over all query tokens).
+    """
+    alpha, beta, literal, uniform, fixed = options
+    keys = np.empty(len(tokens), np.int64)
+    known = 0
+    for j in range(len(tokens)):
+        term = np.int64(tokens[j])
+        if term >= 0 and indptr[term + 1] > indptr[term]:
+            keys[known] = ((indptr[term + 1] - indptr[term]) << 32) | term
+            known += 1
+    if known == 0:
+        return 0, 0.0, 0.0, 0.0
+    keys = keys[:known]
+    keys.sort()
+    n, highest = 0, 0.0
+    for j in range(known):
+        term = keys[j] & 0xFFFFFFFF
+        if n and terms[n - 1] == term:
+            counts[n - 1] += 1.0
+        else:
+            terms[n] = term
+            counts[n] = 1.0
+            n += 1
+            highest = max(highest, entropy[term])
+    m = np.float64(len(tokens)) if literal else np.float64(known)
+    total = 0.0
+    for i in range(n):
+        # every tf >= 37 makes all entropies 0: the terms then share the maximum, so E = 1
+        share = 1.0 if uniform or highest == 0.0 else entropy[terms[i]] / highest
+        e[i] = counts[i] * share
+        weights[i] = counts[i] * idf[terms[i]] * (alpha + 1.0)
+        total += e[i]
+    if uniform and literal:
+        total += np.float64(len(tokens) - known)
+    mean = total / m if np.isnan(fixed) else fixed
+    return n, alpha * mean, beta / m, total
+
+
+@_inline
+def packing(counts, n):
+    """Power of two K that lets one float64 hold K * (matched tokens) + (their sum of E)."""
+    m = 0.0
+    for i in range(n):
+        m += counts[i]
+    unit = 2.0
+    while unit < 2.0 * m:
+        unit *= 2.0
+    return unit
+
+
+@_inline
+def bonus(packed, unit, per_token, literal_total):
+    """beta * S * (sum of E): over matched tokens, or over all when literal_total >= 0."""
+    matched = np.floor(packed * (1.0 / unit))
+    e_sum = packed - matched * unit if literal_total < 0.0 else literal_total
+    return per_token * matched * e_sum
+
+
+@_jit
+def accumulate(docs, tf, weight, packed, mean, norms, parts, packs):
+    """Add one posting list (slices docs, tf): parts[doc] += TF part, packs[doc] += packed bonus.
+
+    Slices and unsigned documents spare the index arithmetic of negative subscripts.
+    """
+    for p in range(len(docs)):
+        doc = docs[p]
+        f = np.float64(tf[p])
+        parts[doc] += weight * f / (f + norms[doc] + mean)
+        packs[doc] += packed
+
+
+@_jit
+def accumulate_new(docs, tf, weight, packed, mean, norms, rows, found, n_found):
+    """As `accumulate` on rows[doc] = (TF part, packed bonus), which share a cache line.
+
+    Documents seen for the first time are appended to `found`; returns how many it holds.
+    """
+    size = np.uint64(n_found)
+    for p in range(len(docs)):
+        doc = docs[p]
+        f = np.float64(tf[p])
+        found[size] = doc
+        size += np.uint64(rows[doc, 1] == 0.0)
+        rows[doc, 0] += weight * f / (f + norms[doc] + mean)
+        rows[doc, 1] += packed
+    return np.int64(size)
+
+
+@_inline
+def worse(score, doc, other_score, other_doc):
+    """Canonical order: lower score, or the same score and a later document."""
+    return score < other_score or (score == other_score and doc > other_doc)
+
+
+@_jit
+def sift(scores, docs, size, score, doc):
+    """Put (score, doc) at the root of a heap whose worst entry is on top and restore order."""
+    i = 0
+    while True:
+        child = 2 * i + 1
+        if child >= size:
+            break
+        right = child + 1
+        if right < size and worse(scores[right], docs[right], scores[child], docs[child]):
+            child = right
+        if not worse(scores[child], docs[child], score, doc):
+            break
+        scores[i], docs[i] = scores[child], docs[child]
+        i = child
+    scores[i], docs[i] = score, doc
+
+
+@_jit
+def offer(scores, docs, size, k, score, doc):
+    """Insert into the k best so far, worst on top; returns the new size.
+
+    Up to SORTED entries the heap is kept fully sorted: shifting a few is faster than sifting.
+    """
+    if size == k:
+        if not worse(scores[0], docs[0], score, doc):
+            return size
+        if k > SORTED:
+            sift(scores, docs, k, score, doc)
+            return size
+        i = 0
+        while i + 1 < k and worse(scores[i + 1], docs[i + 1], score, doc):
+            scores[i], docs[i] = scores[i + 1], docs[i + 1]
+            i += 1
+        scores[i], docs[i] = score, doc
+        return size
+    i = size
+    while i > 0:
+        parent = i - 1 if k <= SORTED else (i - 1) >> 1
+        if not worse(score, doc, scores[parent], docs[parent]):
+            break
+        scores[i], docs[i] = scores[parent], docs[parent]
+        i = parent
+    scores[i], docs[i] = score, doc
+    return size + 1
+
+
+@_jit
+def drain(scores, docs, size):
+    """Sort a heap in place, best first."""
+    for end in range(size - 1, 0, -1):
+        score, doc = scores[end], docs[end]
+        scores[end], docs[end] = scores[0], docs[0]
+        sift(scores, docs, end, score, doc)
+
+
+@_jit
+def score_all(tokens, indptr, docs, tf, idf, entropy, norms, options, scale):
+    """Scores of every document for one query, float64 (n_docs,), divided by `scale`."""
+    m = len(tokens)
+    terms, counts = np.empty(m, np.int64), np.empty(m)
+    weights, e = np.empty(m), np.empty(m)
+    n, mean, per_token, total = prepare(
+        tokens, indptr, idf, entropy, options, terms, counts, weights, e
+    )
+    out = np.zeros(len(norms))
+    if n == 0:
+        return out
+    literal_total = total if options[2] else -1.0
+    unit = packing(counts, n)
+    parts, packs = np.zeros(len(norms)), np.zeros(len(norms))
+    for i in range(n):
+        start, stop = indptr[terms[i]], indptr[terms[i] + 1]
+        packed = counts[i] * unit + e[i]
+        accumulate(
+            docs[start:stop], tf[start:stop], weights[i], packed, mean, norms, parts, packs
+        )
+    for doc in range(len(norms)):
+        if packs[doc] != 0.0:
+            out[doc] = parts[doc] + bonus(packs[doc], unit, per_token, literal_total)
+            out[doc] /= scale
+    return out

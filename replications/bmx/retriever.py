@@ -1,0 +1,248 @@
+"""`BMX`: the paper's score over an inverted index, fast and exact."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from replications.bmx import kernels, pruning
+from replications.bmx.augmentation import AUGMENTATIONS, FUSION_DEPTH, Augmentation, min_max_fusion
+from replications.bmx.augmented_search import check_weights, pooled_scores, top_k, weighted_sum
+from replications.bmx.corpus import TokenLists, encode_queries
+from replications.bmx.index import Index
+from replications.bmx.index_files import load_index, save_index
+from replications.bmx.normalisation import NORMALISATIONS, Normalisation, score_max
+from replications.bmx.scoring import ENTROPIES, FORMS, Entropy, Form, default_alpha, default_beta
+from shared.errors import InputError
+
+
+class BMX:
+    """BMX retrieval over tokenised documents (arXiv 2408.06643, section 3).
+
+    alpha, beta: None for the paper's defaults, max(min(1.5, avgdl/100), 0.5) and 1/ln(1 + N).
+    form: "reference" (the authors' code) or "literal" (the printed equation); see scoring.py.
+    entropy: "sigmoid" (the paper) or "uniform" (E = 1 for every token, ablation).
+    mean_entropy: None (the paper: mean of the query's normalised entropies) or a constant.
+    normalisation: None, "reference" or "plus_one": divide by score_max (normalisation.py).
+    Raises InputError for values outside these ranges.
+    """
+
+    def __init__(
+        self,
+        alpha: float | None = None,
+        beta: float | None = None,
+        form: Form = "reference",
+        *,
+        entropy: Entropy = "sigmoid",
+        mean_entropy: float | None = None,
+        normalisation: Normalisation | None = None,
+    ) -> None:
+        for name, value in (("alpha", alpha), ("beta", beta), ("mean_entropy", mean_entropy)):
+            if value is not None and not (math.isfinite(value) and value >= 0.0):
+                raise InputError(f"{name}={value}: expected a finite number >= 0, or None")
+        _one_of("form", form, FORMS)
+        _one_of("entropy", entropy, ENTROPIES)
+        _one_of("normalisation", normalisation, (None, *NORMALISATIONS))
+        self.options: dict[str, Any] = {
+            "alpha": alpha,
+            "beta": beta,
+            "form": form,
+            "entropy": entropy,
+            "mean_entropy": mean_entropy,
+            "normalisation": normalisation,
+        }
+        self._index: Index | None = None
+
+    def index(self, corpus: TokenLists) -> BMX:
+        """Index token lists, `shared.analysis.Tokens` or bm25s `Tokenized`; returns self.
+
+        Document lengths count all tokens; a document may be empty. Raises InputError when there is
+        no document or the texts are not tokenised.
+        """
+        return self._attach(Index.build(corpus))
+
+    def save(self, folder: Path | str) -> None:
+        """Write index and options to a folder, whole or not at all (InputError if impossible)."""
+        save_index(folder, self._ready, self.options)
+
+    @classmethod
+    def load(cls, folder: Path | str, mmap: bool = True) -> BMX:
+        """Read a saved retriever with all its options; InputError if damaged, edited or foreign."""
+        index, options = load_index(folder, mmap)
+        try:
+            return cls(**options)._attach(index)
+        except TypeError as error:
+            raise InputError(f"{folder}: unknown options {sorted(options)}; save again") from error
+
+    @property
+    def n_docs(self) -> int:
+        """N, the number of documents."""
+        return self._ready.n_docs
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of distinct tokens in the documents."""
+        return len(self._ready.known)
+
+    @property
+    def avgdl(self) -> float:
+        """Mean document length in tokens."""
+        return self._ready.avgdl
+
+    @property
+    def alpha(self) -> float:
+        """The alpha in use: the given one or max(min(1.5, avgdl/100), 0.5)."""
+        given = self.options["alpha"]
+        return default_alpha(self.avgdl) if given is None else float(given)
+
+    @property
+    def beta(self) -> float:
+        """The beta in use: the given one or 1/ln(1 + N)."""
+        given = self.options["beta"]
+        return default_beta(self.n_docs) if given is None else float(given)
+
+    @property
+    def bytes_per_posting(self) -> float:
+        """Memory of the index arrays (vocabulary strings excluded) over its postings."""
+        return self._ready.bytes_per_posting
+
+    def get_scores(self, query: Sequence[str]) -> np.ndarray:
+        """Score every document for a tokenised query: float64 (n_docs,), 0 without a match."""
+        tokens, pointers = encode_queries([query], self._ready.known)
+        scale = self._scales(tokens, pointers)[0]
+        return kernels.score_all(tokens, *self._kernel_input, scale)
+
+    def retrieve(
+        self,
+        queries: TokenLists,
+        k: int = 10,
+        n_threads: int = 1,
+        pruning: Literal["auto"] | bool = "auto",
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the k best documents per query: (doc_indices int32, scores float64), (Q, k).
+
+        Order: score descending, then document order; exactly that of `get_scores`. Slots without a
+        match hold -1 and 0.0. `pruning` skips postings that cannot matter and never changes a
+        result: True, False, or "auto" (where it pays).
+        """
+        if k < 1:
+            raise InputError(f"k={k}: expected at least 1")
+        _one_of("pruning", pruning, ("auto", True, False))
+        flat, pointers = encode_queries(queries, self._ready.known)
+        n_queries = len(pointers) - 1
+        docs = np.full((n_queries, k), -1, np.int32)
+        scores = np.zeros((n_queries, k))
+        scales = self._scales(flat, pointers)
+
+        def part(start: int, stop: int) -> None:
+            found = self._search(flat, pointers[start : stop + 1], k, scales[start:stop], pruning)
+            docs[start:stop, : found[0].shape[1]], scores[start:stop, : found[1].shape[1]] = found
+
+        edges = np.linspace(0, n_queries, max(1, min(n_threads, n_queries)) + 1).astype(int)
+        if len(edges) == 2:
+            part(0, n_queries)
+        else:
+            with ThreadPoolExecutor(len(edges) - 1) as pool:
+                list(pool.map(part, edges[:-1], edges[1:]))
+        return docs, scores
+
+    def retrieve_augmented(
+        self,
+        queries: Sequence[Sequence[str]],
+        augmentations: Sequence[Sequence[Sequence[str]]],
+        weights: float | Sequence[float],
+        k: int = 10,
+        form: Augmentation = "paper",
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Retrieve with weighted query augmentation; returns arrays as `retrieve` does.
+
+        augmentations: the tokenised augmented queries of each query; weights: one number for all,
+        or one per position. form: see `augmentation.Augmentation`; the "pooled" and "fractional"
+        forms take alpha and beta from this retriever and ignore its other options. Documents whose
+        score is 0 are not returned.
+        """
+        _one_of("form", form, AUGMENTATIONS)
+        if len(queries) != len(augmentations):
+            raise InputError(f"{len(augmentations)} augmentations for {len(queries)} queries")
+        values = check_weights(weights, max(map(len, augmentations), default=0))
+        docs = np.full((len(queries), k), -1, np.int32)
+        scores = np.zeros((len(queries), k))
+        for row, (query, augmented) in enumerate(zip(queries, augmentations, strict=True)):
+            total = self._augmented([query, *augmented], [1.0, *values[: len(augmented)]], form)
+            best = top_k(total, k)
+            docs[row, : len(best)] = best
+            scores[row, : len(best)] = total[best]
+        return docs, scores
+
+    def _augmented(
+        self, pool: Sequence[Sequence[str]], weights: Sequence[float], form: Augmentation
+    ) -> np.ndarray:
+        if form == "paper":
+            return weighted_sum(pool, weights, self.get_scores)
+        if form == "fusion":
+            found = zip(*self.retrieve(pool, min(FUSION_DEPTH, self.n_docs)), strict=True)
+            lists = [(docs[docs >= 0], scores[docs >= 0]) for docs, scores in found]
+            return min_max_fusion(lists, weights, self.n_docs)
+        fractional = form == "fractional"
+        return pooled_scores(pool, weights, self._ready, self.alpha, self.beta, fractional)
+
+    @property
+    def _ready(self) -> Index:
+        if self._index is None:
+            raise InputError("BMX has no index yet; call index(corpus_tokens) first")
+        return self._index
+
+    def _attach(self, index: Index) -> BMX:
+        self._index = index
+        self.__dict__.pop("_kernel_input", None)
+        self._workspaces: list[tuple[np.ndarray, np.ndarray]] = []
+        return self
+
+    @cached_property
+    def _kernel_input(self) -> tuple:
+        index, fixed = self._ready, self.options["mean_entropy"]
+        options = (
+            self.alpha,
+            self.beta,
+            self.options["form"] == "literal",
+            self.options["entropy"] == "uniform",
+            math.nan if fixed is None else float(fixed),
+        )
+        return (index.indptr, index.docs, index.tf, index.idf, index.entropies,
+                self.alpha * index.length_ratios, options)  # fmt: skip
+
+    def _scales(self, flat: np.ndarray, pointers: np.ndarray) -> np.ndarray:
+        """score_max of every query, 1.0 without normalisation or without known tokens."""
+        scales = np.ones(len(pointers) - 1)
+        normalisation = self.options["normalisation"]
+        if normalisation is not None:
+            for q in range(len(scales)):
+                tokens = flat[pointers[q] : pointers[q + 1]]
+                known = np.count_nonzero(tokens >= 0)
+                m = len(tokens) if self.options["form"] == "literal" else known
+                if known:
+                    scales[q] = score_max(m, self.n_docs, normalisation)
+        return scales
+
+    def _search(self, flat, pointers, k, scales, mode) -> tuple[np.ndarray, np.ndarray]:
+        try:  # buffers are as long as the collection; a search leaves them zeroed for the next
+            rows, found = self._workspaces.pop()
+        except IndexError:
+            rows, found = np.zeros((self.n_docs, 2)), np.empty(self.n_docs + 1, np.uint32)
+        result = pruning.search(
+            flat, pointers, min(k, self.n_docs), *self._kernel_input, self._ready.bounds, scales,
+            {"auto": 2, True: 1, False: 0}[mode], rows, found,
+        )  # fmt: skip
+        self._workspaces.append((rows, found))
+        return result
+
+
+def _one_of(name: str, value: object, allowed: tuple) -> None:
+    if value not in allowed:
+        raise InputError(f"{name}={value!r}: expected one of {', '.join(map(repr, allowed))}")

@@ -1,0 +1,1 @@
+"""The commands of `replicate`, one module each."""

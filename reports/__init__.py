@@ -1,0 +1,1 @@
+"""Evidence: result records, provenance, claims and verdicts, and the pages that show them."""

@@ -1,0 +1,261 @@
+"""Read a paper's claims.toml: its tables as printed and the claims to test.
+
+Format (every key that is not listed here is refused, so a typing error cannot hide a number):
+
+    [paper]           title, authors (list), year, arxiv, url, code, licence, summary, note
+    [sources.TAG]     title, url, trust = "primary" | "second-hand" | "derived" | "ours"
+    [[deviation]]     id, text, reason                what we do differently, and why
+    [[open]]          id, text, choice                what the paper leaves open, what we chose
+
+    [[table]]         id, title, caption, measure, scale (printed = scale x measure), decimals,
+                      source, tiers, comparable, tolerance + reason, ours, columns
+      columns         list of {label, ours, and to override the table: measure, scale, decimals,
+                      source, tiers, over}; `over` lists collections, the cell is their mean
+      [[table.row]]   label, values (one per column; "" = no sourced value; absent = only our
+                      numbers), ours, source, tolerance + reason, note
+
+    [[claim]]         id, text, source, tiers, comparable (true, false or a list of tiers),
+                      requires (claims that must hold first), family (Holm family), note,
+                      expect_false (the paper's statement is expected to fail)
+      [claim.check]   kind and, by kind:
+        bound         select, fact or measure, op (<= >= == < >), value, tolerance
+        value         select, measure, value, decimals, scale, tolerance + reason
+        effect        a, b, where, measure, expect = "greater" | "less", each or pool = "macro",
+                      over, sesoi, paper_effect or paper_a + paper_b (number, or one per group),
+                      scale, decimals, tolerance + reason
+        equivalent    a, b, where, measure, each or pool = "macro", over, bound
+
+`over` of a check names the groups (collections) to judge, as one list or as a table of lists per
+tier, {small = ["beir/scifact"]}; without it, every group that has records is judged. Name them
+where `comparable` is true, so that a user's own collection is never taken for the paper's.
+
+A selector (ours, select, a, b, where) is a table of config values, plus `experiment` and `label`;
+a list stands for any of its values. A cell takes the records that hold every pair of the table's,
+the row's and the column's selector; records that differ in nothing but the seed are one cell.
+`measure` names a mean (nDCG@10) or a fact ("train.reward_gain", dots go into nested facts).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from reports.claim_types import Check, Claim, Column, Note, Paper, Row, Source, Table
+from reports.results import TIERS
+from reports.toml_reader import Keys
+from shared.errors import InputError
+
+TRUST = ("primary", "second-hand", "derived", "ours")
+OPS = ("<=", ">=", "==", "<", ">")
+
+
+def load_papers(root: Path | str) -> list[Paper]:
+    """Every paper below `root`: each folder that holds a claims.toml, by name."""
+    return [load_paper(path.parent) for path in sorted(Path(root).glob("*/claims.toml"))]
+
+
+def load_paper(folder: Path | str) -> Paper:
+    """Read folder/claims.toml. Raises InputError naming the file, the entry and the key."""
+    path = Path(folder) / "claims.toml"
+    try:
+        with open(path, "rb") as handle:
+            data = tomllib.load(handle)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML ({error}); correct that line") from error
+    top = Keys(data, str(path))
+    card = top.table("paper", required=True)
+    raw_sources = top.mapping("sources")
+    sources = {tag: _source(tag, raw_sources.table(tag)) for tag in list(raw_sources.left)}
+    paper = Paper(
+        id=path.parent.name,
+        title=card.text("title", required=True),
+        authors=card.texts("authors"),
+        year=card.integer("year", default=0),
+        arxiv=card.text("arxiv"),
+        url=card.url("url"),
+        code=card.url("code"),
+        licence=card.text("licence"),
+        summary=card.text("summary"),
+        note=card.text("note"),
+        sources=sources,
+        deviations=tuple(_note(keys, "reason") for keys in top.tables("deviation")),
+        open_points=tuple(_note(keys, "choice") for keys in top.tables("open")),
+        tables=tuple(_table(keys) for keys in top.tables("table")),
+        claims=tuple(_claim(keys) for keys in top.tables("claim")),
+    )
+    card.done()
+    top.done()
+    _check_references(paper, path)
+    return paper
+
+
+def _source(tag: str, keys: Keys) -> Source:
+    source = Source(
+        tag,
+        keys.text("title", required=True),
+        keys.url("url"),
+        keys.choice("trust", TRUST, required=True),
+    )
+    keys.done()
+    return source
+
+
+def _note(keys: Keys, reason: str) -> Note:
+    note = Note(keys.text("id"), keys.text("text", required=True), keys.text(reason, required=True))
+    keys.done()
+    return note
+
+
+def _table(keys: Keys) -> Table:
+    keys.name_by("id")
+    tiers = keys.choices("tiers", TIERS) or TIERS
+    tolerance = keys.number("tolerance")
+    table = Table(
+        id=keys.text("id", required=True),
+        title=keys.text("title", required=True),
+        caption=keys.text("caption"),
+        measure=keys.text("measure", default="nDCG@10"),
+        scale=keys.number("scale", default=1.0) or 1.0,
+        decimals=keys.integer("decimals", default=4),
+        source=keys.text("source") or None,
+        tiers=tiers,
+        comparable=_comparable(keys, tiers, required=False),
+        tolerance=tolerance,
+        reason=keys.text("reason", required=tolerance is not None),
+        ours=keys.selector("ours"),
+        columns=tuple(_column(column) for column in keys.tables("columns", required=True)),
+        rows=(),
+    )
+    rows = tuple(_row(row, len(table.columns)) for row in keys.tables("row", required=True))
+    keys.done()
+    return Table(**{**table.__dict__, "rows": rows})
+
+
+def _column(keys: Keys) -> Column:
+    keys.name_by("label")
+    column = Column(
+        label=keys.text("label", required=True),
+        ours=keys.selector("ours"),
+        measure=keys.text("measure") or None,
+        scale=keys.number("scale"),
+        decimals=keys.integer("decimals") if "decimals" in keys.left else None,
+        source=keys.text("source") or None,
+        tiers=keys.choices("tiers", TIERS) or None,
+        over=keys.texts("over"),
+    )
+    keys.done()
+    return column
+
+
+def _row(keys: Keys, width: int) -> Row:
+    keys.name_by("label")
+    tolerance = keys.number("tolerance")
+    values = keys.values("values", width)
+    row = Row(
+        label=keys.text("label", required=True),
+        values=values,
+        ours=keys.selector("ours"),
+        source=keys.text("source") or None,
+        tolerance=tolerance,
+        reason=keys.text("reason", required=tolerance is not None),
+        note=keys.text("note"),
+    )
+    keys.done()
+    return row
+
+
+def _claim(keys: Keys) -> Claim:
+    keys.name_by("id")
+    tiers = keys.choices("tiers", TIERS) or TIERS
+    claim = Claim(
+        id=keys.text("id", required=True),
+        text=keys.text("text", required=True),
+        source=keys.text("source") or None,
+        tiers=tiers,
+        comparable=_comparable(keys, tiers, required=True),
+        requires=keys.texts("requires"),
+        family=keys.text("family", default="claims"),
+        note=keys.text("note"),
+        expect_false=keys.flag("expect_false"),
+        check=_check(keys.table("check", required=True)),
+    )
+    keys.done()
+    return claim
+
+
+def _check(keys: Keys) -> Check:
+    kind = keys.choice("kind", ("bound", "value", "effect", "equivalent"), required=True)
+    pair = kind in ("effect", "equivalent")
+    where = keys.selector("where") if pair else {}
+    measure = keys.text("measure")
+    if kind == "bound" and "fact" in keys.left:
+        measure = keys.text("fact")
+    tolerance = keys.number("tolerance")
+    effect = kind == "effect"
+    check = Check(
+        kind=kind,
+        measure=measure or "nDCG@10",
+        select={} if pair else keys.selector("select", required=True),
+        a={**where, **keys.selector("a", required=True)} if pair else {},
+        b={**where, **keys.selector("b", required=True)} if pair else {},
+        op=keys.choice("op", OPS, required=True) if kind == "bound" else "",
+        value=0.0 if pair else keys.number("value", required=True) or 0.0,
+        expect=keys.choice("expect", ("greater", "less"), required=True) if effect else "",
+        each=(keys.text("each") or None) if pair else None,
+        pool=(keys.choice("pool", ("macro",)) or None) if pair else None,
+        over=keys.texts_by("over", TIERS) if pair else {},
+        bound=keys.number("bound", required=True) or 0.0 if kind == "equivalent" else 0.0,
+        sesoi=keys.number("sesoi") if effect else None,
+        paper_a=keys.numbers("paper_a") if effect else None,
+        paper_b=keys.numbers("paper_b") if effect else None,
+        paper_effect=keys.numbers("paper_effect") if effect else None,
+        scale=keys.number("scale", default=1.0) or 1.0,
+        decimals=keys.integer("decimals", default=4),
+        tolerance=tolerance,
+        reason=keys.text("reason", required=tolerance is not None),
+    )
+    if check.each and check.pool:
+        keys.fail("each", "cannot stand beside pool; keep one of them")
+    if check.over and not (check.pool or check.each):
+        keys.fail("over", "needs each or pool")
+    if (check.paper_a is None) != (check.paper_b is None):
+        keys.fail("paper_a", "and paper_b must be given together")
+    keys.done()
+    return check
+
+
+def _comparable(keys: Keys, tiers: tuple[str, ...], *, required: bool) -> tuple[str, ...]:
+    """Tiers whose data are the paper's; by default every tier but the embedded one."""
+    if isinstance(flag := keys.left.get("comparable"), bool):
+        keys.left.pop("comparable")
+        return tiers if flag else ()
+    chosen = keys.choices("comparable", TIERS, required=required)
+    return chosen if flag is not None else tuple(tier for tier in tiers if tier != TIERS[0])
+
+
+def _check_references(paper: Paper, path: Path) -> None:
+    """Ids are unique; every source and every required claim exists."""
+    names = [f"[[table]] {table.id}" for table in paper.tables]
+    names += [f"[[claim]] {claim.id}" for claim in paper.claims]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{path}: {name}: this id occurs twice; make ids unique")
+    sources = [(f"[[claim]] {claim.id}", claim.source) for claim in paper.claims]
+    for table in paper.tables:
+        sources.append((f"[[table]] {table.id}", table.source))
+        sources += [(f"[[table]] {table.id} {row.label!r}", row.source) for row in table.rows]
+        sources += [(f"[[table]] {table.id} {c.label!r}", c.source) for c in table.columns]
+    for place, source in sources:
+        if source is not None and source not in paper.sources:
+            raise InputError(
+                f"{path}: {place}: source {source!r} is not defined; add [sources.{source}]"
+            )
+    for claim in paper.claims:
+        for name in claim.requires:
+            if name not in {other.id for other in paper.claims} - {claim.id}:
+                raise InputError(
+                    f"{path}: [[claim]] {claim.id}: requires unknown claim {name!r}; "
+                    "name another claim of this file"
+                )

@@ -1,0 +1,170 @@
+"""The statistics of one paired comparison, as claims and figures need them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reports.select import Sample, SelectionError
+from shared.errors import InputError
+from shared.significance import macro_bootstrap, paired_t, randomization_test, tost
+
+_cache: dict[tuple[Any, ...], Effect] = {}  # the same pair is judged for pages, tests and drift
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A difference a - b in the printed scale, with intervals.
+
+    [low, high] has 95 %, [low90, high90] 90 % (two one-sided tests). With two or more seeds a
+    claim has to hold over queries and over seeds, so the intervals are the union of both and `p`
+    is the larger of both. `groups` maps a collection to its own difference; `wanted` is the
+    number of collections that the paper averages over.
+    """
+
+    mean_a: float
+    mean_b: float
+    difference: float
+    low: float
+    high: float
+    low90: float
+    high90: float
+    p: float
+    test: str
+    n: int
+    unit: str
+    seeds: int
+    seed_differences: tuple[float, ...]
+    groups: Mapping[str, float]
+    wanted: int = 0
+
+
+def compare(a: Sample, b: Sample, measure: str, scale: float = 1.0) -> Effect:
+    """Compare two systems on one collection; see `macro`."""
+    return macro({"": (a, b)}, measure, scale)
+
+
+def macro(pairs: Mapping[str, tuple[Sample, Sample]], measure: str, scale: float = 1.0) -> Effect:
+    """Compare two systems over collections that weigh the same, `{collection: (a, b)}`.
+
+    Over queries: bootstrap interval, stratified by collection, with the sign-flip randomisation
+    p for one collection and the bootstrap p for several; a query's value is its mean over the
+    seeds. Over seeds: Student's t on the differences per seed; a side with one run counts as a
+    constant. A measure that has no per-query values is compared over seeds alone. Raises
+    SelectionError when queries, data or seeds of the two sides do not agree.
+    """
+    key = tuple(
+        (name, *(record.digest for side in pair for record in side.good), measure, scale)
+        for name, pair in pairs.items()
+    )
+    if key not in _cache:
+        try:
+            _cache[key] = _macro(pairs, measure, scale)
+        except InputError as error:
+            raise SelectionError(str(error)) from error
+    return _cache[key]
+
+
+def _macro(pairs: Mapping[str, tuple[Sample, Sample]], measure: str, scale: float) -> Effect:
+    matched = {name: _match(a, b) for name, (a, b) in pairs.items()}
+    means = [(_mean(a, measure), _mean(b, measure)) for a, b in matched.values()]
+    mean_a, mean_b = (scale * math.fsum(side) / len(means) for side in zip(*means, strict=True))
+    over_seeds = [scale * value for value in _seed_differences(list(matched.values()), measure)]
+    spans: list[tuple[float, float, float, float]] = []
+    p_values, tests, count, unit = [], [], 0, "seeds"
+    diffs = [_query_differences(a, b, measure, scale) for a, b in matched.values()]
+    if all(diffs):
+        wide, narrow = macro_bootstrap(diffs), macro_bootstrap(diffs, 0.90)
+        spans.append((wide.low, wide.high, narrow.low, narrow.high))
+        if len(diffs) == 1:
+            p_values.append(randomization_test(diffs[0], [0.0] * len(diffs[0])).p)
+            tests.append("sign-flip randomisation")
+        else:
+            p_values.append(1.0 if wide.p is None else wide.p)
+            tests.append("stratified bootstrap")
+        count, unit = sum(map(len, diffs)), "queries"
+    elif any(diffs):
+        raise SelectionError(f"only some collections have per-query values of {measure}")
+    if len(over_seeds) >= 2 and max(over_seeds) > min(over_seeds):
+        zeros = [0.0] * len(over_seeds)
+        wide, narrow = tost(over_seeds, zeros, 1.0, 0.025), tost(over_seeds, zeros, 1.0, 0.05)
+        spans.append((wide.low, wide.high, narrow.low, narrow.high))
+        p_values.append(paired_t(over_seeds, zeros).p)
+        tests.append("t over seeds")
+    if not spans:
+        raise SelectionError(f"{measure} has no per-query values and fewer than two seeds")
+    return Effect(
+        mean_a=mean_a,
+        mean_b=mean_b,
+        difference=mean_a - mean_b,
+        low=min(span[0] for span in spans),
+        high=max(span[1] for span in spans),
+        low90=min(span[2] for span in spans),
+        high90=max(span[3] for span in spans),
+        p=max(p_values),
+        test=" and ".join(tests),
+        n=count or len(over_seeds),
+        unit=unit,
+        seeds=max(1, len(over_seeds)),
+        seed_differences=tuple(over_seeds),
+        groups={name: scale * (a - b) for name, (a, b) in zip(matched, means, strict=True) if name},
+    )
+
+
+def _match(a: Sample, b: Sample) -> tuple[Sample, Sample]:
+    """Both sides on the same data, and on the same seeds where both have several."""
+    for name in {*_data(a)} & {*_data(b)}:
+        if _data(a)[name] != _data(b)[name]:
+            raise SelectionError(f"the two sides were measured on different versions of {name}")
+    if min(len(a.good), len(b.good)) < 2:
+        return a, b
+    seeds = {record.seed for record in a.good} & {record.seed for record in b.good}
+    if len(seeds) < 2:
+        raise SelectionError("the two sides share fewer than two seeds; run the same seeds on both")
+    first, second = (
+        Sample(tuple(record for record in side.good if record.seed in seeds)) for side in (a, b)
+    )
+    return first, second
+
+
+def _data(side: Sample) -> dict[str, str]:
+    data: dict[str, str] = {}
+    for record in side.good:
+        data.update(record.provenance.get("data", {}))
+    return data
+
+
+def _mean(side: Sample, measure: str) -> float:
+    values = side.values(measure)
+    return math.fsum(values) / len(values)
+
+
+def _query_differences(a: Sample, b: Sample, measure: str, scale: float) -> list[float]:
+    """Per-query differences of the seed means; empty when a side has no per-query values."""
+    first, second = a.per_query(measure), b.per_query(measure)
+    if not first or not second:
+        return []
+    if first.keys() != second.keys():
+        lacking = len(first.keys() ^ second.keys())
+        raise SelectionError(f"the two sides have different queries ({lacking} are not in both)")
+    return [scale * (first[qid] - second[qid]) for qid in first]
+
+
+def _seed_differences(pairs: Sequence[tuple[Sample, Sample]], measure: str) -> list[float]:
+    """Per seed, the mean over collections of a - b; empty unless one side has several seeds."""
+    tables = []
+    for a, b in pairs:
+        first, second = a.by_seed(measure), b.by_seed(measure)
+        seeds = first if len(first) >= len(second) else second
+        if len(seeds) < 2:
+            return []
+        tables.append({seed: _at(first, seed) - _at(second, seed) for seed in seeds})
+    common = [seed for seed in tables[0] if all(seed in table for table in tables)]
+    return [math.fsum(table[seed] for table in tables) / len(tables) for seed in common]
+
+
+def _at(values: Mapping[Any, float], seed: Any) -> float:
+    """The value of a seed; the only value of a side that ran once."""
+    return values[seed] if len(values) > 1 else next(iter(values.values()))

@@ -1,0 +1,236 @@
+"""The outcome of each claim: measure it, correct the p-values of its family, decide."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from reports.claim_types import Claim, Paper
+from reports.effects import Effect, compare, macro
+from reports.results import Record
+from reports.select import SelectionError, groups, matches, quantity, run_command, sample
+from reports.toml_reader import Selector
+from reports.verdicts import (
+    Decision,
+    Verdict,
+    judge_bound,
+    judge_effect,
+    judge_equivalence,
+    judge_value,
+)
+from shared.run_similarity import delta_ri, effect_ratio
+from shared.significance import holm
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one claim, or of one of its groups (a collection).
+
+    `value` is our number: the measured value or fact, or the difference a - b with its 95 %
+    interval, n and p-values, all in the printed scale.
+    """
+
+    claim: str
+    group: str
+    tier: str
+    verdict: Verdict
+    why: str
+    command: str = ""
+    records: tuple[Record, ...] = ()
+    value: float | None = None
+    printed: float | None = None
+    effect: Effect | None = None
+    p_holm: float | None = None
+    ratio: float | None = None
+    delta_ri: float | None = None
+
+    @property
+    def id(self) -> str:
+        """Claim id, with its group in brackets: "C16[beir/scifact]"."""
+        return f"{self.claim}[{self.group}]" if self.group else self.claim
+
+
+def measure_claim(
+    paper: Paper, claim: Claim, records: Sequence[Record], tier: str
+) -> list[Finding]:
+    """Findings of one claim; effects still wait for their Holm correction."""
+    check = claim.check
+    comparable = tier in claim.comparable
+    selectors = [check.select] if check.kind in ("bound", "value") else [check.a, check.b]
+    group = check.each or "collection"
+    named = [
+        {**s, group: name} for s in selectors for name in check.over.get(tier, ())
+    ] or selectors
+    blank = Finding(
+        claim.id, "", tier, Verdict.NOT_RUN, "no record", run_command(paper.id, tier, named)
+    )
+    try:
+        if check.kind == "bound":
+            return [_bound(claim, blank, records, comparable)]
+        if check.kind == "value":
+            return [_value(claim, blank, records, comparable)]
+        if check.pool:
+            return [_macro(claim, blank, records)]
+    except SelectionError as error:
+        return [replace(blank, verdict=Verdict.ERROR, why=str(error))]
+    if not check.each:
+        return [_pair(claim, blank, records, check.a, check.b)]
+    names = list(check.over.get(tier, ())) or sorted(
+        {*groups(records, check.a, check.each), *groups(records, check.b, check.each)}
+    )
+    findings = []
+    for name in names:
+        a, b = {**check.a, check.each: name}, {**check.b, check.each: name}
+        own = replace(blank, group=name, command=run_command(paper.id, tier, [a, b]))
+        findings.append(_pair(claim, own, records, a, b))
+    return findings or [blank]
+
+
+def _bound(claim: Claim, blank: Finding, records: Sequence[Record], comparable: bool) -> Finding:
+    check = claim.check
+    found = [record for record in records if matches(record, check.select)]
+    good = [record for record in found if record.status == "ok"]
+    if not found:
+        return blank
+    if bad := [record for record in found if record.status == "error"]:
+        return replace(blank, verdict=Verdict.ERROR, why=bad[0].error or "", records=tuple(found))
+    values = [value * check.scale for record in good for value in quantity(record, check.measure)]
+    decision, worst = judge_bound(
+        values, check.op, check.value, tolerance=check.tolerance or 0.0, comparable=comparable
+    )
+    return replace(_decided(blank, decision), value=worst, printed=check.value, records=tuple(good))
+
+
+def _value(claim: Claim, blank: Finding, records: Sequence[Record], comparable: bool) -> Finding:
+    check = claim.check
+    found = sample(records, check.select, claim.id)
+    if not found.records:
+        return blank
+    if found.failed:
+        return replace(blank, verdict=Verdict.ERROR, why=found.failed, records=found.records)
+    values = [value * check.scale for value in found.values(check.measure)]
+    decision = judge_value(
+        values,
+        check.value,
+        decimals=check.decimals,
+        tolerance=check.tolerance,
+        stochastic=found.stochastic,
+        comparable=comparable,
+    )
+    return replace(
+        _decided(blank, decision),
+        value=math.fsum(values) / len(values),
+        printed=check.value,
+        records=found.good,
+    )
+
+
+def _pair(
+    claim: Claim, blank: Finding, records: Sequence[Record], a: Selector, b: Selector
+) -> Finding:
+    """Compare two systems; the verdict of a measured pair is set by `_decide_effects`."""
+    check = claim.check
+    try:
+        first, second = sample(records, a, f"{claim.id} a"), sample(records, b, f"{claim.id} b")
+        used = (*first.records, *second.records)
+        for name, found in (("a", first), ("b", second)):
+            if not found.records:
+                return replace(blank, why=f"no record of {name}", records=used)
+            if found.failed:
+                return replace(blank, verdict=Verdict.ERROR, why=found.failed, records=used)
+        effect = compare(first, second, check.measure, check.scale)
+    except SelectionError as error:
+        return replace(blank, verdict=Verdict.ERROR, why=str(error))
+    return replace(blank, why="", effect=effect, value=effect.difference, records=used)
+
+
+def _macro(claim: Claim, blank: Finding, records: Sequence[Record]) -> Finding:
+    """Compare two systems over collections, each with the same weight."""
+    check = claim.check
+    a_names = groups(records, check.a, "collection")
+    b_names = groups(records, check.b, "collection")
+    asked = check.over.get(blank.tier, ()) or a_names
+    names = [name for name in asked if name in a_names and name in b_names]
+    if not names:
+        return replace(blank, why="no collection has both systems")
+    pairs, used = {}, []
+    for name in names:
+        first = sample(records, {**check.a, "collection": name}, f"{claim.id} a")
+        second = sample(records, {**check.b, "collection": name}, f"{claim.id} b")
+        used += [*first.records, *second.records]
+        if failed := first.failed or second.failed:
+            return replace(blank, verdict=Verdict.ERROR, why=failed, records=tuple(used))
+        pairs[name] = (first, second)
+    effect = macro(pairs, check.measure, check.scale)
+    effect = replace(effect, wanted=len(asked))
+    return replace(blank, why="", effect=effect, value=effect.difference, records=tuple(used))
+
+
+def decide_effects(claims: Sequence[Claim], findings: Sequence[Finding]) -> list[Finding]:
+    """Correct the p-values within each family, then judge every measured pair."""
+    by_id = {claim.id: claim for claim in claims}
+    corrected: dict[str, float] = {}
+    for family in {claim.family for claim in claims}:
+        members = [
+            finding
+            for finding in findings
+            if finding.effect is not None
+            and by_id[finding.claim].check.kind == "effect"
+            and by_id[finding.claim].family == family
+        ]
+        p_values = [finding.effect.p for finding in members if finding.effect is not None]
+        corrected.update(zip([f.id for f in members], holm(p_values), strict=True))
+    return [_decide(by_id[f.claim], f, corrected.get(f.id)) if f.effect else f for f in findings]
+
+
+def _decide(claim: Claim, finding: Finding, p_holm: float | None) -> Finding:
+    check, effect = claim.check, finding.effect
+    assert effect is not None
+    # A mean over some of the paper's collections is not the paper's mean.
+    comparable = finding.tier in claim.comparable and len(effect.groups) >= effect.wanted
+    if check.kind == "equivalent":
+        decision = judge_equivalence(
+            (effect.low, effect.high),
+            (effect.low90, effect.high90),
+            bound=check.bound,
+            comparable=comparable,
+        )
+        return _decided(finding, decision)
+    paper_a, paper_b = _number(check.paper_a, finding.group), _number(check.paper_b, finding.group)
+    printed = _number(check.paper_effect, finding.group)
+    if printed is None and paper_a is not None and paper_b is not None:
+        printed = paper_a - paper_b
+    decision = judge_effect(
+        effect.difference,
+        effect.low,
+        effect.high,
+        effect.p if p_holm is None else float(p_holm),
+        expect=check.expect,
+        comparable=comparable,
+        printed=printed,
+        decimals=check.decimals,
+        tolerance=check.tolerance,
+        sesoi=check.sesoi,
+        seed_differences=effect.seed_differences,
+    )
+    ratio = change = None
+    if printed is not None:
+        base = paper_b or 0.0
+        against = {"baseline": effect.mean_b, "advanced": effect.mean_a}
+        theirs = {"paper_baseline": base, "paper_advanced": base + printed}
+        ratio = effect_ratio(**against, **theirs).value
+        change = delta_ri(**against, **theirs).value if paper_b is not None else None
+    return replace(
+        _decided(finding, decision), printed=printed, p_holm=p_holm, ratio=ratio, delta_ri=change
+    )
+
+
+def _decided(finding: Finding, decision: Decision) -> Finding:
+    return replace(finding, verdict=decision.verdict, why=decision.why)
+
+
+def _number(value: object, group: str) -> float | None:
+    if isinstance(value, dict):
+        return value.get(group)
+    return value if isinstance(value, float) else None

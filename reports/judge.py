@@ -1,0 +1,155 @@
+"""Judge one paper at one tier: every table cell and every claim, from its records."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from reports.claim_types import Claim, Column, Paper, Row, Table
+from reports.findings import Finding, decide_effects, measure_claim
+from reports.results import Record
+from reports.select import Sample, SelectionError, run_command, sample
+from reports.verdicts import Verdict, judge_value
+
+SUPPORTS = (Verdict.REPRODUCED, Verdict.WITHIN, Verdict.DIRECTION)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One table cell: `paper` and `values` (one per seed) in the printed scale.
+
+    `verdict` is None where there is nothing to judge: no sourced value, but our own number.
+    """
+
+    table: str
+    row: int
+    column: int
+    tier: str
+    paper: float | None
+    values: tuple[float, ...]
+    verdict: Verdict | None
+    why: str
+    command: str
+    records: tuple[Record, ...]
+
+    @property
+    def ours(self) -> float | None:
+        """Mean over seeds, or None when it was not run."""
+        return math.fsum(self.values) / len(self.values) if self.values else None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Everything judged for one paper at one tier."""
+
+    paper: str
+    tier: str
+    cells: tuple[Cell, ...]
+    findings: tuple[Finding, ...]
+
+    def counts(self) -> dict[Verdict, int]:
+        """Findings per verdict, in display order, verdicts that do not occur left out."""
+        found = Counter(finding.verdict for finding in self.findings)
+        return {verdict: found[verdict] for verdict in Verdict if found[verdict]}
+
+    def cell_counts(self) -> dict[Verdict, int]:
+        """Table cells with a sourced value per verdict, in display order."""
+        cells = [cell for cell in self.cells if cell.paper is not None]
+        found = Counter(cell.verdict for cell in cells)
+        return {verdict: found[verdict] for verdict in Verdict if found[verdict]}
+
+
+def judge(paper: Paper, records: Iterable[Record], tier: str) -> Judgement:
+    """Judge the tables and claims of a paper at one tier; records of others are left aside."""
+    own = [record for record in records if record.paper == paper.id and record.tier == tier]
+    cells = [
+        _cell(paper, table, i, row, j, column, own, tier)
+        for table in paper.tables
+        for i, row in enumerate(table.rows)
+        for j, column in enumerate(table.columns)
+        if tier in (column.tiers or table.tiers)
+    ]
+    claims = [claim for claim in paper.claims if tier in claim.tiers]
+    measured = [finding for claim in claims for finding in measure_claim(paper, claim, own, tier)]
+    decided = decide_effects(claims, measured)
+    return Judgement(paper.id, tier, tuple(cells), tuple(_apply_gates(claims, decided)))
+
+
+def _cell(
+    paper: Paper,
+    table: Table,
+    i: int,
+    row: Row,
+    j: int,
+    column: Column,
+    records: Sequence[Record],
+    tier: str,
+) -> Cell:
+    selector = {**table.ours, **row.ours, **column.ours}
+    printed = row.values[j]
+    parts = [{**selector, "collection": name} for name in column.over] or [selector]
+    blank = Cell(
+        table.id, i, j, tier, printed, (), Verdict.NOT_RUN, "",
+        run_command(paper.id, tier, parts), (),
+    )  # fmt: skip
+    try:
+        samples = [sample(records, part, f"{table.id} {row.label!r}") for part in parts]
+        used = tuple(record for found in samples for record in found.records)
+        if missing := sum(not found.records for found in samples):
+            why = f"{missing} of {len(parts)} collections not run" if column.over else "no record"
+            return replace(blank, why=why)
+        if failed := [found.failed for found in samples if found.failed]:
+            return replace(blank, verdict=Verdict.ERROR, why=failed[0] or "", records=used)
+        scale = column.scale if column.scale is not None else table.scale
+        values = [value * scale for value in _average(samples, column.measure or table.measure)]
+    except SelectionError as error:
+        return replace(blank, verdict=Verdict.ERROR, why=str(error))
+    cell = replace(blank, values=tuple(values), verdict=None, records=used)
+    if printed is None:
+        return cell
+    decision = judge_value(
+        values,
+        printed,
+        decimals=column.decimals if column.decimals is not None else table.decimals,
+        tolerance=row.tolerance if row.tolerance is not None else table.tolerance,
+        stochastic=any(found.stochastic for found in samples),
+        comparable=tier in table.comparable,
+    )
+    return replace(cell, verdict=decision.verdict, why=decision.why)
+
+
+def _average(samples: Sequence[Sample], measure: str) -> list[float]:
+    """One value per seed: the unweighted mean over the samples (one per collection)."""
+    if len(samples) == 1:
+        return samples[0].values(measure)
+    tables = [found.by_seed(measure) for found in samples]
+    seeds = [seed for seed in tables[0] if all(seed in table for table in tables)]
+    if not seeds:
+        raise SelectionError("the collections share no seed; run the same seeds on each")
+    return [math.fsum(table[seed] for table in tables) / len(tables) for seed in seeds]
+
+
+def _apply_gates(claims: Sequence[Claim], findings: Sequence[Finding]) -> list[Finding]:
+    """A claim whose gate did not hold cannot be judged: its findings become inconclusive."""
+    by_id = {claim.id: claim for claim in claims}
+
+    def blocked(claim: Claim, seen: tuple[str, ...] = ()) -> str | None:
+        for name in claim.requires:
+            words = [f.verdict.word for f in findings if f.claim == name]
+            if name in seen or name not in by_id:
+                continue
+            if not words or any(f.verdict not in SUPPORTS for f in findings if f.claim == name):
+                return f"needs {name}, which is: {', '.join(dict.fromkeys(words)) or 'not run'}"
+            if above := blocked(by_id[name], (*seen, claim.id)):
+                return above
+        return None
+
+    gated = []
+    for finding in findings:
+        reason = blocked(by_id[finding.claim])
+        if reason and finding.verdict not in (Verdict.NOT_RUN, Verdict.ERROR):
+            finding = replace(finding, verdict=Verdict.INCONCLUSIVE, why=reason)
+        gated.append(finding)
+    return gated

@@ -1,0 +1,173 @@
+"""Render the pages: an index and one self-contained page per paper; same records, same bytes.
+
+The pages need no script and load nothing: style and figures are inside, so they work from a
+file, off-line and in print. Per-query values lie beside them in data/<paper>/.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib.util
+import io
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports import cite
+from reports.claim_types import Paper
+from reports.claims import load_papers
+from reports.formatting import count
+from reports.judge import judge
+from reports.plots import Figure, with_prefix
+from reports.results import TIERS, Record
+from reports.verdicts import Verdict
+from reports.views import PaperView, claim_view, record_view, table_view, tier_view
+from shared.errors import InputError
+from shared.files import atomic_write
+
+MANIFEST = "pages.json"  # what an earlier render wrote, so that stale pages can go
+TIER_MEANING = {
+    "embedded": "Text and small models that come with the packages; minutes on two CPU cores. "
+    "Shows the direction of an effect, never the paper's value.",
+    "small": "Public collections of a few thousand documents; up to hours on CPUs or one GPU. "
+    "Cells that the paper has for these collections are compared.",
+    "paper": "The paper's own data and models; GPUs. A full replication.",
+}
+
+
+def render_site(papers_root: Path | str, records: Iterable[Record], out_dir: Path | str) -> Path:
+    """Write index.html, one page per paper and the data files; returns the index.
+
+    Pages of an earlier render that are no longer made are removed, unless somebody edited them.
+    Run files are linked where the store lies beside `out_dir` (results/ or local/).
+    Raises InputError when `out_dir` cannot be written or a claims.toml is wrong.
+    """
+    out = Path(out_dir)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file; give a folder for the pages")
+    records = list(records)
+    files: dict[str, str] = {}
+    views = []
+    for paper in load_papers(papers_root):
+        own = [record for record in records if record.paper == paper.id]
+        figures = load_figures(Path(papers_root) / paper.id, own)
+        view = paper_view(paper, own, figures, out)
+        views.append(view)
+        files[f"{paper.id}.html"] = _template("paper.html", view=view)
+        for shown in view.records:
+            files[shown.json_file] = shown.record.to_json()
+            if shown.csv_file:
+                files[shown.csv_file] = per_query_csv(shown.record)
+    files["index.html"] = _template("index.html", views=views, suite=cite.suite_version())
+    _write(out, files)
+    return out / "index.html"
+
+
+def paper_view(
+    paper: Paper, records: Sequence[Record], figures: Sequence[Figure], out: Path
+) -> PaperView:
+    """Judge a paper at every tier and collect what its page shows."""
+    judgements = {tier: judge(paper, records, tier) for tier in TIERS}
+    digest = cite.records_digest(records)
+    return PaperView(
+        paper=paper,
+        tiers=[tier_view(judgements[tier], records) for tier in TIERS],
+        claims=[claim_view(paper, claim, judgements) for claim in paper.claims],
+        tables=[table_view(paper, table, judgements) for table in paper.tables],
+        figures=figures,
+        records=[record_view(record, run_file=_run_file(record, out)) for record in records],
+        digest=digest,
+        paper_bibtex=cite.paper_bibtex(paper),
+        replication_bibtex=cite.replication_bibtex(paper, digest),
+    )
+
+
+def load_figures(folder: Path, records: Sequence[Record]) -> list[Figure]:
+    """The figures of folder/figures.py, `figures(records) -> list[Figure]`; none without it."""
+    path = folder / "figures.py"
+    if not path.is_file() or not records:
+        return []
+    spec = importlib.util.spec_from_file_location(f"_figures_of_{folder.name}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    figures = list(module.figures(list(records)))
+    for figure in figures:
+        if not figure.alt.strip():
+            raise InputError(f"{path}: figure {figure.id!r} has no alt text; say what it shows")
+    return figures
+
+
+def per_query_csv(record: Record) -> str:
+    """Per-query values as CSV: one line per query, one column per measure."""
+    measures = list(record.per_query)
+    qids = dict.fromkeys(qid for measure in measures for qid in record.per_query[measure])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["query-id", *measures])
+    for qid in qids:
+        writer.writerow([qid, *(record.per_query[m].get(qid, "") for m in measures)])
+    return text.getvalue()
+
+
+def _template(name: str, **context: object) -> str:
+    environment = Environment(
+        loader=PackageLoader("reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["count"] = count
+    environment.globals.update(
+        verdicts=list(Verdict),
+        tier_meaning=TIER_MEANING,
+        # Figures come from the paper's own code; their texts were escaped by matplotlib.
+        svg=lambda figure: Markup(with_prefix(figure.svg, f"fig-{figure.id}")),
+    )
+    return environment.get_template(name).render(**context)
+
+
+def _run_file(record: Record, out: Path) -> str | None:
+    """Relative link to a record's run file in a store beside the pages, or None."""
+    if record.run is None:
+        return None
+    folder = f"{record.paper}/{record.tier}/{record.experiment}"
+    for store in ("local", "results"):
+        if (out.parent / store / folder / f"{record.stem}.json").is_file():
+            path = out.parent / store / folder / str(record.run["path"])
+            return f"../{store}/{folder}/{record.run['path']}" if path.is_file() else None
+    return None
+
+
+def _write(out: Path, files: dict[str, str]) -> None:
+    """Write what changed, then remove what an earlier render wrote and this one did not."""
+    digests = {name: _sha256(text.encode()) for name, text in files.items()}
+    manifest = out / MANIFEST
+    try:
+        before = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = {}
+    for name, text in sorted(files.items()):
+        path = out / name
+        if not (path.is_file() and _sha256(path.read_bytes()) == digests[name]):
+            with atomic_write(path) as handle:
+                handle.write(text)
+    with atomic_write(manifest) as handle:
+        handle.write(json.dumps(digests, indent=1, sort_keys=True) + "\n")
+    for name, digest in before.items() if isinstance(before, dict) else ():
+        parts = PurePosixPath(name).parts
+        path = out / name
+        if name in files or ".." in parts or PurePosixPath(name).is_absolute():
+            continue
+        if path.is_file() and _sha256(path.read_bytes()) == digest:
+            path.unlink()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,312 @@
+"""Result records: one JSON file per cell, keyed by the hash of its config, refused when altered.
+
+A cell is one system on one collection with one seed. Layout of a store:
+
+    root/<paper>/<tier>/<experiment>/<slug of label>-<first 10 digits of config_hash>.json
+    root/<paper>/<tier>/<experiment>/runs/<same stem>.run.gz
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from reports.provenance import scrub
+from shared.errors import InputError
+from shared.files import atomic_write, sha256_file
+from shared.runs import Run, write_run
+
+SCHEMA = 1
+TIERS = ("embedded", "small", "paper")
+PER_QUERY_DECIMALS = 6
+MEAN_TOLERANCE = 1e-6  # two roundings to 6 decimals can move a mean by at most half of this
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+_FIELDS = (
+    "schema", "paper", "experiment", "tier", "label", "config", "config_hash", "status", "error",
+    "means", "per_query", "facts", "run", "provenance", "digest",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Record:
+    """The evidence of one cell.
+
+    `config` is a flat dict of scalars (system, collection, seed, parameters); `means` maps a
+    measure to its mean over queries; `per_query` maps a measure to {qid: value}; `facts` holds
+    everything else that was measured; `run` is {"path", "sha256", "rows"} with the path relative
+    to the record's own folder, or None. A record with status "error" holds its message instead
+    of numbers. Raises InputError when a field cannot be written as JSON, when the config is not
+    flat, or when a mean disagrees with its per-query values by more than 1e-6.
+    """
+
+    paper: str
+    experiment: str
+    tier: str
+    label: str
+    config: dict[str, Any]
+    means: dict[str, float] = field(default_factory=dict)
+    per_query: dict[str, dict[str, float]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    run: dict[str, Any] | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+    status: str = "ok"
+    error: str | None = None
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        where = f"record {self.paper}/{self.tier}/{self.experiment}/{self.label}"
+        for name in ("config", "means", "per_query", "facts", "run", "provenance"):
+            object.__setattr__(self, name, _plain(getattr(self, name), f"{where}: {name}"))
+        for name in ("paper", "experiment"):
+            if not _PART.match(str(getattr(self, name))):
+                raise InputError(f"{where}: {name} must be letters, digits, '.', '_' or '-'")
+        if self.tier not in TIERS:
+            raise InputError(f"{where}: tier must be one of {', '.join(TIERS)}")
+        if self.status != ("error" if self.error else "ok"):
+            raise InputError(f"{where}: status {self.status!r} with error {self.error!r}")
+        for key, value in self.config.items():
+            if isinstance(value, (dict, list)):
+                raise InputError(f"{where}: config key {key!r} must be a scalar; flatten it")
+        rounded = {
+            measure: {qid: round(float(value), PER_QUERY_DECIMALS) for qid, value in rows.items()}
+            for measure, rows in self.per_query.items()
+        }
+        object.__setattr__(self, "per_query", rounded)
+        for measure, rows in rounded.items():
+            mean = math.fsum(rows.values()) / len(rows) if rows else 0.0
+            if measure not in self.means:
+                raise InputError(f"{where}: per-query {measure} has no entry in means; add it")
+            if abs(mean - self.means[measure]) > MEAN_TOLERANCE:
+                raise InputError(
+                    f"{where}: mean {measure} is {self.means[measure]!r} but its {len(rows)} "
+                    f"per-query values average {mean!r}; recompute one from the other"
+                )
+
+    @classmethod
+    def create(cls, *, error: str | None = None, **fields: Any) -> Record:
+        """A new record; its status follows from `error`, whose absolute paths are cut off."""
+        text = scrub(error.strip()) if error else None
+        return cls(status="error" if text else "ok", error=text or None, **fields)
+
+    @cached_property
+    def config_hash(self) -> str:
+        """Hex sha256 that identifies the cell; see `config_hash`."""
+        return _hash(self.paper, self.experiment, self.tier, self.config)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex sha256 over the canonical JSON of every field but the digest itself."""
+        return _digest({**self._body(), "config_hash": self.config_hash})
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """(paper, experiment, tier, config_hash): equal keys are the same cell."""
+        return (self.paper, self.experiment, self.tier, self.config_hash)
+
+    @property
+    def stem(self) -> str:
+        """File name without suffix: slug of the label and 10 digits of the config hash."""
+        return f"{slug(self.label)}-{self.config_hash[:10]}"
+
+    @property
+    def seed(self) -> int | None:
+        """The config's seed, or None for a deterministic cell."""
+        return self.config.get("seed")
+
+    def _body(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _FIELDS if name not in ("digest",)}
+
+    def to_json(self) -> str:
+        """JSON text with one line per measure, so that a diff shows which measure moved."""
+        return _dump({**self._body(), "digest": self.digest})
+
+
+def config_hash(config: Mapping[str, Any], *, paper: str, experiment: str, tier: str) -> str:
+    """Hex sha256 of the canonical JSON of {paper, experiment, tier, config}."""
+    return _hash(paper, experiment, tier, _plain(dict(config), f"config of {paper}/{experiment}"))
+
+
+def slug(text: str) -> str:
+    """Lower-case file-name form of a label: "BM25 (k1=1.2)" -> "bm25-k1-1.2"."""
+    return re.sub(r"[^a-z0-9._]+", "-", text.lower()).strip("-._")[:60] or "cell"
+
+
+def overlay(published: Iterable[Record], local: Iterable[Record]) -> list[Record]:
+    """Merge two sets of records; a local record replaces the published one of the same cell."""
+    merged = {record.key: record for record in published}
+    merged.update({record.key: record for record in local})
+    return sorted(merged.values(), key=_order)
+
+
+class Store:
+    """A folder of records; reads verify, writes are atomic."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def path(self, record: Record) -> Path:
+        """Where the record's JSON lives, written or not."""
+        return self._folder(record.paper, record.tier, record.experiment) / f"{record.stem}.json"
+
+    def run_path(self, record: Record) -> Path:
+        """Where the record's run file belongs: runs/ beside the record."""
+        return self.path(record).parent / "runs" / f"{record.stem}.run.gz"
+
+    def put(self, record: Record, run: Run | None = None) -> Record:
+        """Write the record, after its run file when one is given; returns the record as written.
+
+        Both writes are atomic, and the record comes last: a record never names a missing run.
+        An older record of the same cell goes away.
+        """
+        if run is not None:
+            record = replace(record, run=self._put_run(record, run))
+        path = self.path(record)
+        with atomic_write(path) as handle:
+            handle.write(record.to_json())
+        for old in path.parent.glob(f"*-{record.config_hash[:10]}.json"):
+            if old != path:  # the same cell under an earlier label
+                old.unlink()
+        return record
+
+    def _put_run(self, record: Record, run: Run) -> dict[str, Any]:
+        path = self.run_path(record)
+        write_run(path, run, tag=slug(record.label))
+        rows = sum(len(results) for results in run.values())
+        return {"path": f"runs/{path.name}", "sha256": sha256_file(path), "rows": rows}
+
+    def get(
+        self, paper: str, experiment: str, tier: str, config: Mapping[str, Any]
+    ) -> Record | None:
+        """The record of a cell, or None when it was not run. Raises InputError when altered."""
+        wanted = config_hash(config, paper=paper, experiment=experiment, tier=tier)
+        for path in sorted(self._folder(paper, tier, experiment).glob(f"*-{wanted[:10]}.json")):
+            record = read_record(path)
+            if record.config_hash == wanted:
+                return record
+        return None
+
+    def records(self, paper: str | None = None, tier: str | None = None) -> list[Record]:
+        """Every record, in the order paper, tier, experiment, label, config hash."""
+        paths = sorted(self.root.glob(f"{paper or '*'}/{tier or '*'}/*/*.json"))
+        return sorted((read_record(path) for path in paths), key=_order)
+
+    def check_run(self, record: Record) -> Path | None:
+        """Path of the record's run file once its checksum agrees; None when it names none.
+
+        Raises InputError when the file is missing or its bytes differ from the record.
+        """
+        if record.run is None:
+            return None
+        path = self.path(record).parent / record.run["path"]
+        if not path.is_file():
+            raise InputError(f"{path}: run file is missing; {_again(record.paper, record.tier)}")
+        if sha256_file(path) != record.run["sha256"]:
+            raise InputError(
+                f"{path}: sha256 differs from {self.path(record).name}; delete both, "
+                f"then {_again(record.paper, record.tier)}"
+            )
+        return path
+
+    def _folder(self, paper: str, tier: str, experiment: str) -> Path:
+        return self.root / paper / tier / experiment
+
+
+def read_record(path: Path | str) -> Record:
+    """Read and verify one record file.
+
+    Raises InputError, naming the file, what differs and what to do, when the file is truncated,
+    of an unknown schema, misses a field, or when its digest or config hash does not agree.
+    """
+    path = Path(path)
+    parts = path.parts
+    fix = f"delete it and {_again(*(parts[-4], parts[-3]) if len(parts) >= 4 else ('PAPER', ''))}"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise InputError(f"{path}: truncated or not JSON ({error}); {fix}") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: expected a JSON object; {fix}")
+    if data.get("schema") != SCHEMA:
+        raise InputError(
+            f"{path}: schema {data.get('schema')!r}, this version reads {SCHEMA}; "
+            f"use the matching version of the suite or {fix}"
+        )
+    if missing := [name for name in _FIELDS if name not in data]:
+        raise InputError(f"{path}: field {missing[0]!r} is missing; {fix}")
+    body = {name: data[name] for name in _FIELDS if name != "digest"}
+    if unknown := sorted(set(data) - set(_FIELDS)):
+        raise InputError(f"{path}: unknown field {unknown[0]!r}; {fix}")
+    if _digest(body) != data["digest"]:
+        raise InputError(f"{path}: content does not match its digest (edited?); {fix}")
+    try:
+        record = Record(**{name: value for name, value in body.items() if name != "config_hash"})
+    except (TypeError, AttributeError) as error:
+        raise InputError(f"{path}: malformed record ({error}); {fix}") from error
+    if record.config_hash != data["config_hash"]:
+        raise InputError(f"{path}: config does not match its config_hash; {fix}")
+    return record
+
+
+def _order(record: Record) -> tuple[str, int, str, str, str]:
+    tier = TIERS.index(record.tier)
+    return (record.paper, tier, record.experiment, record.label, record.config_hash)
+
+
+def _again(paper: str, tier: str) -> str:
+    return f"run it again: replicate run {paper} --tier {tier or TIERS[0]}"
+
+
+def _canonical(value: Any) -> bytes:
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode("utf-8")
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_canonical(dict(body))).hexdigest()
+
+
+def _hash(paper: str, experiment: str, tier: str, config: Mapping[str, Any]) -> str:
+    return _digest({"paper": paper, "experiment": experiment, "tier": tier, "config": config})
+
+
+def _plain(value: Any, where: str) -> Any:
+    """Copy made of JSON types only: NumPy scalars become numbers, tuples become lists."""
+    if hasattr(value, "item") and not isinstance(value, (str, bytes)):
+        value = value.item() if getattr(value, "ndim", 0) == 0 else value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where} is {value}; only finite numbers can be recorded")
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    raise InputError(f"{where} is a {type(value).__name__}; use numbers, text, lists and dicts")
+
+
+def _dump(data: Mapping[str, Any]) -> str:
+    """JSON object with one field a line, and one measure a line inside per_query."""
+
+    def line(value: Any) -> str:
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+    lines = []
+    for name in _FIELDS:
+        value = data[name]
+        if name in ("per_query", "config", "facts", "provenance", "means") and value:
+            inner = ",\n".join(f"  {json.dumps(k)}: {line(value[k])}" for k in sorted(value))
+            lines.append(f" {json.dumps(name)}: {{\n{inner}\n }}")
+        else:
+            lines.append(f" {json.dumps(name)}: {line(value)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"

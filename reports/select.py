@@ -1,0 +1,158 @@
+"""Which records a selector stands for, and the numbers taken from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reports.results import Record
+from reports.toml_reader import Selector
+
+SEED = "seed"  # records that differ in this alone are runs of one system
+
+
+class SelectionError(Exception):
+    """A selector is ambiguous, or its records do not hold what was asked for."""
+
+
+def matches(record: Record, selector: Selector) -> bool:
+    """True when the record holds every pair of the selector; "" matches an absent value."""
+    for key, wanted in selector.items():
+        if key in ("experiment", "label"):
+            found: Any = getattr(record, key)
+        else:
+            found = record.config.get(key)
+        found = "" if found is None else found
+        if found not in (wanted if isinstance(wanted, list) else [wanted]):
+            return False
+    return True
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The records of one system on one collection, one per seed, in seed order."""
+
+    records: tuple[Record, ...]
+
+    @property
+    def stochastic(self) -> bool:
+        """True when the system has a seed."""
+        return any(record.seed is not None for record in self.records)
+
+    @property
+    def failed(self) -> str | None:
+        """The message of a failed run when none of the runs succeeded."""
+        bad = [record for record in self.records if record.status == "error"]
+        return bad[0].error if bad and len(bad) == len(self.records) else None
+
+    @property
+    def good(self) -> tuple[Record, ...]:
+        """The records without error."""
+        return tuple(record for record in self.records if record.status == "ok")
+
+    def values(self, measure: str) -> list[float]:
+        """One value per seed; raises SelectionError when a record lacks the measure."""
+        return [value for record in self.good for value in [_single(record, measure)]]
+
+    def by_seed(self, measure: str) -> dict[Any, float]:
+        """Seed -> value."""
+        return {record.seed: _single(record, measure) for record in self.good}
+
+    def per_query(self, measure: str) -> dict[str, float]:
+        """Query id -> mean over seeds; raises SelectionError when the queries differ."""
+        rows = [record.per_query.get(measure) for record in self.good]
+        if not rows or any(row is None for row in rows):
+            return {}
+        tables = [row for row in rows if row is not None]
+        if any(table.keys() != tables[0].keys() for table in tables):
+            raise SelectionError(f"the seeds of {self.records[0].label} have different queries")
+        return {qid: math.fsum(table[qid] for table in tables) / len(tables) for qid in tables[0]}
+
+
+def sample(records: Iterable[Record], selector: Selector, name: str = "selector") -> Sample:
+    """The one system that a selector stands for; an empty sample when it was not run.
+
+    Raises SelectionError when the records differ in more than the seed.
+    """
+    found = [record for record in records if matches(record, selector)]
+    variants = {_identity(record) for record in found}
+    if len(variants) > 1:
+        configs = [dict(pairs) for _, pairs in variants]
+        keys = sorted({key for config in configs for key in config})
+        differing = [k for k in keys if len({repr(c.get(k)) for c in configs}) > 1]
+        shown = "; ".join(
+            f"{key} = {', '.join(sorted({str(c.get(key)) for c in configs})[:4])}"
+            for key in differing[:3]
+        ) or "experiment"  # fmt: skip
+        raise SelectionError(
+            f"{name} stands for {len(variants)} systems that differ in {shown}; name one of them"
+        )
+    return Sample(tuple(sorted(found, key=lambda record: (record.seed or 0, record.label))))
+
+
+def groups(records: Iterable[Record], selector: Selector, key: str) -> list[str]:
+    """Values of a config key among the records that a selector stands for, sorted."""
+    found = {str(r.config[key]) for r in records if key in r.config and matches(r, selector)}
+    return sorted(found)
+
+
+def quantity(record: Record, name: str) -> list[float]:
+    """The numbers that a record holds under a name: one mean, or all numbers of a fact.
+
+    Facts are reached through dots ("train.gain") and may be a number, true or false, a list or a
+    dict of them. Raises SelectionError when there are none.
+    """
+    if name in record.means:
+        return [record.means[name]]
+    fact: Any = record.facts
+    if name in record.facts:
+        fact = record.facts[name]
+    else:
+        for part in name.split("."):
+            if not isinstance(fact, Mapping) or part not in fact:
+                raise SelectionError(
+                    f"record {record.experiment}/{record.label} has no measure or fact {name!r}"
+                )
+            fact = fact[part]
+    numbers = list(_numbers(fact))
+    if not numbers:
+        raise SelectionError(f"fact {name!r} of {record.label} holds no number")
+    return numbers
+
+
+def run_command(paper: str, tier: str, selectors: Sequence[Selector]) -> str:
+    """The command that runs the cells of these selectors."""
+    parts = ["replicate", "run", paper, "--tier", tier]
+    for option, key in (("--experiment", "experiment"), ("--collection", "collection")):
+        names: dict[str, None] = {}
+        for selector in selectors:
+            value = selector.get(key, [])
+            names.update(dict.fromkeys(map(str, value if isinstance(value, list) else [value])))
+        for name in names:
+            parts += [option, name]
+    return " ".join(parts)
+
+
+def _single(record: Record, measure: str) -> float:
+    numbers = quantity(record, measure)
+    if len(numbers) != 1:
+        raise SelectionError(f"{measure!r} of {record.label} is {len(numbers)} numbers, not one")
+    return numbers[0]
+
+
+def _identity(record: Record) -> tuple[str, tuple[tuple[str, Any], ...]]:
+    pairs = sorted((key, value) for key, value in record.config.items() if key != SEED)
+    return record.experiment, tuple(pairs)
+
+
+def _numbers(value: Any) -> Iterable[float]:
+    if isinstance(value, (bool, int, float)):
+        yield float(value)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _numbers(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _numbers(item)

@@ -1,0 +1,211 @@
+"""The verdict words and the rules that give them, two-sided and in a fixed order.
+
+Order of rules for a number of the paper on the paper's data: (1) it rounds to the printed digits;
+(2) it lies in an absolute band that somebody gave a written reason for; (3) over seeds, the
+95 % prediction interval for one more run holds the printed value. A deterministic system on the
+paper's own queries has only (1) and (2): both sides saw the same queries, so an interval over a
+sample of queries does not describe why the two numbers differ, and, being wide, it would pass
+almost anything. Better than the paper is a difference too.
+
+All numbers here are in the paper's printed scale.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from shared.significance import prediction_interval
+
+ALPHA = 0.05
+_EPS = 1e-9  # half a printed digit is not a binary fraction
+_OPS = {
+    "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt,
+}  # fmt: skip
+
+
+class Verdict(Enum):
+    """A verdict: its word, symbol and meaning; the order of members is the order of display."""
+
+    REPRODUCED = ("reproduced", "✓", "rounds to the printed value, or the claim holds as stated")
+    WITHIN = ("within tolerance", "≈", "inside a band with a written reason, or the seed interval")
+    DIRECTION = ("direction only", "↗", "the effect has the claimed sign; its size is not shown")
+    HIGHER = ("differs (higher)", "▲", "our value is higher than the paper's or than claimed")
+    LOWER = ("differs (lower)", "▼", "our value is lower than the paper's or than claimed")
+    INCONCLUSIVE = ("inconclusive", "?", "the interval is too wide to tell")
+    NOT_COMPARABLE = ("not comparable", "◇", "other data or scale than the paper's")
+    NOT_RUN = ("not run", "○", "no record; the command that would run it is given")
+    ERROR = ("error", "!", "the experiment failed; its message is given")
+
+    @property
+    def word(self) -> str:
+        """The word shown and compared."""
+        return self.value[0]
+
+    @property
+    def symbol(self) -> str:
+        """One character, so that colour is never the only carrier of meaning."""
+        return self.value[1]
+
+    @property
+    def meaning(self) -> str:
+        """One line for the legend."""
+        return self.value[2]
+
+    @property
+    def css(self) -> str:
+        """Class name of the colour."""
+        return self.name.lower().replace("_", "-")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A verdict and the rule that gave it, in words."""
+
+    verdict: Verdict
+    why: str
+
+
+def judge_value(
+    values: Sequence[float],
+    printed: float,
+    *,
+    decimals: int,
+    tolerance: float | None = None,
+    stochastic: bool = False,
+    comparable: bool = True,
+) -> Decision:
+    """Compare our value (one per seed) with a printed one.
+
+    Over seeds with a band: the whole prediction interval inside the band is "reproduced", its
+    middle inside is "within tolerance", an interval that overlaps the band from outside is
+    "inconclusive". One seed of a stochastic system can agree, but cannot show a difference.
+    """
+    if not comparable:
+        return Decision(Verdict.NOT_COMPARABLE, "other data or scale than the paper's")
+    ours = sum(values) / len(values)
+    gap = ours - printed
+    side = Decision(
+        Verdict.HIGHER if gap > 0 else Verdict.LOWER,
+        f"{abs(gap):.{decimals + 1}f} {'above' if gap > 0 else 'below'} the printed value",
+    )
+    if abs(gap) <= 0.5 * 10**-decimals + _EPS:
+        return Decision(Verdict.REPRODUCED, "rounds to the printed value")
+    if len(values) == 1:
+        if tolerance is not None and abs(gap) <= tolerance + _EPS:
+            return Decision(Verdict.WITHIN, f"inside the band of ±{tolerance:g}")
+        if stochastic:
+            return Decision(Verdict.INCONCLUSIVE, f"one seed gives no interval; {side.why}")
+        return side
+    interval = prediction_interval(values)
+    low, high = interval.low, interval.high
+    span = f"prediction interval {low:.{decimals}f} to {high:.{decimals}f} over {len(values)} seeds"
+    if tolerance is not None:
+        if printed - tolerance <= low and high <= printed + tolerance:
+            return Decision(Verdict.REPRODUCED, f"{span}, inside the band of ±{tolerance:g}")
+        if abs(gap) <= tolerance + _EPS:
+            return Decision(Verdict.WITHIN, f"inside the band of ±{tolerance:g}; {span}")
+        if low <= printed + tolerance and high >= printed - tolerance:
+            return Decision(Verdict.INCONCLUSIVE, f"{span} reaches into the band")
+        return Decision(side.verdict, f"{side.why}; {span}")
+    if low <= printed <= high:
+        verdict = Verdict.WITHIN if len(values) >= 3 else Verdict.INCONCLUSIVE
+        return Decision(verdict, f"{span} holds the printed value")
+    return Decision(side.verdict, f"{side.why}; {span}")
+
+
+def judge_effect(
+    difference: float,
+    low: float,
+    high: float,
+    p_holm: float,
+    *,
+    expect: str,
+    comparable: bool,
+    printed: float | None = None,
+    decimals: int = 4,
+    tolerance: float | None = None,
+    sesoi: float | None = None,
+    seed_differences: Sequence[float] = (),
+) -> Decision:
+    """Judge a difference a - b that the paper says is "greater" or "less" than 0.
+
+    An effect counts when its 95 % interval excludes 0 and its Holm-corrected p is below .05.
+    With the paper's size of the effect on its own data, rounding and band come first. An effect
+    whose interval lies inside ±`sesoi` is shown to be negligible, which differs from the claim.
+    """
+    sign = 1 if expect == "greater" else -1
+    missed = Verdict.LOWER if sign > 0 else Verdict.HIGHER
+    counts = (low > 0 or high < 0) and p_holm < ALPHA
+    doubt = "" if counts else "; the difference itself is not significant"
+    if comparable and printed is not None:
+        gap = abs(difference - printed)
+        if gap <= 0.5 * 10**-decimals + _EPS:
+            return Decision(Verdict.REPRODUCED, f"rounds to the printed difference{doubt}")
+        if tolerance is not None and gap <= tolerance + _EPS:
+            return Decision(Verdict.WITHIN, f"inside the band of ±{tolerance:g}{doubt}")
+    if not counts:
+        if sesoi is not None and -sesoi < low and high < sesoi:
+            return Decision(missed, f"negligible: the interval lies inside ±{sesoi:g}")
+        if low > 0 or high < 0:
+            return Decision(Verdict.INCONCLUSIVE, "does not survive the Holm correction")
+        return Decision(Verdict.INCONCLUSIVE, "the interval holds 0")
+    if difference * sign < 0:
+        return Decision(missed, "significant in the other direction")
+    if not comparable:
+        return Decision(Verdict.DIRECTION, "significant as claimed, on other data or scale")
+    if printed is None:
+        return Decision(Verdict.REPRODUCED, "significant in the claimed direction")
+    if len(seed_differences) >= 3:
+        interval = prediction_interval(seed_differences)
+        if interval.low <= printed <= interval.high:
+            return Decision(Verdict.WITHIN, "the seeds' interval holds the printed difference")
+    size = "larger" if abs(difference) > abs(printed) else "smaller"
+    return Decision(Verdict.DIRECTION, f"significant as claimed, {size} than printed")
+
+
+def judge_equivalence(
+    wide: tuple[float, float], narrow: tuple[float, float], *, bound: float, comparable: bool
+) -> Decision:
+    """Judge |a - b| < `bound` from the 95 % interval `wide` and the 90 % interval `narrow`.
+
+    A 90 % interval inside ±bound is the two one-sided tests at 5 % each.
+    """
+    if -bound < narrow[0] and narrow[1] < bound:
+        verdict = Verdict.REPRODUCED if comparable else Verdict.DIRECTION
+        return Decision(verdict, f"equivalent within ±{bound:g} (two one-sided tests)")
+    if wide[0] > bound:
+        return Decision(Verdict.HIGHER, f"the interval lies above +{bound:g}")
+    if wide[1] < -bound:
+        return Decision(Verdict.LOWER, f"the interval lies below -{bound:g}")
+    return Decision(Verdict.INCONCLUSIVE, f"equivalence within ±{bound:g} is not shown")
+
+
+def judge_bound(
+    values: Sequence[float], op: str, value: float, *, tolerance: float = 0.0, comparable: bool
+) -> tuple[Decision, float]:
+    """Judge "every value `op` `value`"; also returns the value nearest to breaking it."""
+    if op in ("<=", "<"):
+        worst, sign = max(values), 1.0
+    elif op in (">=", ">"):
+        worst, sign = min(values), -1.0
+    else:
+        worst, sign = max(values, key=lambda found: abs(found - value)), 0.0
+    if not comparable:
+        return Decision(Verdict.NOT_COMPARABLE, "other data or scale than the paper's"), worst
+    broken = sum(not holds(found, op, value, tolerance) for found in values)
+    count = f"{len(values)} value{'s' if len(values) != 1 else ''}"
+    if not broken:
+        return Decision(Verdict.REPRODUCED, f"holds for {count}"), worst
+    verdict = Verdict.HIGHER if worst > value or sign > 0 else Verdict.LOWER
+    return Decision(verdict, f"does not hold for {broken} of {count}"), worst
+
+
+def holds(found: float, op: str, value: float, tolerance: float = 0.0) -> bool:
+    """True when `found op value`, with `tolerance` in its favour."""
+    if op == "==":
+        return abs(found - value) <= tolerance + _EPS
+    sign = 1.0 if op in ("<=", "<") else -1.0
+    return bool(_OPS[op](found - sign * tolerance, value))

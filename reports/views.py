@@ -1,0 +1,337 @@
+"""What the templates show: judgements, cells and records turned into text and links."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reports.claim_types import Claim, Paper, Table
+from reports.formatting import interval, number, p_value, scalar, signed
+from reports.judge import Cell, Finding, Judgement
+from reports.plots import Figure
+from reports.results import TIERS, Record
+from reports.verdicts import Verdict
+
+STRIP = (150, 14)  # size of an interval strip, in CSS pixels
+
+
+@dataclass(frozen=True)
+class CellView:
+    """One table cell as text."""
+
+    paper: str
+    ours: str
+    gap: str
+    spread: str
+    verdict: Verdict | None
+    why: str
+    tier: str
+    source: str
+    second_hand: bool
+    record: str
+
+
+@dataclass(frozen=True)
+class TableView:
+    """One table: rows of (label, note, cells), the tiers shown, commands for what is missing."""
+
+    table: Table
+    rows: list[tuple[str, str, list[CellView | None]]]
+    tiers: list[str]
+    commands: list[str]
+    missing: int
+    rules: Sequence[tuple[str, str, Verdict, str]]
+
+
+@dataclass(frozen=True)
+class FindingView:
+    """One finding as text; `strip` is the geometry of its interval drawing, or None."""
+
+    finding: Finding
+    ours: str
+    interval: str
+    printed: str
+    details: list[tuple[str, str]]
+    strip: dict[str, Any] | None
+    records: list[str]
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    """A claim with its findings, tier by tier; `not_run` holds the commands still to be run."""
+
+    claim: Claim
+    findings: list[FindingView]
+    not_run: list[str]
+    missing: list[str]
+    second_hand: bool
+
+
+@dataclass(frozen=True)
+class RecordView:
+    """A record with its anchor, files and provenance as text."""
+
+    record: Record
+    anchor: str
+    json_file: str
+    csv_file: str | None
+    run_file: str | None
+    means: list[tuple[str, str]]
+    config: list[tuple[str, str]]
+    facts: list[tuple[str, str]]
+    provenance: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class TierView:
+    """One tier of a paper: number of records, verdict counts of claims and of table cells."""
+
+    name: str
+    records: int
+    claims: dict[Verdict, int]
+    cells: dict[Verdict, int]
+    outcome: list[tuple[Verdict, list[str]]]
+
+
+@dataclass(frozen=True)
+class PaperView:
+    """Everything that a paper's page shows."""
+
+    paper: Paper
+    tiers: list[TierView]
+    claims: list[ClaimView]
+    tables: list[TableView]
+    figures: Sequence[Figure]
+    records: list[RecordView]
+    digest: str
+    paper_bibtex: str
+    replication_bibtex: str
+
+
+def anchor(record: Record) -> str:
+    """Page anchor and file name of a record, unique within its paper."""
+    return f"{record.tier}-{record.experiment}-{record.stem}"
+
+
+def tier_view(judgement: Judgement, records: Sequence[Record]) -> TierView:
+    """Counts of one tier, and its claims grouped by verdict."""
+    outcome = []
+    for verdict in judgement.counts():
+        names: dict[str, list[str]] = {}
+        for finding in judgement.findings:
+            if finding.verdict is verdict:
+                names.setdefault(finding.claim, []).append(finding.group)
+        total = {
+            f.claim: sum(g.claim == f.claim for g in judgement.findings) for f in judgement.findings
+        }
+        shown = [
+            name if len(groups) == total[name] else f"{name} ({len(groups)} of {total[name]})"
+            for name, groups in names.items()
+        ]
+        outcome.append((verdict, shown))
+    number_of = sum(record.tier == judgement.tier for record in records)
+    return TierView(judgement.tier, number_of, judgement.counts(), judgement.cell_counts(), outcome)
+
+
+def table_view(paper: Paper, table: Table, judgements: Mapping[str, Judgement]) -> TableView:
+    """Each cell from the highest tier that measured it."""
+    cells: dict[tuple[int, int], list[Cell]] = {}
+    for tier in TIERS:
+        for found in judgements[tier].cells:
+            if found.table == table.id:
+                cells.setdefault((found.row, found.column), []).append(found)
+    rows = []
+    commands: dict[str, None] = {}
+    tiers, missing = set(), 0
+    for i, row in enumerate(table.rows):
+        shown: list[CellView | None] = []
+        for j, column in enumerate(table.columns):
+            if (cell := _best(cells.get((i, j), []))) is None:
+                shown.append(None)
+                continue
+            tag = row.source or column.source or table.source
+            source = paper.sources[tag] if tag else None
+            if cell.verdict is Verdict.NOT_RUN:
+                commands[cell.command] = None
+                missing += 1
+            else:
+                tiers.add(cell.tier)
+            decimals = column.decimals if column.decimals is not None else table.decimals
+            more = decimals + (decimals < 4)
+            gap = None if cell.ours is None or cell.paper is None else cell.ours - cell.paper
+            shown.append(
+                CellView(
+                    paper=number(cell.paper, decimals),
+                    ours=number(cell.ours, more),
+                    gap=signed(gap, more),
+                    spread=_spread(cell.values, more),
+                    verdict=cell.verdict,
+                    why=cell.why,
+                    tier=cell.tier,
+                    source=source.title if source else "",
+                    second_hand=bool(source and source.trust not in ("primary", "ours")),
+                    record=anchor(cell.records[0]) if cell.records else "",
+                )
+            )
+        rows.append((row.label, row.note, shown))
+    present = [tier for tier in TIERS if tier in tiers]
+    rules = [
+        (label, column.label, cell.verdict, cell.why)
+        for label, _, shown in rows
+        for column, cell in zip(table.columns, shown, strict=True)
+        if cell is not None and cell.verdict not in (None, Verdict.NOT_RUN)
+    ]
+    return TableView(table, rows, present, list(commands), missing, rules)
+
+
+def claim_view(paper: Paper, claim: Claim, judgements: Mapping[str, Judgement]) -> ClaimView:
+    """Findings of every tier; their interval strips share one scale."""
+    findings = [
+        finding
+        for tier in TIERS
+        for finding in judgements[tier].findings
+        if finding.claim == claim.id
+    ]
+    source = paper.sources[claim.source] if claim.source else None
+    ends = [
+        abs(end)
+        for finding in findings
+        if finding.effect is not None
+        for end in (finding.effect.low, finding.effect.high, finding.effect.difference)
+        if math.isfinite(end)
+    ]
+    widest = max(ends, default=0.0)
+    absent = [finding for finding in findings if finding.verdict is Verdict.NOT_RUN]
+    return ClaimView(
+        claim=claim,
+        findings=[_finding_view(claim, f, widest) for f in findings if f not in absent],
+        not_run=list(dict.fromkeys(finding.command for finding in absent)),
+        missing=list(dict.fromkeys(finding.tier for finding in absent)),
+        second_hand=bool(source and source.trust not in ("primary", "ours")),
+    )
+
+
+def record_view(record: Record, *, run_file: str | None) -> RecordView:
+    """A record as text; its files lie in data/<paper>/ beside the page."""
+    name = f"data/{record.paper}/{anchor(record)}"
+    return RecordView(
+        record=record,
+        anchor=anchor(record),
+        json_file=f"{name}.json",
+        csv_file=f"{name}.csv" if record.per_query else None,
+        run_file=run_file,
+        means=[(measure, number(value, 4)) for measure, value in record.means.items()],
+        config=[(key, scalar(value)) for key, value in record.config.items()],
+        facts=_flat(record.facts)[:40],
+        provenance=_flat(record.provenance),
+    )
+
+
+def _best(cells: Sequence[Cell]) -> Cell | None:
+    """The cell of the highest tier with a number, else a failed one, else the lowest tier's."""
+    measured = [cell for cell in cells if cell.values]
+    failed = [cell for cell in cells if cell.verdict is Verdict.ERROR]
+    return (measured or failed)[-1] if measured or failed else next(iter(cells), None)
+
+
+def _spread(values: Sequence[float], decimals: int) -> str:
+    if len(values) < 2:
+        return ""
+    mean = math.fsum(values) / len(values)
+    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    return f"sd {number(deviation, decimals)}, {len(values)} seeds"
+
+
+def _finding_view(claim: Claim, finding: Finding, widest: float) -> FindingView:
+    check, effect = claim.check, finding.effect
+    decimals = min(check.decimals + 1, 6) if check.kind != "bound" else 6
+    details: list[tuple[str, str]] = []
+    ours = scalar(finding.value) if check.kind == "bound" and finding.value is not None else ""
+    if check.kind == "value":
+        ours = number(finding.value, decimals)
+    printed = ""
+    if finding.printed is not None:
+        if check.kind == "bound":
+            sign = {"<=": "≤", ">=": "≥", "==": "="}.get(check.op, check.op)
+            printed = f"claimed {sign} {scalar(finding.printed)}"
+        else:
+            exact = effect is None
+            printed = (
+                number(finding.printed, check.decimals)
+                if exact
+                else signed(finding.printed, check.decimals)
+            )
+            printed = f"paper {printed}"
+    elif check.kind == "effect":
+        printed = "claimed > 0" if check.expect == "greater" else "claimed < 0"
+    elif check.kind == "equivalent":
+        printed = f"claimed within ±{scalar(check.bound)}"
+    span = ""
+    if effect is not None:
+        ours, span = (
+            signed(effect.difference, decimals),
+            interval(effect.low, effect.high, decimals),
+        )
+        details = [
+            ("a", number(effect.mean_a, decimals)),
+            ("b", number(effect.mean_b, decimals)),
+            ("n", f"{effect.n:,} {effect.unit}"),
+            ("p", p_value(effect.p)),
+            ("Holm p", p_value(finding.p_holm)),
+            ("effect ratio", number(finding.ratio, 2)),
+            ("ΔRI", signed(finding.delta_ri, 3)),
+        ]
+        if effect.seeds > 1:
+            details.insert(3, ("seeds", str(effect.seeds)))
+        if len(effect.groups) > 1:
+            wins = sum(value > 0 for value in effect.groups.values())
+            details.insert(2, ("a > b on", f"{wins} of {len(effect.groups)} collections"))
+    return FindingView(
+        finding=finding,
+        ours=ours,
+        interval=span,
+        printed=printed,
+        details=[(name, text) for name, text in details if text],
+        strip=_strip(finding, widest),
+        records=list(dict.fromkeys(anchor(record) for record in finding.records)),
+    )
+
+
+def _strip(finding: Finding, widest: float) -> dict[str, Any] | None:
+    """Pixel geometry of point, interval and the paper's value on a scale with 0 in the middle."""
+    effect = finding.effect
+    if effect is None or widest == 0 or math.isinf(effect.low) or math.isinf(effect.high):
+        return None
+    width, height = STRIP
+
+    def x(value: float) -> float:
+        return round(width / 2 + value / widest * (width / 2 - 4), 1)
+
+    printed = finding.printed
+    inside = printed is not None and abs(printed) <= widest
+    return {
+        "width": width,
+        "height": height,
+        "zero": width / 2,
+        "low": x(effect.low),
+        "high": x(effect.high),
+        "mean": x(effect.difference),
+        "printed": x(printed) if inside and printed is not None else None,
+    }
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested values as (dotted name, text); lists become one text."""
+    rows: list[tuple[str, str]] = []
+    for key, item in value.items():
+        name = f"{prefix}{key}"
+        if isinstance(item, Mapping):
+            rows += _flat(item, f"{name}.")
+        elif isinstance(item, list):
+            text = ", ".join(scalar(part) for part in item[:12])
+            rows.append((name, text + (f", … ({len(item)})" if len(item) > 12 else "")))
+        elif item is not None:
+            rows.append((name, scalar(item)))
+    return rows

@@ -1,0 +1,33 @@
+"""Test collections: reading, checking and finding them."""
+
+from shared.data.beir import read_beir, read_qrels, write_beir
+from shared.data.bright import BRIGHT_SUBSETS, BrightQueries, load_bright_queries
+from shared.data.catalogue import Entry, collection_size, list_collections
+from shared.data.collection import TITLE_MODES, Collection, make_collection
+from shared.data.manifest import UNPINNED, Pin, check_collection, pinned
+from shared.data.pydocs import build_pydocs, load_pydocs
+from shared.data.resolve import fetch_collection, find_cache_dir, load_collection
+
+__all__ = [
+    "BRIGHT_SUBSETS",
+    "TITLE_MODES",
+    "UNPINNED",
+    "BrightQueries",
+    "Collection",
+    "Entry",
+    "Pin",
+    "build_pydocs",
+    "check_collection",
+    "collection_size",
+    "fetch_collection",
+    "find_cache_dir",
+    "list_collections",
+    "load_bright_queries",
+    "load_collection",
+    "load_pydocs",
+    "make_collection",
+    "pinned",
+    "read_beir",
+    "read_qrels",
+    "write_beir",
+]

@@ -1,0 +1,245 @@
+"""The test collection: documents, queries and relevance judgements, checked when it is made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from shared.errors import InputError
+
+Grades = dict[str, dict[str, int]]
+"""Judgements of one split: query id -> document id -> grade."""
+
+TITLE_MODES: dict[str, str | None] = {"newline": "\n", "space": " ", "omit": None}
+"""How `Collection.contents` joins a title to its text; None leaves the title out."""
+
+_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
+
+
+def check_id(name: str) -> str:
+    """Return `name` if it is a collection id, such as "beir/scifact"; else raise InputError."""
+    if not _ID.fullmatch(name) or len(name) > 200:
+        raise InputError(
+            f"collection id {name!r}: expected parts of letters, digits, '.', '_' and '-' joined "
+            "by '/', such as beir/scifact; to read a folder, give the path of one that exists"
+        )
+    return name
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Collection:
+    """One test collection; `doc_ids` ascend, so document order is the canonical order of ties.
+
+    Make it with `make_collection`, which checks every field. Two objects hold the same content
+    when their `sha256` agree; `==` compares identity.
+    """
+
+    id: str
+    doc_ids: list[str]
+    titles: list[str]
+    texts: list[str]
+    queries: dict[str, str]
+    qrels: dict[str, Grades]
+    source: str = ""
+    licence: str = ""
+    excluded: dict[str, frozenset[str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{name} {len(rows)}" for name, rows in self.qrels.items())
+        return f"Collection({self.id}: {len(self.doc_ids)} documents, topics {splits})"
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hex fingerprint of ids, texts, queries, judgements and exclusions, in sorted order.
+
+        It depends neither on compression nor on the order of lines, nor on id, source, licence
+        and notes.
+        """
+        documents = zip(self.doc_ids, self.titles, self.texts, strict=True)
+        return fingerprint(documents, self.queries, self.qrels, self.excluded)
+
+    def contents(self, title: str) -> list[str]:
+        """Return the text to index of each document, in `doc_ids` order.
+
+        `title` is a key of TITLE_MODES: "newline", "space" or "omit". A document without a title
+        is its text alone. Raises InputError on another mode.
+        """
+        if title not in TITLE_MODES:
+            raise InputError(f"title mode {title!r}: expected one of {', '.join(TITLE_MODES)}")
+        joint = TITLE_MODES[title]
+        if joint is None:
+            return list(self.texts)
+        pairs = zip(self.titles, self.texts, strict=True)
+        return [f"{head}{joint}{text}" if head else text for head, text in pairs]
+
+    def topics(self, split: str) -> dict[str, str]:
+        """Return the judged queries of `split`, query id -> text, in the order of `queries`."""
+        if split not in self.qrels:
+            known = ", ".join(self.qrels) or "none"
+            raise InputError(f"{self.id}: no split {split!r}; its splits: {known}")
+        return {
+            query_id: text
+            for query_id, text in self.queries.items()
+            if query_id in self.qrels[split]
+        }
+
+    @property
+    def default_split(self) -> str:
+        """The split to evaluate: the manifest's, else "test", else the only one there is."""
+        from shared.data.manifest import pinned
+
+        pin = pinned(self.id)
+        for name in (pin.split if pin else None, "test"):
+            if name in self.qrels:
+                return name
+        if len(self.qrels) == 1:
+            return next(iter(self.qrels))
+        raise InputError(f"{self.id}: no split 'test'; name one of {', '.join(self.qrels)}")
+
+
+def fingerprint(
+    documents: Iterable[tuple[str, str, str]],
+    queries: Mapping[str, str],
+    qrels: Mapping[str, Grades],
+    excluded: Mapping[str, Iterable[str]],
+) -> str:
+    """Return the hex sha256 of sorted (id, title, text) documents and of the rest, sorted here."""
+    digest = hashlib.sha256(b"collection 1\n")
+
+    def add(*parts: str | int) -> None:
+        digest.update(json.dumps(parts, separators=(",", ":")).encode("ascii") + b"\n")
+
+    for document in documents:
+        add("d", *document)
+    for query_id, text in sorted(queries.items()):
+        add("q", query_id, text)
+    for split, by_query in sorted(qrels.items()):
+        for query_id, grades in sorted(by_query.items()):
+            for doc_id, grade in sorted(grades.items()):
+                add("r", split, query_id, doc_id, grade)
+    for query_id, doc_ids in sorted(excluded.items()):
+        add("x", query_id, *sorted(doc_ids))
+    return digest.hexdigest()
+
+
+def group_qrels(rows: Iterable[tuple[str, str, int, int]], name: str) -> tuple[Grades, int]:
+    """Gather (query id, document id, grade, line) rows by query; return them and the repeats.
+
+    A row given twice with one grade is counted as a repeat. Raises InputError, naming `name` and
+    the line, when the grades differ.
+    """
+    grades: Grades = {}
+    repeats = 0
+    for query_id, doc_id, grade, line in rows:
+        of_query = grades.setdefault(query_id, {})
+        if doc_id not in of_query:
+            of_query[doc_id] = grade
+        elif of_query[doc_id] == grade:
+            repeats += 1
+        else:
+            raise InputError(
+                f"{name}:{line}: query {query_id!r}, document {doc_id!r} has grade {grade} here "
+                f"and {of_query[doc_id]} in an earlier row; keep one of the two"
+            )
+    return grades, repeats
+
+
+def make_collection(
+    id: str,
+    documents: Mapping[str, tuple[str, str]],
+    queries: Mapping[str, str],
+    qrels: Mapping[str, Mapping[str, Mapping[str, int]]],
+    *,
+    source: str = "",
+    licence: str = "",
+    excluded: Mapping[str, Iterable[str]] | None = None,
+    notes: Iterable[str] = (),
+    where: str | None = None,
+) -> Collection:
+    """Check and order the parts of a collection; the only way that readers make one.
+
+    `documents` maps document id to (title, text), `qrels` split to query id to document id to
+    grade. Judgements of unknown documents or queries and empty queries are left out and counted
+    in `notes`. Raises InputError, beginning with `where` (a path; default: the id), when there
+    is no document, no query or no judgement, or when a relevant document is also excluded.
+    """
+    check_id(id)
+    where = where or id
+    noted = list(notes)
+    if not documents:
+        raise InputError(f"{where}: no documents; give at least one")
+    kept = {query_id: text for query_id, text in queries.items() if text.strip()}
+    if dropped := len(queries) - len(kept):
+        first = next(query_id for query_id in queries if query_id not in kept)
+        noted.append(f"{dropped} queries have an empty text (first: {first}), ignored")
+    if not kept:
+        raise InputError(f"{where}: no queries with a text; give at least one")
+    doc_ids = sorted(documents)
+    titles = [documents[doc_id][0] for doc_id in doc_ids]
+    texts = [documents[doc_id][1] for doc_id in doc_ids]
+    bare = [doc_id for doc_id, text in zip(doc_ids, texts, strict=True) if not text.strip()]
+    if bare:
+        noted.append(f"{len(bare)} documents have an empty text (first: {bare[0]})")
+    judged = {split: _known(split, rows, documents, kept, noted) for split, rows in qrels.items()}
+    if not any(judged.values()):
+        raise InputError(f"{where}: no judgement names a known query and document; check the ids")
+    barred = {
+        query_id: frozenset(ids) for query_id, ids in (excluded or {}).items() if query_id in kept
+    }
+    for split, by_query in judged.items():
+        for query_id, grades in by_query.items():
+            relevant = {doc_id for doc_id, grade in grades.items() if grade > 0}
+            clash = barred.get(query_id, frozenset()) & relevant
+            if clash:
+                raise InputError(
+                    f"{where}: document {min(clash)!r} is both excluded for query {query_id!r} "
+                    f"and relevant to it in {split!r}; remove one of the two"
+                )
+    return Collection(
+        id=id,
+        doc_ids=doc_ids,
+        titles=titles,
+        texts=texts,
+        queries=kept,
+        qrels=judged,
+        source=source,
+        licence=licence,
+        excluded={query_id: ids for query_id, ids in barred.items() if ids},
+        notes=tuple(noted),
+    )
+
+
+def _known(
+    split: str,
+    rows: Mapping[str, Mapping[str, int]],
+    documents: Mapping[str, object],
+    queries: Mapping[str, str],
+    notes: list[str],
+) -> Grades:
+    """Keep the judgements whose query and document exist; count the others in `notes`."""
+    grades: Grades = {}
+    lost: dict[str, list[str]] = {"queries": [], "documents": []}
+    unjudged = 0
+    for query_id, of_query in rows.items():
+        if query_id not in queries:
+            lost["queries"] += [query_id] * len(of_query)
+            continue
+        found = {doc_id: grade for doc_id, grade in of_query.items() if doc_id in documents}
+        lost["documents"] += [doc_id for doc_id in of_query if doc_id not in documents]
+        if found:
+            grades[query_id] = found
+        else:
+            unjudged += 1
+    for what, ids in lost.items():
+        if ids:
+            notes.append(
+                f"{split}: {len(ids)} qrels rows name unknown {what} (first: {ids[0]}), ignored"
+            )
+    if unjudged:
+        notes.append(f"{split}: {unjudged} queries have no judged document left, ignored")
+    return grades

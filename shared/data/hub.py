@@ -1,0 +1,133 @@
+"""Collections of the Hugging Face hub, at a pinned revision, kept in the cache as BEIR folders.
+
+Layout expected of a dataset: the configurations "corpus", "queries" and "default" (judgements,
+one split each), as in mteb/<name>; BRIGHT has "documents" and "examples", one split per subset.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from shared.data.beir import write_beir
+from shared.data.bright import gather_examples
+from shared.data.collection import Collection, make_collection
+from shared.data.manifest import Pin
+from shared.data.rows import gather_documents, gather_qrels, gather_queries
+from shared.errors import InputError, MissingDependencyError
+
+Rows = Iterable[Mapping[str, Any]]
+
+_REF = re.compile(r"hub:([A-Za-z0-9][\w.-]*)/([A-Za-z0-9][\w.-]*)@([0-9a-f]{40})")
+
+
+def parse_hub_ref(ref: str) -> tuple[str, str]:
+    """Split "hub:<org>/<name>@<40 hex digits>" into "<org>/<name>" and the revision."""
+    match = _REF.fullmatch(ref)
+    if match is None or ".." in ref:
+        raise InputError(
+            f"{ref}: expected hub:<organisation>/<name>@<revision> with the full revision of 40 "
+            "hexadecimal digits; a branch or a short revision can change under your feet"
+        )
+    return f"{match[1]}/{match[2]}", match[3]
+
+
+def load_rows(path: str, config: str, revision: str | None, split: str | None) -> dict[str, Rows]:
+    """Load one configuration of a hub dataset (or a local folder of one): split -> rows."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{path}: downloading needs datasets; pip install 'ir-replications[hub]'"
+        ) from error
+    if not os.path.isdir(path):
+        check_network()
+    loaded = datasets.load_dataset(path, config, revision=revision, split=split)
+    return {split: loaded} if split else dict(loaded)
+
+
+def check_network() -> None:
+    """Raise OSError at once where the hub's name cannot be resolved; datasets retries for 25 s.
+
+    Nothing is checked behind a proxy, or with HF_HUB_OFFLINE set, when its own cache may serve.
+    """
+    if os.environ.get("HF_HUB_OFFLINE") or urllib.request.getproxies():
+        return
+    host = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname
+    socket.getaddrinfo(host, 443)
+
+
+def fetch_hub(id: str, hub: str, revision: str, folder: Path, pin: Pin | None = None) -> Path:
+    """Download `hub` at `revision`, check it against `pin` and write it to `folder`; return that.
+
+    Nothing is left behind unless all of it arrived and the counts agree. Raises InputError that
+    names what was tried and what to do instead.
+    """
+    try:
+        collection = _load(id, hub, revision, pin)
+    except InputError:
+        raise
+    except Exception as error:  # datasets raises many kinds: connection, file, arrow, value
+        reason = (str(error).splitlines() or [""])[0][:200]
+        raise InputError(
+            f"{id}: tried {hub} at revision {revision} on the hub ({type(error).__name__}: "
+            f"{reason}); connect to the network, or put a BEIR folder at <data root>/{id}"
+        ) from error
+    return write_beir(collection, folder)
+
+
+def _load(id: str, hub: str, revision: str, pin: Pin | None) -> Collection:
+    name = f"{hub}@{revision[:8]}"
+    notes: list[str] = []
+    excluded: dict[str, frozenset[str]] = {}
+    if id.startswith("bright/"):
+        subset = id.removeprefix("bright/")
+        corpus = load_rows(hub, "documents", revision, subset)[subset]
+        rows = enumerate(load_rows(hub, "examples", revision, subset)[subset], start=1)
+        examples = ((f"{name} examples row {number}", row) for number, row in rows)
+        queries, gold, excluded = gather_examples(examples, notes)
+        qrels = {"test": gold}
+    else:
+        corpus = _only(load_rows(hub, "corpus", revision, None), f"{name} corpus")
+        queries = gather_queries(
+            _only(load_rows(hub, "queries", revision, None), f"{name} queries"), f"{name} queries"
+        )
+        qrels = {
+            split: gather_qrels(rows, f"{name} {split}", notes)
+            for split, rows in load_rows(hub, "default", revision, None).items()
+        }
+    documents = gather_documents(corpus, f"{name} corpus", notes)
+    collection = make_collection(
+        id,
+        documents,
+        queries,
+        qrels,
+        source=f"https://huggingface.co/datasets/{hub}@{revision}",
+        licence=pin.licence if pin else "",
+        excluded=excluded,
+        notes=notes,
+        where=name,
+    )
+    if pin:
+        check_counts(collection, pin)
+    return collection
+
+
+def check_counts(collection: Collection, pin: Pin) -> None:
+    """Raise InputError when a download has not the pinned number of documents or queries."""
+    from shared.data.manifest import count_mismatches
+
+    if wrong := count_mismatches(collection, pin):
+        raise InputError(f"{'; '.join(wrong)}; nothing was kept, fetch it again")
+
+
+def _only(splits: dict[str, Rows], name: str) -> Rows:
+    if len(splits) != 1:
+        raise InputError(f"{name}: expected one split, found {', '.join(splits) or 'none'}")
+    return next(iter(splits.values()))

@@ -1,0 +1,76 @@
+"""Collections of the ir_datasets package, read through it and cached by it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.data.collection import Collection, make_collection
+from shared.data.rows import gather_documents, gather_qrels, gather_queries
+from shared.errors import InputError, MissingDependencyError
+
+_EXCLUDED = "Excluded from evaluation"  # how ir_datasets names BRIGHT's excluded documents
+
+
+def load_irds(dataset_id: str, id: str | None = None) -> Collection:
+    """Load the ir_datasets dataset `dataset_id`, which must have queries and qrels.
+
+    The split is the last part of its name if that is train, dev or test, else "test". Raises
+    InputError when ir_datasets does not know it, or it cannot be downloaded.
+    """
+    try:
+        import ir_datasets
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"ir-datasets:{dataset_id} needs ir_datasets; pip install 'ir-replications[irds]'"
+        ) from error
+    name = f"ir-datasets:{dataset_id}"
+    try:
+        dataset = ir_datasets.load(dataset_id)
+    except KeyError as error:
+        raise InputError(f"{name}: ir_datasets does not know it; see ir-datasets.com") from error
+    if not (dataset.has_docs() and dataset.has_queries() and dataset.has_qrels()):
+        raise InputError(f"{name}: no documents, queries or qrels; name a split, such as /test")
+    last = dataset_id.rpartition("/")[2]
+    split = last if last in ("train", "dev", "test") else "test"
+    notes: list[str] = []
+    excluded: dict[str, set[str]] = {}
+    try:
+        defs = dataset.qrels_defs()
+        judged: list[dict[str, Any]] = []
+        for row in dataset.qrels_iter():
+            if defs.get(row.relevance) == _EXCLUDED:
+                excluded.setdefault(row.query_id, set()).add(row.doc_id)
+            else:
+                judged.append(row._asdict())
+        qrels = {split: gather_qrels(judged, f"{name} qrels", notes)}
+        queries = gather_queries(map(_query, dataset.queries_iter()), f"{name} queries")
+        rows = map(_document, dataset.docs_iter())
+        documents = gather_documents(rows, f"{name} documents", notes)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a download, an archive or a licence check raises
+        reason = (str(error).splitlines() or [""])[0]
+        raise InputError(
+            f"{name}: could not be loaded ({type(error).__name__}: {reason}); connect to the "
+            "network, or put a BEIR folder in the data root and give its id"
+        ) from error
+    return make_collection(
+        id or f"ir-datasets/{dataset_id}",
+        documents,
+        queries,
+        qrels,
+        source=name,
+        excluded=excluded,
+        notes=notes,
+        where=name,
+    )
+
+
+def _document(record: Any) -> dict[str, str]:
+    text = record.text if hasattr(record, "text") else record.default_text()
+    return {"_id": record.doc_id, "title": getattr(record, "title", "") or "", "text": text}
+
+
+def _query(record: Any) -> dict[str, str]:
+    text = record.text if hasattr(record, "text") else record.default_text()
+    return {"_id": record.query_id, "text": text}

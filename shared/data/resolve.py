@@ -1,0 +1,143 @@
+"""From a collection's name to the collection: folder, data root, cache, then the hub."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import platformdirs
+
+from shared.data.beir import read_beir, write_beir
+from shared.data.bright import has_corpus, missing_corpus, read_bright
+from shared.data.collection import Collection, check_id
+from shared.data.hub import check_counts, fetch_hub, parse_hub_ref
+from shared.data.irds import load_irds
+from shared.data.lines import only_file
+from shared.data.manifest import manifest, pinned
+from shared.data.pydocs import load_pydocs
+from shared.errors import InputError
+
+
+def find_data_root(data_root: Path | str | None = None) -> Path | None:
+    """Return the data root: the argument, else IR_REPLICATIONS_DATA, else None."""
+    chosen = data_root or os.environ.get("IR_REPLICATIONS_DATA")
+    if not chosen:
+        return None
+    folder = Path(chosen).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; the data root must be one that exists")
+    return folder
+
+
+def find_cache_dir(cache_dir: Path | str | None = None) -> Path:
+    """Return the cache: the argument, else IR_REPLICATIONS_CACHE, else the user's cache folder."""
+    chosen = cache_dir or os.environ.get("IR_REPLICATIONS_CACHE")
+    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("ir-replications")
+
+
+def load_collection(
+    ref: str | Path,
+    *,
+    data_root: Path | str | None = None,
+    cache_dir: Path | str | None = None,
+    download: bool = True,
+) -> Collection:
+    """Return the collection named by `ref`: a folder that exists, or an id.
+
+    Ids are "pydocs" (embedded), those of `list_collections` or of a folder under the data root,
+    "ir-datasets:<id>" and "hub:<org>/<name>@<40 hex digits>". An id is looked for in the data
+    root, then in the cache, then fetched into the cache unless `download` is false. Raises
+    InputError when it is not found, and for a name that could lead out of these folders.
+    """
+    if isinstance(ref, Path) or (ref != "pydocs" and os.path.isdir(ref)):
+        return _read_folder(Path(ref), _folder_id(Path(ref)))
+    cache = find_cache_dir(cache_dir)
+    if ref == "pydocs":
+        return load_pydocs(cache)
+    if ref.startswith("ir-datasets:"):
+        return load_irds(ref.removeprefix("ir-datasets:"))
+    root = find_data_root(data_root)
+    id, place, _ = _locate(ref, root, cache)
+    if place is None:
+        if not download:
+            raise InputError(_not_found(ref, root, cache))
+        place = fetch_collection(ref, cache_dir=cache, data_root=root)
+    return _read_folder(place, id)
+
+
+def fetch_collection(
+    ref: str, *, cache_dir: Path | str | None = None, data_root: Path | str | None = None
+) -> Path:
+    """Download a collection by id into the cache, unless it is there, and return its folder."""
+    cache = find_cache_dir(cache_dir)
+    if ref == "pydocs":
+        load_pydocs(cache)
+        return cache / "pydocs"
+    if ref.startswith("ir-datasets:"):
+        dataset = ref.removeprefix("ir-datasets:")
+        folder = cache / "collections" / check_id(f"ir-datasets/{dataset}")
+        return folder if folder.is_dir() else write_beir(load_irds(dataset), folder)
+    id, place, folder = _locate(ref, None, cache)
+    if place is not None:
+        return place
+    if ref.startswith("hub:"):
+        return fetch_hub(id, *parse_hub_ref(ref), folder)
+    pin = pinned(id)
+    if pin and pin.hub:
+        try:
+            return fetch_hub(id, pin.hub, pin.revision, folder, pin)
+        except InputError as error:
+            here = find_data_root(data_root)
+            if id.startswith("bright/") and here and (here / id).is_dir():
+                raise InputError(f"{missing_corpus(here / id, id)} ({error})") from error
+            raise
+    if pin and pin.ir_datasets:
+        collection = load_irds(pin.ir_datasets, id)
+        check_counts(collection, pin)
+        return write_beir(collection, folder)
+    raise InputError(_not_found(ref, find_data_root(data_root), cache))
+
+
+def _locate(ref: str, root: Path | None, cache: Path) -> tuple[str, Path | None, Path]:
+    """Return id, folder that holds it (None: nowhere) and its folder in the cache."""
+    if ref.startswith("hub:"):
+        hub, revision = parse_hub_ref(ref)
+        id = check_id(f"hub/{hub}")
+        cached = cache / "collections" / id / revision
+        return id, cached if cached.is_dir() else None, cached
+    id = check_id(ref)
+    cached = cache / "collections" / id
+    for folder in ((root / id) if root else None, cached):
+        # A BRIGHT folder may hold queries only; then the cache or the hub has the corpus.
+        if folder and folder.is_dir() and (not id.startswith("bright/") or has_corpus(folder)):
+            return id, folder, cached
+    return id, None, cached
+
+
+def _not_found(ref: str, root: Path | None, cache: Path) -> str:
+    if root and ref.startswith("bright/") and (root / ref).is_dir():
+        return missing_corpus(root / ref, ref)
+    pin = manifest().get(ref)
+    known = pin and (pin.hub or pin.ir_datasets)
+    remedy = f"or run `replicate data fetch {ref}`" if known else "no download is known for it"
+    return (
+        f"{ref}: no such folder, not in the data root ({root or 'none is set'}), not in the cache "
+        f"({cache}); put a BEIR folder at <data root>/{ref}, {remedy}"
+    )
+
+
+def _read_folder(folder: Path, id: str) -> Collection:
+    if id.startswith("bright/") or only_file(folder, "examples.jsonl"):
+        return read_bright(folder, id)
+    pin = pinned(id)
+    return read_beir(folder, id, licence=pin.licence if pin else "")
+
+
+def _folder_id(folder: Path) -> str:
+    """Name an explicit folder: its last parts if the manifest knows them, else the last one."""
+    parts = [re.sub(r"[^A-Za-z0-9._-]+", "-", part) for part in folder.resolve().parts[-3:]]
+    for start in range(len(parts)):
+        if "/".join(parts[start:]) in manifest():
+            return "/".join(parts[start:])
+    return parts[-1].lstrip(".-") or "folder"

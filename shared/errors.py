@@ -1,0 +1,11 @@
+"""The errors a user can cause; the command line prints them as one line and exits with status 2."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """Bad input: one line naming the file and line, what was expected and what to do."""
+
+
+class MissingDependencyError(InputError):
+    """An optional dependency is absent; the message holds the install line."""

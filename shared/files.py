@@ -1,0 +1,65 @@
+"""File primitives: atomic writes, checksums, transparent gzip."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from shared.errors import InputError
+
+
+@contextmanager
+def atomic_write(path: Path | str, mode: str = "w") -> Iterator[IO]:
+    """Yield a handle whose content appears at `path` only when the block ends without error.
+
+    `mode` is "w" (UTF-8 text) or "wb". The temporary file lives beside `path`, is flushed to
+    disk, and is removed when the block raises, so a full disk or a kill leaves nothing behind
+    that a reader could take for a result. Raises InputError when the folder cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    try:
+        with os.fdopen(fd, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise InputError(
+            f"{path}: not written ({error.strerror or error}); free some space and run again"
+        ) from error
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def sha256_file(path: Path | str) -> str:
+    """Hex sha256 of a file's bytes."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@contextmanager
+def open_text(path: Path | str) -> Iterator[IO[str]]:
+    """Open a UTF-8 text file, plain or gzip (by its first bytes), with "\\n" line ends."""
+    with open(path, "rb") as raw:
+        zipped = raw.read(2) == b"\x1f\x8b"
+    if zipped:
+        with gzip.open(path, "rb") as unzipped:
+            yield io.TextIOWrapper(unzipped, encoding="utf-8")
+    else:
+        with open(path, encoding="utf-8") as handle:
+            yield handle

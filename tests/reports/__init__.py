@@ -1,0 +1,1 @@
+"""Tests of the evidence layer: records, claims, verdicts, pages."""

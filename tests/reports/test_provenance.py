@@ -1,0 +1,120 @@
+"""Provenance says enough to repeat a run, and nothing about who ran it."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from reports import provenance
+from reports.provenance import code_digest, collect, git_state, scrub
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("run --data-root /srv/secret/data -k 10", "run --data-root data -k 10"),
+        ("--out=/home/ada/x.json,/tmp/y", "--out=x.json,y"),
+        ("~/models/minilm/", "minilm"),
+        (r"C:\Users\ada\data and D:/x/y", "data and y"),
+        ("'/a/b c'", "'b c'"),
+        ("file:///home/ada/x PATH=/usr/a:/home/ada/b", "x PATH=a:b"),
+        ("https://arxiv.org/abs/1 beir/scifact docs/s N/A 1/2", None),
+        ("hub:org/name@0123 embedded:minilm-l6 - / -", None),
+    ],
+)
+def test_scrub_cuts_absolute_paths_only(text: str, expected: str | None) -> None:
+    assert scrub(text) == (text if expected is None else expected)
+
+
+def test_scrub_reaches_keys_and_nested_values() -> None:
+    assert scrub({"/a/b": [("/c/d", 1)]}) == {"b": [["d", 1]]}
+
+
+def test_collect_holds_no_name_host_or_path(tmp_path: Path) -> None:
+    found = collect(
+        paper="toy",
+        command=f"replicate run toy --data-root {tmp_path} --store {Path.home()}/x",
+        seed=3,
+        data={str(tmp_path / "mine"): "ab"},
+        models={f"{Path.home()}/model": "cd"},
+        started=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        wall_s=1.23456,
+        note=f"{os.getcwd()}/file",
+    )
+    text = json.dumps(found)
+    for private in (str(tmp_path), str(Path.home()), os.getcwd(), sys.prefix):
+        assert private not in text
+    words = set(text.replace('"', " ").replace("/", " ").split())
+    # A short or common host or user name (root, test) could be an innocent word of a package.
+    for private in (platform.node(), getpass.getuser()):
+        if len(private) > 4:
+            assert private not in words
+    assert found["data"] == {"mine": "ab"}
+    assert (found["seed"], found["wall_s"], found["started"]) == (3, 1.235, "2026-01-02T03:04:05Z")
+    assert found["packages"]["numpy"]
+    assert found["peak_rss_mib"] > 1
+
+
+def test_collect_never_imports_torch() -> None:
+    code = (
+        "import sys; from reports.provenance import collect; "
+        "collect(paper='toy', command=''); sys.exit('torch' in sys.modules)"
+    )
+    root = Path(provenance.__file__).parents[1]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
+
+
+def test_works_without_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert git_state(tmp_path) is None
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert collect(paper="toy", command="", root=tmp_path)["git"] is None
+
+
+def test_dirty_ignores_generated_folders(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(
+            ["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True
+        )
+
+    git("init", "-q")
+    (tmp_path / "a.py").write_text("1\n")
+    git("add", ".")
+    git("commit", "-qm", "x")
+    for folder in provenance.GENERATED:
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "new.json").write_text("{}")
+    state = git_state(tmp_path)
+    assert state is not None and state["dirty"] is False and len(state["commit"]) == 40
+    (tmp_path / "b.py").write_text("2\n")
+    changed = git_state(tmp_path)
+    assert changed is not None and changed["dirty"] is True
+    (tmp_path / "inner").mkdir()
+    assert git_state(tmp_path / "inner") is None  # a package below somebody else's checkout
+
+
+def test_code_digest_follows_code_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "replications" / "toy"
+    for path in (tmp_path / "shared" / "bm25.py", folder / "method.py"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x = 1\n")
+    before = code_digest("toy", root=tmp_path)
+    for name in ("test_method.py", "bench_method.py", "claims.toml", "figures.py", "README.md"):
+        (folder / name).write_text("anything")
+    assert code_digest("toy", root=tmp_path) == before
+    (folder / "method.py").write_bytes(b"x = 1\r\n")  # a checkout with other line ends
+    assert code_digest("toy", root=tmp_path) == before
+    (folder / "method.py").write_text("x = 2\n")
+    after = code_digest("toy", root=tmp_path)
+    (folder / "method.py").write_text("x = 1\n")
+    (tmp_path / "shared" / "bm25.py").rename(tmp_path / "shared" / "bm26.py")
+    assert len({before, after, code_digest("toy", root=tmp_path)}) == 3
+    assert code_digest("other", root=tmp_path) != before

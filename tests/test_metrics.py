@@ -1,0 +1,143 @@
+"""Measures against values worked by hand and against pytrec_eval called directly."""
+
+from __future__ import annotations
+
+from math import log2
+
+import numpy as np
+import pytest
+import pytrec_eval
+
+from shared.errors import InputError
+from shared.metrics import DEFAULT_MEASURES, evaluate
+from shared.runs import Run, canonical
+
+
+def ranking(*documents: str) -> list[tuple[str, float]]:
+    return [(docid, float(-rank)) for rank, docid in enumerate(documents)]
+
+
+def test_ndcg_has_linear_gain_and_an_ideal_list_that_is_cut() -> None:
+    # gains 3, 0, 1 at ranks 1-3; ideal 3, 2, 1.
+    scores = evaluate({"q": ranking("a", "x", "c")}, {"q": {"a": 3, "b": 2, "c": 1}}, ["nDCG@3"])
+    dcg, ideal = 3 + 1 / log2(4), 3 + 2 / log2(3) + 1 / log2(4)
+    assert scores.per_query["nDCG@3"]["q"] == pytest.approx(dcg / ideal, abs=1e-12)
+    assert dcg / ideal == pytest.approx(0.735007, abs=1e-6)  # exponential gain would be .7985
+
+
+def test_exponential_gain_is_available_by_name() -> None:
+    name = "nDCG(dcg='exp-log2')@3"
+    scores = evaluate({"q": ranking("a", "x", "c")}, {"q": {"a": 3, "b": 2, "c": 1}}, [name])
+    expected = (7 + 1 / 2) / (7 + 3 / log2(3) + 1 / 2)
+    assert scores.means[name] == pytest.approx(expected, abs=1e-12)
+
+
+def test_more_relevant_documents_than_the_cutoff() -> None:
+    qrels = {"q": {f"d{i:02}": 1 for i in range(25)}}
+    run = {"q": ranking(*[f"d{i:02}" for i in range(9)], "x")}
+    scores = evaluate(run, qrels, ["nDCG@10", "R@10", "AP@10"])
+    discounts = [1 / log2(rank + 1) for rank in range(1, 11)]
+    assert scores.means["nDCG@10"] == pytest.approx(sum(discounts[:9]) / sum(discounts))
+    assert scores.means["R@10"] == pytest.approx(9 / 25)
+    assert scores.means["AP@10"] == pytest.approx(9 / 25)
+
+
+def test_the_four_default_measures_by_hand() -> None:
+    # relevant at ranks 2 and 4 of three relevant.
+    scores = evaluate({"q": ranking("x", "a", "y", "b")}, {"q": {"a": 1, "b": 2, "c": 1}})
+    dcg, ideal = 1 / log2(3) + 2 / log2(5), 2 + 1 / log2(3) + 1 / log2(4)
+    assert scores.means == pytest.approx(
+        {"nDCG@10": dcg / ideal, "AP@100": (1 / 2 + 2 / 4) / 3, "RR@10": 1 / 2, "R@100": 2 / 3}
+    )
+
+
+def test_reciprocal_rank_is_zero_beyond_its_cutoff() -> None:
+    run = {"q": ranking(*[f"x{i}" for i in range(10)], "a")}
+    assert evaluate(run, {"q": {"a": 1}}, ["RR@10", "RR"]).means == pytest.approx(
+        {"RR@10": 0.0, "RR": 1 / 11}
+    )
+
+
+@pytest.mark.parametrize("name", ["nDCG@1", "AP@1", "RR@1", "RR", "P@1", "R@1"])
+@pytest.mark.parametrize(("relevant", "value"), [("a", 1.0), ("z", 0.0)])
+def test_ties_are_won_by_the_smaller_document_id_in_every_measure(
+    name: str, relevant: str, value: float
+) -> None:
+    scores = evaluate({"q": [("z", 1.0), ("a", 1.0)]}, {"q": {relevant: 1}}, [name])
+    expected = 0.5 if name == "RR" and relevant == "z" else value
+    assert scores.means[name] == expected
+
+
+def test_scores_that_float32_cannot_tell_apart_keep_their_order() -> None:
+    run = {"q": [("z", 1.0 + 1e-12), ("a", 1.0)]}
+    assert evaluate(run, {"q": {"z": 1}}, ["P@1", "RR@10"]).means == {"P@1": 1.0, "RR@10": 1.0}
+
+
+def test_every_query_of_the_qrels_counts_and_no_other() -> None:
+    run = {"q1": ranking("a"), "empty": [], "unjudged": ranking("a")}
+    qrels = {"q1": {"a": 1}, "empty": {"a": 1}, "absent": {"a": 1}, "none": {}, "zero": {"a": 0}}
+    scores = evaluate(run, qrels, ["nDCG@10", "RR@10"])
+    for name in ("nDCG@10", "RR@10"):
+        assert list(scores.per_query[name]) == list(qrels), "in the order of the qrels"
+        assert list(scores.per_query[name].values()) == [1.0, 0.0, 0.0, 0.0, 0.0]
+        assert scores.means[name] == pytest.approx(1 / 5)
+
+
+def test_an_empty_run_scores_zero() -> None:
+    scores = evaluate({}, {"q": {"a": 1}})
+    assert scores.means == dict.fromkeys(DEFAULT_MEASURES, 0.0)
+    assert scores.per_query["R@100"] == {"q": 0.0}
+
+
+def test_two_names_of_one_measure_both_get_values() -> None:
+    scores = evaluate({"q": ranking("a")}, {"q": {"a": 1}}, ["P@1", "P(rel=1)@1"])
+    assert scores.means == {"P@1": 1.0, "P(rel=1)@1": 1.0}
+
+
+@pytest.mark.parametrize(
+    "name", ["ndgc@10", "nDCG(gain=1)@10", "nDCG@ten", "nDCG@10.5", "P", "", "10", "a b"]
+)
+def test_an_unknown_measure_is_named_with_an_example(name: str) -> None:
+    with pytest.raises(InputError, match=r"unknown; expected ir-measures notation, e.g. 'nDCG@10'"):
+        evaluate({"q": ranking("a")}, {"q": {"a": 1}}, ["nDCG@10", name])
+
+
+def test_empty_qrels_are_refused() -> None:
+    with pytest.raises(InputError, match="no query to evaluate"):
+        evaluate({"q": ranking("a")}, {})
+
+
+def random_case(seed: int) -> tuple[Run, dict[str, dict[str, int]]]:
+    rng = np.random.default_rng(seed)
+    documents = [f"d{i:03}" for i in range(300)]
+    run: Run = {}
+    qrels: dict[str, dict[str, int]] = {}
+    for q in range(20):
+        found = rng.choice(documents, size=int(rng.integers(1, 150)), replace=False)
+        # Few distinct scores: many ties.
+        run[f"q{q}"] = [(str(d), float(rng.integers(0, 8))) for d in found]
+        judged = rng.choice(documents, size=int(rng.integers(1, 40)), replace=False)
+        qrels[f"q{q}"] = {str(d): int(rng.integers(0, 4)) for d in judged}
+    return canonical(run), qrels
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_to_pytrec_eval_on_random_runs_with_the_same_order(seed: int) -> None:
+    run, qrels = random_case(seed)
+    names = {
+        "nDCG@10": "ndcg_cut_10",
+        "AP@100": "map_cut_100",
+        "R@100": "recall_100",
+        "RR": "recip_rank",
+        "P@5": "P_5",
+    }
+    distinct = {
+        qid: {docid: 1000.0 - rank for rank, (docid, _) in enumerate(results)}
+        for qid, results in run.items()
+    }
+    oracle = pytrec_eval.RelevanceEvaluator(qrels, set(names.values())).evaluate(distinct)
+    scores = evaluate(run, qrels, list(names))
+    for name, trec_name in names.items():
+        expected = {qid: oracle[qid][trec_name] for qid in qrels}
+        assert scores.per_query[name] == pytest.approx(expected, abs=1e-12)
+        assert scores.means[name] == pytest.approx(np.mean(list(expected.values())), abs=1e-12)

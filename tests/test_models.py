@@ -1,0 +1,431 @@
+"""Model references: what is fetched, verified, refused; no network is used."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.util
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared import models, wheels
+from shared.errors import InputError, MissingDependencyError
+from shared.files import sha256_file
+from shared.models import EmbeddedModel, check_model, fetch_model, list_models, load_causal_lm
+from shared.wheels import download_wheel, extract_members
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("IR_REPLICATIONS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "models"
+
+
+class Index:
+    """Stands in for pip and its index: one wheel with three members."""
+
+    def __init__(self, folder: Path) -> None:
+        self.wheel = folder / "toy-1.0-py3-none-any.whl"
+        with zipfile.ZipFile(self.wheel, "w") as zipped:
+            zipped.writestr("toy/model.safetensors", b"weights")
+            zipped.writestr("toy/config.json", b"{}")
+            zipped.writestr("toy/__init__.py", b"raise SystemExit")
+        self.commands: list[list[str]] = []
+
+    def run(self, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        self.commands.append(command)
+        target = Path(command[command.index("--dest") + 1]) / self.wheel.name
+        target.write_bytes(self.wheel.read_bytes())
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    def entry(self) -> EmbeddedModel:
+        return EmbeddedModel(
+            ref="embedded:toy",
+            requirement="toy==1.0",
+            wheel_sha256=sha256_file(self.wheel),
+            wheel_bytes=7,
+            weights="model.safetensors",
+            weights_sha256=sha256(b"weights"),
+            licence="MIT",
+            note="a toy",
+            files={
+                "model.safetensors": "toy/model.safetensors",
+                "config.json": "toy/config.json",
+            },
+        )
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
+    index = Index(tmp_path)
+    offer(monkeypatch, index.entry())
+    monkeypatch.setattr(wheels.subprocess, "run", index.run)
+    return index
+
+
+def offer(monkeypatch: pytest.MonkeyPatch, entry: EmbeddedModel) -> None:
+    monkeypatch.setattr(models, "_catalogue", lambda: {entry.ref: entry})
+
+
+def test_the_catalogue_pins_every_model() -> None:
+    assert [m.ref for m in list_models()] == [
+        "embedded:smollm2-135m-instruct",
+        "embedded:minilm-l6",
+    ]
+    for model in list_models():
+        assert len(model.wheel_sha256) == len(model.weights_sha256) == 64
+        assert "==" in model.requirement
+        assert model.weights in model.files
+        assert {"LICENSE"} <= set(model.files), "a licence is kept beside its weights"
+    assert "4-bit" in list_models()[0].note
+
+
+def test_an_embedded_model_is_fetched_once(index: Index, own_cache: Path) -> None:
+    first = fetch_model("embedded:toy")
+    assert (first.sha256, first.licence, first.note) == (sha256(b"weights"), "MIT", "a toy")
+    assert (first.path / "model.safetensors").read_bytes() == b"weights"
+    assert not (first.path / "__init__.py").exists(), "only named members are unpacked"
+    assert not list(first.path.glob("*.whl"))
+    assert fetch_model("embedded:toy") == first
+    assert len(index.commands) == 1
+    assert list(own_cache.iterdir()) == [first.path], "nothing else is left in the cache"
+    assert check_model("embedded:toy") == []
+    command = index.commands[0]
+    assert command[:4] == [sys.executable, "-m", "pip", "download"]
+    assert {"--no-deps", "--only-binary=:all:", "toy==1.0"} <= set(command)
+
+
+@pytest.mark.parametrize("damage", ["altered", "truncated", "file lost", "seal lost", "seal bad"])
+def test_a_damaged_cached_model_is_noticed_and_fetched_again(index: Index, damage: str) -> None:
+    path = fetch_model("embedded:toy").path
+    if damage == "altered":
+        (path / "model.safetensors").write_bytes(b"Weights")
+    elif damage == "truncated":
+        (path / "model.safetensors").write_bytes(b"weig")
+    elif damage == "file lost":
+        (path / "config.json").unlink()
+    elif damage == "seal lost":
+        (path / "files.sha256.json").unlink()
+    else:
+        (path / "files.sha256.json").write_text("[1")
+    assert len(check_model("embedded:toy")) == 1
+    with pytest.raises(InputError, match="fetch the model again"):
+        fetch_model("embedded:toy", download=False)
+    assert (fetch_model("embedded:toy").path / "model.safetensors").read_bytes() == b"weights"
+    assert len(index.commands) == 2
+    assert check_model("embedded:toy") == []
+
+
+def test_an_absent_model_is_not_downloaded_unless_allowed(index: Index) -> None:
+    with pytest.raises(InputError, match=r"not .*in the cache; fetch the model again"):
+        fetch_model("embedded:toy", download=False)
+    assert len(check_model("embedded:toy")) == 1
+    assert index.commands == []
+
+
+@pytest.mark.parametrize("field", ["wheel_sha256", "weights_sha256"])
+def test_another_checksum_than_the_pinned_one_is_refused(
+    index: Index, own_cache: Path, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    changed: dict[str, Any] = {field: "0" * 64}
+    offer(monkeypatch, dataclasses.replace(index.entry(), **changed))
+    with pytest.raises(InputError, match=r"has sha256 .*, expected 0000"):
+        fetch_model("embedded:toy")
+    assert not list(own_cache.iterdir()), "nothing unverified may stay"
+
+
+def test_an_unknown_embedded_model_names_the_known_ones() -> None:
+    with pytest.raises(InputError, match="expected one of embedded:smollm2-135m-instruct, emb"):
+        fetch_model("embedded:gpt")
+
+
+def test_a_failed_download_is_one_line(
+    index: Index, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = "WARNING: retrying\nERROR: Could not find a version of toy\nERROR: No match: toy\n"
+
+    def offline(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 1, "", message)
+
+    monkeypatch.setattr(wheels.subprocess, "run", offline)
+    with pytest.raises(InputError, match=r"toy==1\.0: cannot .* \(ERROR: No match: toy\)") as error:
+        fetch_model("embedded:toy")
+    assert "\n" not in str(error.value)
+    assert not list(own_cache.iterdir())
+
+
+def test_without_pip_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="python -m ensurepip"):
+        download_wheel("toy==1.0", "0" * 64, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"x": "../evil"}, "leaves the archive"),
+        ({"x": "/etc/passwd"}, "not a plain file name"),
+        ({"../x": "toy/config.json"}, "not a plain file name"),
+        ({"..": "toy/config.json"}, "not a plain file name"),
+        ({"x": "toy/absent"}, "holds no 'toy/absent'"),
+    ],
+)
+def test_members_outside_the_archive_or_the_folder_are_refused(
+    tmp_path: Path, members: dict[str, str], message: str
+) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    with pytest.raises(InputError, match=message):
+        extract_members(Index(tmp_path).wheel, members, target)
+    assert not list(target.iterdir())
+
+
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.whl").write_bytes(b"PK")
+    with pytest.raises(InputError, match="damaged archive"):
+        extract_members(tmp_path / "x.whl", {"x": "y"}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "ref",
+    ["hub:org/name", "hub:org/name@main", f"hub:name@{REVISION}", f"hub:a/b/c@{REVISION}",
+     f"hub:org/name@{REVISION[:-1]}", f"hub:../name/x@{REVISION}"],
+)  # fmt: skip
+def test_a_hub_reference_needs_a_full_revision(ref: str) -> None:
+    with pytest.raises(InputError, match="revision of 40 hex digits"):
+        fetch_model(ref)
+
+
+def test_a_hub_model_is_fetched_without_pickles_or_code(
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    calls: list[dict[str, Any]] = []
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "config.json").write_text("{}")
+
+    def snapshot(name: str, **options: Any) -> str:
+        calls.append({"name": name, **options})
+        return str(tmp_path)
+
+    monkeypatch.setattr(hub, "snapshot_download", snapshot)
+    files = fetch_model(f"hub:org/name@{REVISION}")
+    assert (files.sha256, files.path) == (sha256(b"weights"), tmp_path)
+    assert calls[0]["name"] == "org/name"
+    assert calls[0]["revision"] == REVISION
+    assert calls[0]["cache_dir"] == str(own_cache / "hub")
+    assert calls[0]["allow_patterns"] == ["*.safetensors", "*.json", "*.txt", "*.model"]
+
+
+def test_a_hub_failure_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+
+    def offline(name: str, **_: Any) -> str:
+        raise ConnectionError("no route\nto host")
+
+    monkeypatch.setattr(hub, "snapshot_download", offline)
+    with pytest.raises(InputError, match=r"cannot be fetched \(ConnectionError: no route\)") as e:
+        fetch_model(f"hub:org/name@{REVISION}")
+    assert "\n" not in str(e.value)
+
+
+def test_hub_weights_are_checked_against_the_name_of_their_blob(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    blob, snapshot = tmp_path / "blobs" / sha256(b"weights"), tmp_path / "snapshot"
+    blob.parent.mkdir()
+    snapshot.mkdir()
+    blob.write_bytes(b"weights")
+    (snapshot / "model.safetensors").symlink_to(blob)
+    (snapshot / "config.json").write_text("{}")
+    monkeypatch.setattr(hub, "snapshot_download", lambda name, **_: str(snapshot))
+    ref = f"hub:org/name@{REVISION}"
+    assert check_model(ref) == []
+    blob.write_bytes(b"Weights")
+    assert [ref in line for line in check_model(ref)] == [True]
+
+
+def test_folders_without_safe_weights_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    with pytest.raises(InputError, match="no such folder; expected one, hub:"):
+        fetch_model(str(folder))
+    folder.mkdir()
+    with pytest.raises(InputError, match="no weights found"):
+        fetch_model(str(folder))
+    (folder / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(InputError, match=r"pytorch_model\.bin is pickled and could run code"):
+        fetch_model(str(folder))
+    (folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match=r"no config\.json"):
+        fetch_model(str(folder))
+
+
+def test_several_weight_files_have_one_sha256(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "b.safetensors").write_bytes(b"2")
+    (tmp_path / "a.safetensors").write_bytes(b"1")
+    lines = f"{sha256(b'1')}  a.safetensors\n{sha256(b'2')}  b.safetensors\n"
+    assert fetch_model(str(tmp_path)).sha256 == sha256(lines.encode())
+
+
+def save_tiny(folder: Path) -> Any:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from tests.tiny_model import tiny_model, tiny_tokenizer
+
+    model = tiny_model()
+    model.save_pretrained(str(folder))
+    tokenizer = tiny_tokenizer()
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(str(folder))
+    return model
+
+
+def test_a_local_folder_is_loaded_ready_to_generate(tmp_path: Path) -> None:
+    saved = save_tiny(tmp_path)
+    model, tokenizer = load_causal_lm(str(tmp_path))
+    assert not model.training
+    assert (tokenizer.padding_side, tokenizer.pad_token) == ("left", "<end>")
+    for name, value in saved.state_dict().items():
+        assert bool((model.state_dict()[name] == value).all()), name
+
+
+def test_an_encoder_is_loaded_in_the_dtype_asked_for(tmp_path: Path) -> None:
+    save_tiny(tmp_path)
+    encoder, _ = models.load_encoder(str(tmp_path), "bfloat16")
+    assert str(encoder.dtype) == "torch.bfloat16"
+    assert not hasattr(encoder, "lm_head")
+    with pytest.raises(InputError, match="dtype 'int8': expected float32"):
+        models.load_encoder(str(tmp_path), "int8")
+
+
+def test_code_that_a_model_brings_is_not_run(tmp_path: Path) -> None:
+    save_tiny(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["model_type"] = "mine"
+    config["auto_map"] = {"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    with pytest.raises(InputError, match="cannot be loaded"):
+        load_causal_lm(str(tmp_path))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_unreadable_weights_are_one_line(tmp_path: Path) -> None:
+    save_tiny(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"not safetensors at all")
+    with pytest.raises(InputError, match="cannot be loaded"):
+        load_causal_lm(str(tmp_path))
+
+
+def test_weights_that_would_be_made_up_are_refused(tmp_path: Path) -> None:
+    from_headless = save_tiny(tmp_path).model
+    from_headless.config.tie_word_embeddings = False
+    from_headless.save_pretrained(str(tmp_path))
+    models.load_encoder(str(tmp_path))
+    with pytest.raises(InputError, match=r"the weights lack lm_head\.weight"):
+        load_causal_lm(str(tmp_path))
+
+
+def test_an_absent_library_names_the_install_line() -> None:
+    with pytest.raises(MissingDependencyError, match="pip install torch transformers"):
+        models._require("no_such_library")
+
+
+def test_threads_are_set_and_checked() -> None:
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    models.set_threads(1)
+    assert torch.get_num_threads() == 1
+    models.set_threads(before)
+    with pytest.raises(InputError, match="0 threads"):
+        models.set_threads(0)
+
+
+def write_gguf(path: Path) -> dict[str, Any]:
+    """A random Llama of one layer in GGUF, float32; returns its tensors by GGUF name."""
+    gguf = pytest.importorskip("gguf")
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    words = ["<unk>", "<end>", *(chr(c) for c in range(97, 107)), "ab"]
+    shapes = {
+        "token_embd.weight": (len(words), 16),
+        "output_norm.weight": (16,),
+        "blk.0.attn_norm.weight": (16,),
+        "blk.0.ffn_norm.weight": (16,),
+        "blk.0.attn_q.weight": (16, 16),
+        "blk.0.attn_k.weight": (8, 16),
+        "blk.0.attn_v.weight": (8, 16),
+        "blk.0.attn_output.weight": (16, 16),
+        "blk.0.ffn_gate.weight": (24, 16),
+        "blk.0.ffn_up.weight": (24, 16),
+        "blk.0.ffn_down.weight": (16, 24),
+    }
+    tensors = {name: rng.normal(size=s).astype(np.float32) for name, s in shapes.items()}
+    writer = gguf.GGUFWriter(str(path), "llama")
+    writer.add_context_length(64)
+    writer.add_embedding_length(16)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(24)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_rope_dimension_count(4)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(words))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(words)
+    writer.add_token_types([3, 3] + [1] * (len(words) - 2))
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(1)
+    writer.add_unk_token_id(0)
+    for name, tensor in tensors.items():
+        writer.add_tensor(name, tensor)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return tensors
+
+
+def test_a_gguf_folder_is_converted_once_and_can_be_trained(
+    tmp_path: Path, own_cache: Path
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    folder = tmp_path / "m"
+    folder.mkdir()
+    tensors = write_gguf(folder / "tiny.gguf")
+    files = fetch_model(str(folder))
+    assert files.sha256 == sha256_file(folder / "tiny.gguf")
+    assert files.path.parent == own_cache
+    assert "dequantised" in files.note
+    stamp = (files.path / "model.safetensors").stat().st_mtime_ns
+    assert fetch_model(str(folder)) == files
+    assert (files.path / "model.safetensors").stat().st_mtime_ns == stamp
+    assert "quantization_config" not in json.loads((files.path / "config.json").read_text())
+    model, tokenizer = load_causal_lm(str(folder))
+    assert tokenizer.encode("ab", add_special_tokens=False) == [12]
+    weights = {name: value.numpy() for name, value in model.state_dict().items()}
+    assert (weights["model.embed_tokens.weight"] == tensors["token_embd.weight"]).all()
+    layer = "model.layers.0"
+    assert (weights[f"{layer}.mlp.down_proj.weight"] == tensors["blk.0.ffn_down.weight"]).all()
+    assert (weights[f"{layer}.self_attn.v_proj.weight"] == tensors["blk.0.attn_v.weight"]).all()
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    (folder / "second.gguf").write_bytes(b"")
+    with pytest.raises(InputError, match=r"2 \.gguf files"):
+        fetch_model(str(folder))

@@ -1,0 +1,287 @@
+"""Generation: the right tokens, the same ones in any batch, and a cache that survives a kill."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.errors import InputError
+from shared.text_generation import CachedGenerator, Prompt, Sampling, _choose, generate
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from tests.tiny_model import WORDS, tiny_model, tiny_tokenizer  # noqa: E402
+
+PROMPTS: list[Prompt] = [
+    "w1 w2",
+    "w3",
+    "w4 w5 w6 w7 w8 w9",
+    [{"role": "user", "content": "w1"}, {"role": "user", "content": "w2 w3"}],
+    "w10 w11 w12",
+]
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return tiny_model()
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return tiny_tokenizer()
+
+
+def greedy_by_transformers(model: Any, tokenizer: Any, prompt: Prompt, n: int) -> str:
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
+    out = model.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=n, do_sample=False
+    )
+    return tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_greedy_text_equals_that_of_transformers_prompt_by_prompt(
+    model: Any, tokenizer: Any, batch_size: int
+) -> None:
+    expected = [[greedy_by_transformers(model, tokenizer, prompt, 12)] for prompt in PROMPTS]
+    texts = generate(model, tokenizer, PROMPTS, max_new_tokens=12, batch_size=batch_size)
+    assert texts == expected
+    assert len({text for (text,) in texts}) > 1, "the prompts must matter"
+
+
+def test_an_end_token_ends_its_text_and_no_other(model: Any, tokenizer: Any) -> None:
+    free = [texts[0].split() for texts in generate(model, tokenizer, PROMPTS, max_new_tokens=12)]
+    # Let a word that occurs inside some texts be the end.
+    stop = next(w for w in free[0][1:] if any(w not in words for words in free))
+    ending = tiny_model()
+    ending.generation_config.eos_token_id = [WORDS.index(stop), WORDS.index("<end>")]
+    cut = generate(ending, tokenizer, PROMPTS, max_new_tokens=12, batch_size=5)
+    expected = [w[: w.index(stop)] if stop in w else w for w in free]
+    assert [texts[0].split() for texts in cut] == expected
+    assert len({len(words) for words in expected}) > 1
+
+
+def sample(model: Any, tokenizer: Any, prompts: list[Prompt], **options: Any) -> list[list[str]]:
+    settings = {"max_new_tokens": 10, "temperature": 1.0, "num_return_sequences": 3} | options
+    return generate(model, tokenizer, prompts, **settings)
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.8])
+def test_sampled_texts_do_not_depend_on_the_batch(model: Any, tokenizer: Any, top_p: float) -> None:
+    together = sample(model, tokenizer, PROMPTS, top_p=top_p, batch_size=16)
+    assert sample(model, tokenizer, PROMPTS, top_p=top_p, batch_size=4) == together
+    alone = [sample(model, tokenizer, [prompt], top_p=top_p, batch_size=1)[0] for prompt in PROMPTS]
+    assert alone == together
+    backwards = sample(model, tokenizer, PROMPTS[::-1], top_p=top_p, batch_size=7)
+    assert backwards[::-1] == together
+
+
+def test_samples_and_seeds_differ_and_equal_prompts_do_not(model: Any, tokenizer: Any) -> None:
+    texts = sample(model, tokenizer, ["w1 w2", "w1 w2"])
+    assert texts[0] == texts[1]
+    assert len(set(texts[0])) == 3
+    assert not set(texts[0]) & set(sample(model, tokenizer, ["w1 w2"], seed=1)[0])
+
+
+def test_the_global_random_state_is_neither_used_nor_moved(model: Any, tokenizer: Any) -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = sample(model, tokenizer, PROMPTS)
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(2)
+    assert sample(model, tokenizer, PROMPTS) == first
+
+
+def choose(probabilities: list[float], uniforms: list[float], **options: Any) -> list[int]:
+    logits = torch.log(torch.tensor([probabilities] * len(uniforms)))
+    settings = Sampling(**({"temperature": 1.0} | options))
+    return _choose(logits, torch.tensor(uniforms, dtype=torch.float64), settings).tolist()
+
+
+def test_tokens_are_chosen_by_cumulated_probability() -> None:
+    uniforms = [0.0, 0.19, 0.21, 0.69, 0.71, 0.999999]
+    assert choose([0.2, 0.5, 0.0, 0.3], uniforms) == [0, 0, 1, 1, 3, 3]
+
+
+def test_a_nucleus_is_the_fewest_tokens_that_reach_top_p() -> None:
+    # .5 + .3 reach .75: shares .3 / .8 = .375 and .625, in the order of the vocabulary.
+    probabilities = [0.05, 0.3, 0.15, 0.5]
+    assert choose(probabilities, [0.0, 0.37, 0.38, 0.9999], top_p=0.75) == [1, 1, 3, 3]
+    assert choose(probabilities, [0.0, 0.9999], top_p=0.5) == [3, 3]
+    assert choose(probabilities, [0.0, 0.9999], top_p=0.999) == [0, 3]
+
+
+def test_a_nucleus_larger_than_the_first_look_is_found() -> None:
+    flat = [1 / 4096] * 4096
+    assert choose(flat, [0.0, 0.5, 0.99999], top_p=0.9) == [0, 2048, 4095]  # all are ties
+    falling = np.arange(4096, 0, -1) / np.arange(4097).sum()
+    inside = int(np.searchsorted(np.cumsum(falling), 0.9)) + 1
+    assert inside > 1024
+    assert choose(falling.tolist(), [0.9999999], top_p=0.9)[0] in (inside - 2, inside - 1)
+
+
+def test_temperature_sharpens_and_zero_takes_the_greatest() -> None:
+    # At temperature .5 the probabilities .2 .8 become .04 .64 of .68: the first has .0588.
+    assert choose([0.2, 0.8], [0.058, 0.06], temperature=0.5) == [0, 1]
+    assert choose([0.2, 0.8], [0.0, 0.06], temperature=0.0) == [1, 1]
+
+
+def test_sampled_frequencies_follow_the_model() -> None:
+    uniforms = np.random.default_rng(0).random(20_000).tolist()
+    counts = np.bincount(choose([0.1, 0.6, 0.3], uniforms), minlength=3) / 20_000
+    assert counts == pytest.approx([0.1, 0.6, 0.3], abs=0.015)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"max_new_tokens": 0}, {"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.1}],
+)
+def test_impossible_sampling_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="expected max_new_tokens > 0"):
+        Sampling(**options)
+
+
+def test_bad_requests_are_one_line(model: Any, tokenizer: Any) -> None:
+    with pytest.raises(InputError, match="temperature above 0 for more than one"):
+        generate(model, tokenizer, ["w1"], num_return_sequences=2)
+    with pytest.raises(InputError, match=r"prompt 1: 54 tokens and 20 new ones exceed .* of 64"):
+        generate(model, tokenizer, ["w1", "w1 " * 51], max_new_tokens=20)
+    bare = tiny_tokenizer()
+    bare.chat_template = None
+    with pytest.raises(InputError, match="no chat template"):
+        generate(model, bare, ["w1"])
+
+
+class Loader:
+    """Counts loads and, when told, fails in the middle of generating like a killed process."""
+
+    def __init__(self, dies_after: int | None = None) -> None:
+        self.loads = 0
+        self.dies_after = dies_after
+
+    def __call__(self) -> tuple[Any, Any]:
+        self.loads += 1
+        model = tiny_model()
+        if self.dies_after is not None:
+            prefills, forward = 0, model.forward
+
+            def dying(ids: Any, *args: Any, **kwargs: Any) -> Any:
+                nonlocal prefills
+                prefills += ids.shape[1] > 1
+                if prefills > (self.dies_after or 0):
+                    raise KeyboardInterrupt
+                return forward(ids, *args, **kwargs)
+
+            model.forward = dying
+        return model, tiny_tokenizer()
+
+
+SAMPLING = Sampling(max_new_tokens=8, temperature=1.0, seed=3)
+
+
+def cached(path: Path, load: Loader, **options: Any) -> CachedGenerator:
+    settings: dict[str, Any] = {"model_sha256": "f" * 64, "sampling": SAMPLING, "batch_size": 2}
+    return CachedGenerator(path, load, **(settings | options))
+
+
+def expected_texts(n: int = 2) -> list[list[str]]:
+    return sample(
+        tiny_model(), tiny_tokenizer(), PROMPTS, max_new_tokens=8, seed=3, num_return_sequences=n
+    )
+
+
+def test_the_second_run_loads_nothing_and_returns_the_same(tmp_path: Path) -> None:
+    path, loader = tmp_path / "new" / "texts.jsonl", Loader()
+    first = cached(path, loader)
+    assert first.generate(PROMPTS, 2) == expected_texts()
+    assert (loader.loads, first.generated) == (1, 10)
+    content = path.read_bytes()
+    second = cached(path, loader)
+    assert second.generate(PROMPTS, 2) == expected_texts()
+    assert (loader.loads, second.generated) == (1, 0)
+    assert path.read_bytes() == content
+
+
+def test_a_killed_run_resumes_and_repeats_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        cached(path, Loader(dies_after=2)).generate(PROMPTS, 2)
+    assert len(path.read_text().splitlines()) == 4, "two batches of two were finished"
+    resumed = cached(path, Loader())
+    assert resumed.generate(PROMPTS, 2) == expected_texts()
+    assert resumed.generated == 6
+    keys = [json.loads(line)["key"] for line in path.read_text().splitlines()]
+    assert len(keys) == len(set(keys)) == 10
+
+
+@pytest.mark.parametrize("lost", [1, 10, 60])
+def test_a_last_line_cut_off_is_dropped_and_done_again(tmp_path: Path, lost: int) -> None:
+    path = tmp_path / "texts.jsonl"
+    cached(path, Loader()).generate(PROMPTS, 2)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-lost])
+    again = cached(path, Loader())
+    assert again.generate(PROMPTS, 2) == expected_texts()
+    assert again.generated == 1
+    assert sorted(path.read_bytes().splitlines()) == sorted(whole.splitlines())
+
+
+def test_damage_inside_the_file_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    cached(path, Loader()).generate(PROMPTS)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([lines[0], lines[1][:20] + "\n", *lines[2:]]))
+    with pytest.raises(InputError, match=r"texts\.jsonl:2: not a generated text"):
+        cached(path, Loader())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model_sha256": "0" * 64},
+        {"dtype": "bfloat16"},
+        {"sampling": Sampling(max_new_tokens=8, temperature=1.0, seed=4)},
+        {"sampling": Sampling(max_new_tokens=8, temperature=0.5, seed=3)},
+        {"sampling": Sampling(max_new_tokens=7, temperature=1.0, seed=3)},
+        {"sampling": Sampling(max_new_tokens=8, temperature=1.0, top_p=0.5, seed=3)},
+    ],
+)
+def test_a_changed_setting_is_another_key(tmp_path: Path, change: dict[str, Any]) -> None:
+    path = tmp_path / "texts.jsonl"
+    cached(path, Loader()).generate(PROMPTS[:2])
+    changed = cached(path, Loader(), **change)
+    changed.generate(PROMPTS[:2])
+    assert changed.generated == 2
+
+
+def test_more_samples_and_equal_prompts_use_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    cached(path, Loader()).generate(PROMPTS, 2)
+    more = cached(path, Loader())
+    assert more.generate([*PROMPTS, PROMPTS[0]], 3) == [*expected_texts(3), expected_texts(3)[0]]
+    assert more.generated == 5
+
+
+@pytest.fixture(scope="module")
+def smollm2() -> tuple[Any, Any]:
+    from shared.models import load_causal_lm
+
+    pytest.importorskip("gguf")
+    try:
+        return load_causal_lm("embedded:smollm2-135m-instruct")
+    except InputError as error:
+        pytest.skip(f"no SmolLM2 weights: {error}")
+
+
+def test_smollm2_answers(smollm2: tuple[Any, Any]) -> None:
+    prompts: list[Prompt] = ["What is the capital of France?", "Repeat after me: hello"]
+    texts = generate(*smollm2, prompts, max_new_tokens=16, batch_size=2)
+    assert "Paris" in texts[0][0]
+    assert texts[1] == generate(*smollm2, prompts[1:], max_new_tokens=16)[0]
