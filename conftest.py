@@ -121,5 +121,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(
                 f"{finding.verdict.symbol} {finding.verdict.word:<18} {finding.id:<36} {number}"
             )
-
-

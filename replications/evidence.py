@@ -85,18 +85,14 @@ class Evidence:
         """Same data on both sides, and no sampled text in between."""
         known = experiments(self.paper.id)
         names = {record.experiment for record in finding.records}
-        return _data(finding) == _data(old) and all(
-            known[name].drift is not None for name in names
-        )
+        return _data(finding) == _data(old) and all(known[name].drift is not None for name in names)
 
 
 def _data(finding: Finding) -> dict[str, str]:
     return {k: v for r in finding.records for k, v in r.provenance.get("data", {}).items()}
 
 
-def gather(
-    paper: str, tier: str, *, store: Path, data_root: Path | None, run: bool
-) -> Evidence:
+def gather(paper: str, tier: str, *, store: Path, data_root: Path | None, run: bool) -> Evidence:
     """Evidence of a paper at a tier; with `run`, its experiments run now, into `store`."""
     fresh = None
     if run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reports.toml_reader import Selector
+from reports.toml_reader import Parts, Selector
 
 Numbers = float | Mapping[str, float] | None
 
@@ -40,7 +40,7 @@ class Column:
     decimals: int | None
     source: str | None
     tiers: tuple[str, ...] | None
-    over: tuple[str, ...]
+    over: Parts
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Check:
     expect: str
     each: str | None
     pool: str | None
-    over: Mapping[str, tuple[str, ...]]
+    over: Mapping[str, Parts]
     bound: float
     sesoi: float | None
     paper_a: Numbers

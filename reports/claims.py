@@ -10,7 +10,8 @@ Format (every key that is not listed here is refused, so a typing error cannot h
     [[table]]         id, title, caption, measure, scale (printed = scale x measure), decimals,
                       source, tiers, comparable, tolerance + reason, ours, columns
       columns         list of {label, ours, and to override the table: measure, scale, decimals,
-                      source, tiers, over}; `over` lists collections, the cell is their mean
+                      source, tiers, over}; `over` lists collections, the cell is their mean; a
+                      list inside it (CQADupStack's forums) weighs as much as one collection
       [[table.row]]   label, values (one per column; "" = no sourced value; absent = only our
                       numbers), ours, source, tolerance + reason, note
 
@@ -143,7 +144,7 @@ def _column(keys: Keys) -> Column:
         decimals=keys.integer("decimals") if "decimals" in keys.left else None,
         source=keys.text("source") or None,
         tiers=keys.choices("tiers", TIERS) or None,
-        over=keys.texts("over"),
+        over=keys.parts("over"),
     )
     keys.done()
     return column
@@ -205,7 +206,7 @@ def _check(keys: Keys) -> Check:
         expect=keys.choice("expect", ("greater", "less"), required=True) if effect else "",
         each=(keys.text("each") or None) if pair else None,
         pool=(keys.choice("pool", ("macro",)) or None) if pair else None,
-        over=keys.texts_by("over", TIERS) if pair else {},
+        over=keys.parts_by("over", TIERS) if pair else {},
         bound=keys.number("bound", required=True) or 0.0 if kind == "equivalent" else 0.0,
         sesoi=keys.number("sesoi") if effect else None,
         paper_a=keys.numbers("paper_a") if effect else None,

@@ -46,8 +46,15 @@ def compare(a: Sample, b: Sample, measure: str, scale: float = 1.0) -> Effect:
     return macro({"": (a, b)}, measure, scale)
 
 
-def macro(pairs: Mapping[str, tuple[Sample, Sample]], measure: str, scale: float = 1.0) -> Effect:
-    """Compare two systems over collections that weigh the same, `{collection: (a, b)}`.
+def macro(
+    pairs: Mapping[str, tuple[Sample, Sample]],
+    measure: str,
+    scale: float = 1.0,
+    shares: Mapping[str, float] | None = None,
+) -> Effect:
+    """Compare two systems over collections, `{collection: (a, b)}`.
+
+    `shares` gives each collection's weight, adding up to 1; by default all weigh the same.
 
     Over queries: bootstrap interval, stratified by collection, with the sign-flip randomisation
     p for one collection and the bootstrap p for several; a query's value is its mean over the
@@ -55,26 +62,47 @@ def macro(pairs: Mapping[str, tuple[Sample, Sample]], measure: str, scale: float
     constant. A measure that has no per-query values is compared over seeds alone. Raises
     SelectionError when queries, data or seeds of the two sides do not agree.
     """
+    shares = shares or dict.fromkeys(pairs, 1 / len(pairs))
     key = tuple(
-        (name, *(record.digest for side in pair for record in side.good), measure, scale)
+        (
+            name,
+            *(record.digest for side in pair for record in side.good),
+            measure,
+            scale,
+            shares[name],
+        )
         for name, pair in pairs.items()
     )
     if key not in _cache:
         try:
-            _cache[key] = _macro(pairs, measure, scale)
+            _cache[key] = _macro(pairs, measure, scale, shares)
         except InputError as error:
             raise SelectionError(str(error)) from error
     return _cache[key]
 
 
-def _macro(pairs: Mapping[str, tuple[Sample, Sample]], measure: str, scale: float) -> Effect:
+def _macro(
+    pairs: Mapping[str, tuple[Sample, Sample]],
+    measure: str,
+    scale: float,
+    shares: Mapping[str, float],
+) -> Effect:
     matched = {name: _match(a, b) for name, (a, b) in pairs.items()}
     means = [(_mean(a, measure), _mean(b, measure)) for a, b in matched.values()]
-    mean_a, mean_b = (scale * math.fsum(side) / len(means) for side in zip(*means, strict=True))
-    over_seeds = [scale * value for value in _seed_differences(list(matched.values()), measure)]
+    share = [shares[name] for name in matched]
+    mean_a, mean_b = (
+        scale * math.fsum(w * value for w, value in zip(share, side, strict=True))
+        for side in zip(*means, strict=True)
+    )
+    over_seeds = _seed_differences(list(matched.values()), measure, share)
+    over_seeds = [scale * value for value in over_seeds]
     spans: list[tuple[float, float, float, float]] = []
     p_values, tests, count, unit = [], [], 0, "seeds"
-    diffs = [_query_differences(a, b, measure, scale) for a, b in matched.values()]
+    # The bootstrap weighs collections alike, so a share other than 1/n is put into the values.
+    diffs = [
+        _query_differences(a, b, measure, scale * w * len(share))
+        for w, (a, b) in zip(share, matched.values(), strict=True)
+    ]
     if all(diffs):
         wide, narrow = macro_bootstrap(diffs), macro_bootstrap(diffs, 0.90)
         spans.append((wide.low, wide.high, narrow.low, narrow.high))
@@ -152,8 +180,10 @@ def _query_differences(a: Sample, b: Sample, measure: str, scale: float) -> list
     return [scale * (first[qid] - second[qid]) for qid in first]
 
 
-def _seed_differences(pairs: Sequence[tuple[Sample, Sample]], measure: str) -> list[float]:
-    """Per seed, the mean over collections of a - b; empty unless one side has several seeds."""
+def _seed_differences(
+    pairs: Sequence[tuple[Sample, Sample]], measure: str, share: Sequence[float]
+) -> list[float]:
+    """Per seed, the weighted mean of a - b; empty unless one side has several seeds."""
     tables = []
     for a, b in pairs:
         first, second = a.by_seed(measure), b.by_seed(measure)
@@ -162,7 +192,8 @@ def _seed_differences(pairs: Sequence[tuple[Sample, Sample]], measure: str) -> l
             return []
         tables.append({seed: _at(first, seed) - _at(second, seed) for seed in seeds})
     common = [seed for seed in tables[0] if all(seed in table for table in tables)]
-    return [math.fsum(table[seed] for table in tables) / len(tables) for seed in common]
+    weighted = list(zip(share, tables, strict=True))
+    return [math.fsum(w * table[seed] for w, table in weighted) for seed in common]
 
 
 def _at(values: Mapping[Any, float], seed: Any) -> float:

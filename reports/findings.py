@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from reports.claim_types import Claim, Paper
 from reports.effects import Effect, compare, macro
 from reports.results import Record
-from reports.select import SelectionError, groups, matches, quantity, run_command, sample
+from reports.select import SelectionError, groups, matches, quantity, run_command, sample, weights
 from reports.toml_reader import Selector
 from reports.verdicts import (
     Decision,
@@ -59,9 +59,8 @@ def measure_claim(
     comparable = tier in claim.comparable
     selectors = [check.select] if check.kind in ("bound", "value") else [check.a, check.b]
     group = check.each or "collection"
-    named = [
-        {**s, group: name} for s in selectors for name in check.over.get(tier, ())
-    ] or selectors
+    asked = weights(check.over.get(tier, ()))
+    named = [{**s, group: name} for s in selectors for name in asked] or selectors
     blank = Finding(
         claim.id, "", tier, Verdict.NOT_RUN, "no record", run_command(paper.id, tier, named)
     )
@@ -76,7 +75,7 @@ def measure_claim(
         return [replace(blank, verdict=Verdict.ERROR, why=str(error))]
     if not check.each:
         return [_pair(claim, blank, records, check.a, check.b)]
-    names = list(check.over.get(tier, ())) or sorted(
+    names = list(asked) or sorted(
         {*groups(records, check.a, check.each), *groups(records, check.b, check.each)}
     )
     findings = []
@@ -146,11 +145,11 @@ def _pair(
 
 
 def _macro(claim: Claim, blank: Finding, records: Sequence[Record]) -> Finding:
-    """Compare two systems over collections, each with the same weight."""
+    """Compare two systems over collections, weighted as `over` says."""
     check = claim.check
     a_names = groups(records, check.a, "collection")
     b_names = groups(records, check.b, "collection")
-    asked = check.over.get(blank.tier, ()) or a_names
+    asked = weights(check.over.get(blank.tier, ()) or tuple(a_names))
     names = [name for name in asked if name in a_names and name in b_names]
     if not names:
         return replace(blank, why="no collection has both systems")
@@ -162,7 +161,9 @@ def _macro(claim: Claim, blank: Finding, records: Sequence[Record]) -> Finding:
         if failed := first.failed or second.failed:
             return replace(blank, verdict=Verdict.ERROR, why=failed, records=tuple(used))
         pairs[name] = (first, second)
-    effect = macro(pairs, check.measure, check.scale)
+    total = math.fsum(asked[name] for name in names)
+    shares = {name: asked[name] / total for name in names}
+    effect = macro(pairs, check.measure, check.scale, shares)
     effect = replace(effect, wanted=len(asked))
     return replace(blank, why="", effect=effect, value=effect.difference, records=tuple(used))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from reports.claim_types import Claim, Column, Paper, Row, Table
 from reports.findings import Finding, decide_effects, measure_claim
 from reports.results import Record
-from reports.select import Sample, SelectionError, run_command, sample
+from reports.select import Sample, SelectionError, run_command, sample, weights
 from reports.verdicts import Verdict, judge_value
 
 SUPPORTS = (Verdict.REPRODUCED, Verdict.WITHIN, Verdict.DIRECTION)
@@ -89,7 +89,8 @@ def _cell(
 ) -> Cell:
     selector = {**table.ours, **row.ours, **column.ours}
     printed = row.values[j]
-    parts = [{**selector, "collection": name} for name in column.over] or [selector]
+    shares = weights(column.over) or {"": 1.0}
+    parts = [{**selector, "collection": name} if name else selector for name in shares]
     blank = Cell(
         table.id, i, j, tier, printed, (), Verdict.NOT_RUN, "",
         run_command(paper.id, tier, parts), (),
@@ -103,7 +104,8 @@ def _cell(
         if failed := [found.failed for found in samples if found.failed]:
             return replace(blank, verdict=Verdict.ERROR, why=failed[0] or "", records=used)
         scale = column.scale if column.scale is not None else table.scale
-        values = [value * scale for value in _average(samples, column.measure or table.measure)]
+        measure = column.measure or table.measure
+        values = [value * scale for value in _average(samples, list(shares.values()), measure)]
     except SelectionError as error:
         return replace(blank, verdict=Verdict.ERROR, why=str(error))
     cell = replace(blank, values=tuple(values), verdict=None, records=used)
@@ -120,15 +122,16 @@ def _cell(
     return replace(cell, verdict=decision.verdict, why=decision.why)
 
 
-def _average(samples: Sequence[Sample], measure: str) -> list[float]:
-    """One value per seed: the unweighted mean over the samples (one per collection)."""
+def _average(samples: Sequence[Sample], shares: Sequence[float], measure: str) -> list[float]:
+    """One value per seed: the weighted mean over the samples (one per collection)."""
     if len(samples) == 1:
         return samples[0].values(measure)
     tables = [found.by_seed(measure) for found in samples]
     seeds = [seed for seed in tables[0] if all(seed in table for table in tables)]
     if not seeds:
         raise SelectionError("the collections share no seed; run the same seeds on each")
-    return [math.fsum(table[seed] for table in tables) / len(tables) for seed in seeds]
+    pairs = list(zip(shares, tables, strict=True))
+    return [math.fsum(share * table[seed] for share, table in pairs) for seed in seeds]
 
 
 def _apply_gates(claims: Sequence[Claim], findings: Sequence[Finding]) -> list[Finding]:

@@ -143,8 +143,12 @@ def heatmap(
     *,
     decimals: int = 1,
     label: str = "",
+    marks: Sequence[Sequence[bool]] | None = None,
 ) -> str:
-    """Coloured table of signed numbers, blue above 0 and orange below; None stays empty."""
+    """Coloured table of signed numbers, blue above 0 and orange below; None stays empty.
+
+    `marks`, of the same shape, puts a star behind the numbers that the caption singles out.
+    """
 
     def draw(axes: Any) -> None:
         known = [abs(value) for row in values for value in row if value is not None]
@@ -157,7 +161,8 @@ def heatmap(
                 strength = 0.08 + 0.72 * abs(value) / top
                 box = {"facecolor": colour, "alpha": strength, "linewidth": 0}
                 axes.fill_between([j - 0.48, j + 0.48], i - 0.46, i + 0.46, **box)
-                axes.text(j, i, f"{value:+.{decimals}f}", ha="center", va="center", fontsize=8.5)
+                star = "*" if marks is not None and marks[i][j] else ""
+                axes.text(j, i, f"{value:+.{decimals}f}{star}", ha="center", va="center", fontsize=8.5)
         axes.set_xticks(range(len(column_labels)), column_labels, rotation=35, ha="right")
         axes.set_yticks(range(len(row_labels)), row_labels)
         axes.set_xlim(-0.5, len(column_labels) - 0.5)

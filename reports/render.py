@@ -23,7 +23,7 @@ from reports.claims import load_papers
 from reports.formatting import count
 from reports.judge import judge
 from reports.plots import Figure, with_prefix
-from reports.results import TIERS, Record
+from reports.results import TIERS, Record, overlay
 from reports.verdicts import Verdict
 from reports.views import PaperView, claim_view, record_view, table_view, tier_view
 from shared.errors import InputError
@@ -49,7 +49,7 @@ def render_site(papers_root: Path | str, records: Iterable[Record], out_dir: Pat
     out = Path(out_dir)
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; give a folder for the pages")
-    records = list(records)
+    records = overlay(records, [])  # sorted: the order of arrival must not show
     files: dict[str, str] = {}
     views = []
     for paper in load_papers(papers_root):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.results import Record
-from reports.toml_reader import Selector
+from reports.toml_reader import Parts, Selector
 
 SEED = "seed"  # records that differ in this alone are runs of one system
 
@@ -96,6 +96,15 @@ def groups(records: Iterable[Record], selector: Selector, key: str) -> list[str]
     """Values of a config key among the records that a selector stands for, sorted."""
     found = {str(r.config[key]) for r in records if key in r.config and matches(r, selector)}
     return sorted(found)
+
+
+def weights(parts: Parts) -> dict[str, float]:
+    """Weight of every collection in the mean over `parts`; they add up to 1."""
+    shares: dict[str, float] = {}
+    for part in parts:
+        members = (part,) if isinstance(part, str) else part
+        shares.update(dict.fromkeys(members, 1 / len(parts) / len(members)))
+    return shares
 
 
 def quantity(record: Record, name: str) -> list[float]:

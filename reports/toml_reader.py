@@ -9,6 +9,7 @@ from shared.errors import InputError
 
 Scalar = str | int | float | bool
 Selector = Mapping[str, Scalar | list[Scalar]]
+Parts = tuple[str | tuple[str, ...], ...]  # an inner tuple has the weight of one part
 
 
 class Keys:
@@ -55,14 +56,25 @@ class Keys:
             self.fail(key, f'must be a list of texts, e.g. {key} = ["..."]')
         return tuple(value)
 
-    def texts_by(self, key: str, names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-        """A list of texts for every name, or a table that gives each name its own list."""
+    def parts(self, key: str) -> Parts:
+        """A list of texts; a list inside it stands for one part, the mean of its members."""
+        value = self._take(key, False, [])
+        members = [part if isinstance(part, list) else [part] for part in value]
+        names = [name for group in members for name in group]
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in names):
+            self.fail(key, f'must be a list of texts, e.g. {key} = ["..."]')
+        if len(set(names)) < len(names) or not all(members):
+            self.fail(key, "must not repeat a name or hold an empty list")
+        return tuple(tuple(part) if isinstance(part, list) else part for part in value)
+
+    def parts_by(self, key: str, names: Sequence[str]) -> Mapping[str, Parts]:
+        """Parts that hold for every name, or a table that gives each name its own."""
         value = self.left.get(key)
         if not isinstance(value, dict):
-            same = self.texts(key)
+            same = self.parts(key)
             return dict.fromkeys(names, same) if same else {}
         inner = self.table(key)
-        lists = {name: inner.texts(name) for name in names if name in inner.left}
+        lists = {name: inner.parts(name) for name in names if name in inner.left}
         inner.done()
         return lists
 

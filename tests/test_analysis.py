@@ -280,3 +280,10 @@ def test_vocabulary_is_in_order_of_first_occurrence() -> None:
     tokens = tokenize(FOX, "lucene")
     first = [int(np.flatnonzero(tokens.ids == i)[0]) for i in range(len(tokens.vocab))]
     assert all(left < right for left, right in pairwise(first))
+
+
+def test_other_languages_take_their_own_stop_words_and_stemmer() -> None:
+    tokens = tokenize_queries(["Die Häuser der kleinen Stadt", "Das ist nicht"], "baguetter-german")
+    assert tokens == [["haus", "klein", "stadt"], []]
+    with pytest.raises(InputError, match="baguetter-<language>"):
+        tokenize_queries(["x"], "baguetter-klingon")

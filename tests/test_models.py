@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -239,6 +240,27 @@ def test_a_hub_failure_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"cannot be fetched \(ConnectionError: no route\)") as e:
         fetch_model(f"hub:org/name@{REVISION}")
     assert "\n" not in str(e.value)
+
+
+def test_the_hub_client_works_in_a_fresh_process_and_its_failure_is_one_line() -> None:
+    pytest.importorskip("huggingface_hub")
+    code = (
+        "from shared.models import fetch_model\n"
+        "from shared.errors import InputError\n"
+        f"try: fetch_model('hub:org/name@{REVISION}')\n"
+        "except InputError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=Path(models.__file__).parents[1],
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.stdout.count("\n") == 1
+    assert "cannot be fetched" in done.stdout
 
 
 def test_hub_weights_are_checked_against_the_name_of_their_blob(

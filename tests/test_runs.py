@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from shared.errors import InputError
-from shared.runs import Run, canonical, read_run, write_run, with_trec_eval_ties
+from shared.runs import Run, canonical, read_run, with_trec_eval_ties, write_run
 
 RUN: Run = {
     "q2": [("d1", 3.5), ("d3", 1.25), ("d2", -0.5)],

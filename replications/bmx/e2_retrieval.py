@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from replications.bmx.retriever import BMX
-from replications.bmx.testbeds import ANALYZERS
+from replications.bmx.testbeds import analyzers
 from replications.execute import Config, Context, Experiment, Outcome, Plan
 from shared.bm25 import BM25
 from shared.metrics import evaluate
@@ -48,7 +48,7 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
     return [
         {"collection": collection, "analyzer": analyzer, "title": title, **system}
         for collection in plan.collections
-        for analyzer, title in ANALYZERS
+        for analyzer, title in analyzers(collection)
         for system in systems()
     ]
 

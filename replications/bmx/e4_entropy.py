@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from replications.bmx.index import Index
+from replications.bmx.testbeds import reference_analyzer
 from replications.execute import Config, Context, Experiment, Outcome, Plan
 
 MAX_POINTS = 1500
@@ -17,7 +18,7 @@ MAX_POINTS = 1500
 def cells(plan: Plan) -> list[dict[str, Any]]:
     """One cell per collection, with the authors' preprocessing and titles."""
     return [
-        {"collection": name, "analyzer": "baguetter", "title": "newline"}
+        {"collection": name, "analyzer": reference_analyzer(name), "title": "newline"}
         for name in plan.collections
     ]
 

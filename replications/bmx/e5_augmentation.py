@@ -17,10 +17,11 @@ from replications.bmx.augmentation import REFERENCE_COUNT, REFERENCE_WEIGHT
 from replications.bmx.augmented_search import top_k, weighted_sum
 from replications.bmx.e2_retrieval import DEPTH
 from replications.bmx.retriever import BMX
+from replications.bmx.testbeds import reference_analyzer
 from replications.execute import Config, Context, Experiment, Outcome, Plan
 from shared.analysis import tokenize_queries
 from shared.bm25 import BM25
-from shared.data import find_cache_dir
+from shared.files import find_cache_dir
 from shared.metrics import evaluate
 from shared.models import fetch_model, load_causal_lm
 from shared.runs import Run, canonical
@@ -62,7 +63,7 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
     return [
         {
             "collection": name,
-            "analyzer": "baguetter",
+            "analyzer": reference_analyzer(name),
             "title": "newline",
             **system,
             "model": MODEL,
@@ -140,9 +141,7 @@ def paraphrase(queries: Sequence[str], config: Config) -> tuple[list[list[str]],
             SAMPLING,
             batch_size=40,
         )
-        texts = generator.generate(
-            [prompt(query) for query in queries], config["paraphrases"]
-        )
+        texts = generator.generate([prompt(query) for query in queries], config["paraphrases"])
     return [[clean(text) for text in each] for each in texts], files.sha256
 
 

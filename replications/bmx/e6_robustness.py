@@ -8,6 +8,7 @@ from typing import Any
 
 from replications.bmx.e2_retrieval import search_and_evaluate
 from replications.bmx.retriever import BMX
+from replications.bmx.testbeds import MULTILINGUAL, reference_analyzer
 from replications.execute import Config, Context, Experiment, Outcome, Plan
 from shared.analysis import ANALYZERS
 from shared.bm25 import BM25
@@ -28,8 +29,13 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
     """Collection x analyzer x title handling; the (k1, b) opponents share one index of each."""
     return [
         {"collection": name, "analyzer": analyzer, "title": title}
-        for name, analyzer, title in product(plan.collections, sorted(ANALYZERS), TITLES)
+        for name in plan.collections
+        for analyzer, title in product(_analyzers(name), TITLES)
     ]
+
+
+def _analyzers(name: str) -> tuple[str, ...]:
+    return (reference_analyzer(name),) if name in MULTILINGUAL else ANALYZERS
 
 
 def run(config: Config, context: Context) -> Outcome:

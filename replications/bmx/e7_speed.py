@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from replications.bmx.speed import measure_speed
+from replications.bmx.testbeds import reference_analyzer
 from replications.execute import Config, Context, Experiment, Outcome, Plan
 
 SPEED_COLLECTIONS = {
@@ -17,7 +18,13 @@ SPEED_COLLECTIONS = {
 def cells(plan: Plan) -> list[dict[str, Any]]:
     """One cell per collection; all systems run in turn inside it, so that ratios hold."""
     return [
-        {"collection": name, "analyzer": "baguetter", "title": "newline", "k": 10, "threads": 1}
+        {
+            "collection": name,
+            "analyzer": reference_analyzer(name),
+            "title": "newline",
+            "k": 10,
+            "threads": 1,
+        }
         for name in (plan.collections if plan.chosen else SPEED_COLLECTIONS[plan.tier])
     ]
 

@@ -36,26 +36,30 @@ def figures(records: Iterable[Record]) -> list[Figure]:
 
 def robustness(records: Sequence[Record], tier: str) -> Figure:
     """E6: BMX - BM25 over collection, analyzer, title handling and BM25's k1 and b."""
-    rows, values, marks = [], [], []
+    rows: list[str] = []
+    values: list[list[float | None]] = []
+    marks: list[list[bool]] = []
+    clear: list[float] = []
     table: list[list[object]] = [
         ["collection", "analyzer", "title", "k1", "b", "BMX - BM25", "low", "high"]
     ]
     for record in sorted(records, key=lambda r: r.label):
         where = [record.config[key] for key in ("collection", "analyzer", "title")]
         rows.append(" · ".join(where))
-        line, stars = [], []
+        line: list[float | None] = []
+        stars: list[bool] = []
         for k1, b in PARAMETERS:
             effect = paired_bootstrap(
                 record.per_query[f"{MEASURE} BMX"], record.per_query[opponent(k1, b)]
             )
             line.append(100 * effect.estimate)
             stars.append(effect.low > 0 or effect.high < 0)
-            table.append(
-                [*where, k1, b, *(f"{100 * x:+.2f}" for x in (effect.estimate, effect.low, effect.high))]
-            )
+            if stars[-1]:
+                clear.append(100 * effect.estimate)
+            numbers = (effect.estimate, effect.low, effect.high)
+            table.append([*where, k1, b, *(f"{100 * number:+.2f}" for number in numbers)])
         values.append(line)
         marks.append(stars)
-    clear = [v for line, star in zip(values, marks, strict=True) for v, s in zip(line, star, strict=True) if s]
     cells = sum(map(len, values))
     return Figure(
         id="robustness",
@@ -82,7 +86,10 @@ def ablation(records: Sequence[Record], tier: str) -> Figure:
         [_points(means.get((v, c)), means.get((BASELINE, c))) for c in collections]
         for v in variants
     ]
-    table = [["variant", *collections], *([v, *row] for v, row in zip(variants, values, strict=True))]
+    table = [
+        ["variant", *collections],
+        *([v, *row] for v, row in zip(variants, values, strict=True)),
+    ]
     return Figure(
         id="ablation",
         title="Where the gain comes from",
@@ -133,18 +140,10 @@ def entropy(records: Sequence[Record], tier: str) -> Figure:
 def augmentation(records: Sequence[Record], tier: str) -> Figure:
     """E5: nDCG@10 without and with paraphrases, for BMX's forms and the BM25 control."""
     collections = list(dict.fromkeys(record.config["collection"] for record in records))
-    means = {
-        (f"{r.config['system'].upper()} {r.config['augmentation']}", r.config["collection"]): r.means[
-            MEASURE
-        ]
-        for r in records
-    }
+    means = {(_system(r), r.config["collection"]): r.means[MEASURE] for r in records}
     systems = list(dict.fromkeys(system for system, _ in means))
     values = [
-        [
-            _points(means.get((s, c)), means.get((f"{s.split()[0]} none", c)))
-            for c in collections
-        ]
+        [_points(means.get((s, c)), means.get((f"{s.split()[0]} none", c))) for c in collections]
         for s in systems
         if not s.endswith("none")
     ]
@@ -153,7 +152,8 @@ def augmentation(records: Sequence[Record], tier: str) -> Figure:
         id="augmentation",
         title="What the paraphrases bring",
         caption=(
-            f"Difference to the same system without augmentation, in points of nDCG@10, tier {tier}."
+            "Difference to the same system without augmentation, in points of nDCG@10, "
+            f"tier {tier}."
         ),
         svg=heatmap(labels, collections, values, decimals=1),
         alt="Table of differences that query augmentation makes for each system and collection.",
@@ -186,6 +186,10 @@ def speed(records: Sequence[Record], tier: str) -> Figure:
             ),
         ],
     )
+
+
+def _system(record: Record) -> str:
+    return f"{record.config['system'].upper()} {record.config['augmentation']}"
 
 
 def _points(value: float | None, base: float | None) -> float | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-# Result lists up to this length are kept sorted instead of as a heap.
-SORTED = 32
+# Relative slack on upper bounds: far above the rounding error of a sum of float64 terms.
+SLACK = 1.0 + 1e-9
 
 _jit = nb.njit(cache=True, nogil=True, error_model="numpy")
 _inline = nb.njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -158,68 +158,6 @@ def accumulate_new(docs, tf, weight, packed, mean, norms, rows, found, n_found):
         rows[doc, 0] += weight * f / (f + norms[doc] + mean)
         rows[doc, 1] += packed
     return np.int64(size)
-
-
-@_inline
-def worse(score, doc, other_score, other_doc):
-    """Canonical order: lower score, or the same score and a later document."""
-    return score < other_score or (score == other_score and doc > other_doc)
-
-
-@_jit
-def sift(scores, docs, size, score, doc):
-    """Put (score, doc) at the root of a heap whose worst entry is on top and restore order."""
-    i = 0
-    while True:
-        child = 2 * i + 1
-        if child >= size:
-            break
-        right = child + 1
-        if right < size and worse(scores[right], docs[right], scores[child], docs[child]):
-            child = right
-        if not worse(scores[child], docs[child], score, doc):
-            break
-        scores[i], docs[i] = scores[child], docs[child]
-        i = child
-    scores[i], docs[i] = score, doc
-
-
-@_jit
-def offer(scores, docs, size, k, score, doc):
-    """Insert into the k best so far, worst on top; returns the new size.
-
-    Up to SORTED entries the heap is kept fully sorted: shifting a few is faster than sifting.
-    """
-    if size == k:
-        if not worse(scores[0], docs[0], score, doc):
-            return size
-        if k > SORTED:
-            sift(scores, docs, k, score, doc)
-            return size
-        i = 0
-        while i + 1 < k and worse(scores[i + 1], docs[i + 1], score, doc):
-            scores[i], docs[i] = scores[i + 1], docs[i + 1]
-            i += 1
-        scores[i], docs[i] = score, doc
-        return size
-    i = size
-    while i > 0:
-        parent = i - 1 if k <= SORTED else (i - 1) >> 1
-        if not worse(score, doc, scores[parent], docs[parent]):
-            break
-        scores[i], docs[i] = scores[parent], docs[parent]
-        i = parent
-    scores[i], docs[i] = score, doc
-    return size + 1
-
-
-@_jit
-def drain(scores, docs, size):
-    """Sort a heap in place, best first."""
-    for end in range(size - 1, 0, -1):
-        score, doc = scores[end], docs[end]
-        scores[end], docs[end] = scores[0], docs[0]
-        sift(scores, docs, end, score, doc)
 
 
 @_jit

@@ -1,49 +1,42 @@
 """Exact top k without scoring every posting: MaxScore with entropy-aware upper bounds.
 
-Lists are read rarest first. Once no unseen document can enter the top k, the remaining (long)
-lists are only probed for the documents that still can, in the same order of additions.
+Lists are read rarest first. `floor` is a score that k documents are known to reach. A document is
+dropped, or never admitted, only when its upper bound is below the floor; all others get their
+terms added in the canonical order, so their scores have the bits of exhaustive scoring. A dropped
+document may come back with a part of its score, which is then below the floor as well: harmless.
 """
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
-from replications.bmx.kernels import (
-    _inline,
-    _jit,
-    accumulate,
-    accumulate_new,
-    bonus,
-    drain,
-    offer,
-    packing,
-    prepare,
-)
+from replications.bmx.kernels import SLACK, _inline, _jit, accumulate_new, bonus
+from replications.bmx.topk import offer
 
-# Relative slack on upper bounds: far above the rounding error of a sum of float64 terms.
-SLACK = 1.0 + 1e-9
-NEVER, ALWAYS, AUTO = 0, 1, 2
-BLOCK = 16
-
-_jit_max = nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "nsz"})
+# Postings whose term frequencies are compared in one vectorised step.
+STRIDE = 64
+# From this length on, a list is scanned for a floor before its documents are admitted.
+LONG = 4096
+# Leading documents whose full scores give the floor, per document wanted.
+LEADERS = 4
 
 
 @_jit
-def term_bounds(indptr, docs, tf, lengths):
-    """Per term the least (|D|/avgdl + x) / tf over its postings, at x = 0 and x = 1.
+def term_bounds(indptr, docs, tf, length_ratios):
+    """Per term the least (|D|/avgdl + x) / tf at x = 0 and x = 1, and the least |D|/avgdl.
 
-    As a minimum of lines it is concave in x, so the chord between the two never exceeds it: a
-    safe bound for every mean entropy in [0, 1]. `lengths` is |D|/avgdl. Returns (n_terms, 2).
+    The first two bound the TF part for every mean entropy x in [0, 1]: a minimum of lines is
+    concave in x, so the chord between its ends never exceeds it. Returns float64 (n_terms, 3).
     """
-    out = np.full((len(indptr) - 1, 2), np.inf)
+    out = np.full((len(indptr) - 1, 3), np.inf)
     for term in range(len(out)):
-        low, high = np.inf, np.inf
+        low, high, shortest = np.inf, np.inf, np.inf
         for p in range(indptr[term], indptr[term + 1]):
-            f = np.float64(tf[p])
-            low = min(low, lengths[docs[p]] / f)
-            high = min(high, (lengths[docs[p]] + 1.0) / f)
-        out[term, 0], out[term, 1] = low, high
+            f, ratio = np.float64(tf[p]), length_ratios[docs[p]]
+            low = min(low, ratio / f)
+            high = min(high, (ratio + 1.0) / f)
+            shortest = min(shortest, ratio)
+        out[term, 0], out[term, 1], out[term, 2] = low, high, shortest
     return out
 
 
@@ -55,244 +48,243 @@ def impact_bound(bounds, weight, alpha, mean):
 
 
 @_jit
-def threshold(rows, candidates, n, k, unit, per_token, literal_total, scores, docs):
-    """k-th best partial score among the candidates: no final top-k score is lower."""
-    size = 0
-    floor = 0.0
+def best_partial(rows, found, n, k, bonus_input, scores, docs):
+    """Fill scores, docs with the k best partial scores (worst first); returns how many."""
+    unit, per_token, literal_total = bonus_input
+    size, floor = 0, 0.0
     for j in range(n):
-        doc = candidates[j]
+        doc = found[j]
         score = rows[doc, 0] + bonus(rows[doc, 1], unit, per_token, literal_total)
         if score > floor:
             size = offer(scores, docs, size, k, score, np.int32(doc))
             if size == k:
                 floor = scores[0]
-    return floor
+    return size
 
 
 @_jit
-def keep(rows, candidates, n, floor, tf_left, packed_left, unit, per_token, literal_total):
+def position(docs, doc, start):
+    """First index >= start whose document is >= doc, by galloping; len(docs) if none."""
+    low, high, step = start, start, 1
+    while high < len(docs) and docs[high] < doc:
+        low = high + 1
+        high += step
+        step *= 2
+    high = min(high, len(docs))
+    while low < high:
+        middle = (low + high) >> 1
+        if docs[middle] < doc:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@_jit
+def best_in_list(docs, tf, weight, mean, norms, size_wanted, scores, leaders):
+    """Fill scores, leaders with the documents of a list that it adds most to; returns how many."""
+    size, bar = 0, 0.0
+    for p in range(len(docs)):
+        doc = docs[p]
+        f = np.float64(tf[p])
+        if weight * f > bar * (f + norms[doc] + mean):
+            part = weight * f / (f + norms[doc] + mean)
+            size = offer(scores, leaders, size, size_wanted, part, np.int32(doc))
+            if size == size_wanted:
+                bar = scores[0]
+    return size
+
+
+@_jit
+def reached(leaders, k, rows, i, n, query, indptr, docs, tf, mean, norms, bonus_input, best,
+            best_docs):  # fmt: skip
+    """k-th best full score among the leaders, rows plus what lists i .. n - 1 add; 0 if < k.
+
+    k documents reach it, so it is a floor, and a much higher one than their partial scores.
+    """
+    terms, weights, packs = query
+    unit, per_token, literal_total = bonus_input
+    size = 0
+    for leader in leaders:
+        doc = np.uint32(leader)
+        part, packed = rows[doc, 0], rows[doc, 1]
+        for j in range(i, n):
+            start, stop = indptr[terms[j]], indptr[terms[j] + 1]
+            list_docs = docs[start:stop]
+            # documents are spread about evenly: start a little before the expected place
+            guess = np.int64(np.float64(doc) / len(norms) * len(list_docs)) - 64
+            if guess < 0 or list_docs[guess] > doc:
+                guess = 0
+            p = position(list_docs, doc, guess)
+            if p < len(list_docs) and list_docs[p] == doc:
+                f = np.float64(tf[start + p])
+                part += weights[j] * f / (f + norms[doc] + mean)
+                packed += packs[j]
+        score = part + bonus(packed, unit, per_token, literal_total)
+        size = offer(best, best_docs, size, k, score, leader)
+    return best[0] / SLACK if size == k else 0.0
+
+
+@_jit
+def keep(rows, found, n, floor, part_left, packed_left, bonus_input):
     """Drop (and clear) the documents whose upper bound is below `floor`; returns how many stay.
 
     The bonus is a product of matched tokens and their E sum, both of which only grow: it is at
     most its value with every remaining term matched.
     """
+    unit, per_token, literal_total = bonus_input
     kept = 0
     for j in range(n):
-        doc = candidates[j]
-        most = rows[doc, 0] + tf_left
+        doc = found[j]
+        most = rows[doc, 0] + part_left
         most += bonus(rows[doc, 1] + packed_left, unit, per_token, literal_total)
         if most * SLACK < floor:
             rows[doc, 0] = 0.0
             rows[doc, 1] = 0.0
         else:
-            candidates[kept] = doc
+            found[kept] = doc
             kept += 1
     return kept
 
 
 @_jit
-def probe(docs, tf, weight, packed, mean, norms, rows, candidates, n):
-    """Add one list (slices) to the ascending candidates only, by galloping search."""
-    low, stop = 0, len(docs)
+def add_to_found(docs, tf, weight, packed, mean, norms, rows, found, n):
+    """Add one list (slices) to the documents in found[:n], ascending, and to no other."""
+    if 16 * n > len(docs):
+        for p in range(len(docs)):
+            doc = docs[p]
+            if rows[doc, 1] != 0.0:
+                f = np.float64(tf[p])
+                rows[doc, 0] += weight * f / (f + norms[doc] + mean)
+                rows[doc, 1] += packed
+        return
+    p = 0
     for j in range(n):
-        doc = candidates[j]
-        step, high = 1, low
-        while high < stop and docs[high] < doc:
-            low = high + 1
-            high += step
-            step *= 2
-        high = min(high, stop)
-        while low < high:
-            middle = (low + high) >> 1
-            if docs[middle] < doc:
-                low = middle + 1
-            else:
-                high = middle
-        if low == stop:
+        doc = found[j]
+        p = position(docs, doc, p)
+        if p == len(docs):
             break
-        if docs[low] == doc:
-            f = np.float64(tf[low])
-            rows[doc, 0] += weight * f / (f + norms[doc] + mean)
-            rows[doc, 1] += packed
-
-
-@_jit
-def merge(docs, tf, weight, packed, mean, norms, rows):
-    """Add one list (slices) to the documents that are still candidates (non-zero rows)."""
-    for p in range(len(docs)):
-        doc = docs[p]
-        if rows[doc, 1] != 0.0:
+        if docs[p] == doc:
             f = np.float64(tf[p])
             rows[doc, 0] += weight * f / (f + norms[doc] + mean)
             rows[doc, 1] += packed
 
 
-@_jit_max
-def highest_of(parts):
-    """Largest value of a slice; vectorised, no NaN can occur."""
-    highest = 0.0
-    for j in range(len(parts)):
-        highest = parts[j] if parts[j] > highest else highest
-    return highest
+@_inline
+def any_at_least(tf, least):
+    """Whether a slice holds a term frequency >= least (vectorised)."""
+    count = 0
+    for j in range(len(tf)):
+        count += tf[j] >= least
+    return count > 0
 
 
 @_jit
-def collect_all(parts, packs, k, unit, per_token, literal_total, slack, scale, best, best_docs,
-                blocks):  # fmt: skip
-    """Top k over all documents; returns the heap size.
+def admit(docs, tf, weight, packed, mean, norms, rows, found, n, need, least):
+    """Append the new documents of a list (slices) that alone add at least `need`; returns n.
 
-    The k-th best block maximum of the TF parts bounds the k-th best score from below, so only
-    blocks within `slack` (the highest bonus) of it are looked at.
+    weight * f / (f + norm + mean) >= need is tested without the division, and only in strides
+    that hold a term frequency >= `least`, below which no document of the list can reach it.
     """
-    size, bar = 0, 0.0
-    for block in range(len(blocks)):
-        highest = highest_of(parts[block * BLOCK : (block + 1) * BLOCK])
-        blocks[block] = highest
-        if highest > bar:
-            size = offer(best, best_docs, size, k, highest, np.int32(block))
-            if size == k:
-                bar = best[0]
-    bar = max(0.0, bar / SLACK - slack)
-    size = 0
-    for block in range(len(blocks)):
-        if blocks[block] > bar:
-            start = block * BLOCK
-            for j in range(start, min(start + BLOCK, len(parts))):
-                if parts[j] > bar:
-                    score = parts[j] + bonus(packs[j], unit, per_token, literal_total)
-                    score /= scale
-                    size = offer(best, best_docs, size, k, score, np.int32(j))
-                    if size == k:
-                        bar = max(bar, best[0] * scale / SLACK - slack)
-    return size
+    for start in range(0, len(docs), STRIDE):
+        stop = min(start + STRIDE, len(docs))
+        if least > 1 and not any_at_least(tf[start:stop], least):
+            continue
+        for p in range(start, stop):
+            f = np.float64(tf[p])
+            if f < least:
+                continue
+            doc = docs[p]
+            if weight * f < need * (f + norms[doc] + mean) or rows[doc, 1] != 0.0:
+                continue
+            rows[doc, 0] = weight * f / (f + norms[doc] + mean)
+            rows[doc, 1] = packed
+            found[n] = doc
+            n += 1
+    return n
 
 
 @_jit
-def collect(rows, found, n, k, unit, per_token, literal_total, slack, scale, best, best_docs):
-    """Top k over the found documents, whose rows are cleared; returns the heap size."""
-    size, bar = 0, 0.0
-    for j in range(n):
-        doc = found[j]
-        part = rows[doc, 0]
-        if part > bar:
-            score = part + bonus(rows[doc, 1], unit, per_token, literal_total)
-            size = offer(best, best_docs, size, k, score / scale, np.int32(doc))
-            if size == k:
-                bar = max(0.0, best[0] * scale / SLACK - slack)
-        rows[doc, 0] = 0.0
-        rows[doc, 1] = 0.0
-    return size
+def merge_runs(found, middle, n, scratch):
+    """Merge the ascending runs found[:middle] and found[middle:n] in place."""
+    scratch[: n - middle] = found[middle:n]
+    i, j = middle - 1, n - middle - 1
+    for out in range(n - 1, -1, -1):
+        if j < 0:
+            break
+        if i >= 0 and found[i] > scratch[j]:
+            found[out] = found[i]
+            i -= 1
+        else:
+            found[out] = scratch[j]
+            j -= 1
 
 
 @_jit
-def search(
-    flat, pointers, k, indptr, docs, tf, idf, entropy, norms, options, bounds, scales, mode,
-    rows, found,
+def find_pruned(
+    n, k, query, parts_left, packs_left, indptr, docs, tf, mean, norms, bonus_input, shortest,
+    rows, found, scratch, heaps,
 ):  # fmt: skip
-    """Top k of a batch of queries: (doc_indices int32, scores float64), both (n_queries, k).
+    """Score every document that can be in the top k into rows; returns how many are in found.
 
-    flat, pointers: term ids of all queries (-1 = OOV) and their offsets. Slots without a match
-    hold -1 and 0.0. mode: NEVER scores every posting. rows (n_docs, 2) must be zero and is zero
-    again afterwards; found (n_docs + 1,) is scratch.
+    query = (terms, weights, packs) of n terms, rarest first; parts_left[i], packs_left[i]: upper
+    bounds of what lists i .. n - 1 can add; shortest[i]: least alpha |D|/avgdl in list i.
     """
-    alpha = options[0]
-    n_docs, n_queries = len(norms), len(pointers) - 1
-    out_docs = np.full((n_queries, k), -1, np.int32)
-    out_scores = np.zeros((n_queries, k))
-    longest = 1
-    for q in range(n_queries):
-        longest = max(longest, pointers[q + 1] - pointers[q])
-    terms, counts = np.empty(longest, np.int64), np.empty(longest)
-    weights, e = np.empty(longest), np.empty(longest)
-    tf_left, packed_left = np.zeros(longest + 1), np.zeros(longest + 1)
-    heap, heap_docs = np.empty(k), np.empty(k, np.int32)
-    flat_rows = rows.reshape(-1)
-    parts, packs = flat_rows[:n_docs], flat_rows[n_docs:]
-    blocks = np.empty((n_docs + BLOCK - 1) // BLOCK)
-    for q in range(n_queries):
-        tokens = flat[pointers[q] : pointers[q + 1]]
-        n, mean, per_token, total = prepare(
-            tokens, indptr, idf, entropy, options, terms, counts, weights, e
-        )
-        if n == 0:
-            continue
-        literal_total = total if options[2] else -1.0
-        unit = packing(counts, n)
-        tf_left[n] = packed_left[n] = 0.0
-        left = 0
-        for i in range(n - 1, -1, -1):
-            packed_left[i] = packed_left[i + 1] + counts[i] * unit + e[i]
-            left += indptr[terms[i] + 1] - indptr[terms[i]]
-        highest_bonus = bonus(packed_left[0], unit, per_token, literal_total)
-        best, best_docs = out_scores[q], out_docs[q]
-        prune = mode == ALWAYS or (mode == AUTO and left > 16384)
-        if not prune and 4 * left > 3 * n_docs:
-            for i in range(n):
-                start, stop = indptr[terms[i]], indptr[terms[i] + 1]
-                packed = counts[i] * unit + e[i]
-                accumulate(
-                    docs[start:stop], tf[start:stop], weights[i], packed, mean, norms, parts, packs
-                )
-            size = collect_all(
-                parts, packs, k, unit, per_token, literal_total, highest_bonus, scales[q], best,
-                best_docs, blocks,
+    terms, weights, packs = query
+    unit, per_token, literal_total = bonus_input
+    scores, leaders, best, best_docs = heaps
+    n_found, floor = 0, 0.0
+    for i in range(n):
+        start, stop = indptr[terms[i]], indptr[terms[i] + 1]
+        list_docs, list_tf = docs[start:stop], tf[start:stop]
+        wanted = min(len(leaders), stop - start)
+        size = 0
+        if n_found >= k and floor == 0.0:
+            size = best_partial(rows, found, n_found, wanted, bonus_input, scores, leaders)
+        elif floor == 0.0 and len(list_docs) > LONG:
+            size = best_in_list(list_docs, list_tf, weights[i], mean, norms, wanted, scores, leaders)
+        if size >= k:
+            floor = reached(
+                leaders[:size], k, rows, i, n, query, indptr, docs, tf, mean, norms, bonus_input,
+                best, best_docs,
             )  # fmt: skip
-            flat_rows[:] = 0.0
-            drain(best, best_docs, size)
-            continue
-        if prune:
-            mean_entropy = mean / alpha if alpha > 0.0 else 0.0
-            for i in range(n - 1, -1, -1):
-                bound = impact_bound(bounds[terms[i]], weights[i], alpha, mean_entropy)
-                tf_left[i] = tf_left[i + 1] + bound
-        n_found, i, floor = 0, 0, 0.0
-        while i < n:
-            start, stop = indptr[terms[i]], indptr[terms[i] + 1]
-            if prune and n_found >= k and left > 4 * n_found:
-                unseen = tf_left[i] + bonus(packed_left[i], unit, per_token, literal_total)
-                seen = packed_left[0] - packed_left[i]
-                reach = tf_left[0] - tf_left[i] + bonus(seen, unit, per_token, literal_total)
-                if reach > unseen:
-                    floor = threshold(
-                        rows, found, n_found, k, unit, per_token, literal_total, heap, heap_docs
-                    )
-                    if unseen * SLACK < floor:
-                        break
-            packed = counts[i] * unit + e[i]
+        before = n_found
+        if floor == 0.0:
             n_found = accumulate_new(
-                docs[start:stop], tf[start:stop], weights[i], packed, mean, norms, rows,
-                found, n_found,
-            )  # fmt: skip
-            left -= stop - start
-            i += 1
-        if i < n:
-            n_found = keep(
-                rows, found, n_found, floor, tf_left[i], packed_left[i], unit, per_token,
-                literal_total,
-            )  # fmt: skip
-            found[:n_found].sort()
-        while i < n:
-            start, stop = indptr[terms[i]], indptr[terms[i] + 1]
-            packed = counts[i] * unit + e[i]
-            if 8 * n_found < stop - start:
-                probe(
-                    docs[start:stop], tf[start:stop], weights[i], packed, mean, norms, rows,
-                    found, n_found,
-                )  # fmt: skip
-            else:
-                merge(docs[start:stop], tf[start:stop], weights[i], packed, mean, norms, rows)
-            i += 1
-            if i < n and n_found > 2 * k:
-                floor = threshold(
-                    rows, found, n_found, k, unit, per_token, literal_total, heap, heap_docs
-                )
-                n_found = keep(
-                    rows, found, n_found, floor, tf_left[i], packed_left[i], unit, per_token,
-                    literal_total,
-                )  # fmt: skip
-        size = collect(
-            rows, found, n_found, k, unit, per_token, literal_total, highest_bonus, scales[q], best,
-            best_docs,
+                list_docs, list_tf, weights[i], packs[i], mean, norms, rows, found, n_found
+            )
+            if before > 0:
+                merge_runs(found, before, n_found, scratch)
+            continue
+        n_found = keep(rows, found, n_found, floor, parts_left[i], packs_left[i], bonus_input)
+        add_to_found(
+            list_docs, list_tf, weights[i], packs[i], mean, norms, rows, found, n_found
         )
-        drain(best, best_docs, size)
-    return out_docs, out_scores
+        if k <= n_found < len(list_docs) and i + 1 < n:
+            wanted = min(len(leaders), n_found)
+            size = best_partial(rows, found, n_found, wanted, bonus_input, scores, leaders)
+            higher = reached(
+                leaders[:size], k, rows, i + 1, n, query, indptr, docs, tf, mean, norms,
+                bonus_input, best, best_docs,
+            )  # fmt: skip
+            floor = max(floor, higher)
+        # what a document that no earlier list holds must get from this list
+        need = floor / SLACK - parts_left[i + 1]
+        need -= bonus(packs_left[i], unit, per_token, literal_total)
+        if need >= weights[i]:
+            continue
+        least = 0.0
+        if need > 0.0 and 1000.0 * floor > weights[i]:  # else rounding could outweigh the slack
+            least = need * (shortest[i] + mean) / (weights[i] - need)
+        else:
+            need = 0.0
+        if least > 1e9:
+            continue
+        before = n_found
+        n_found = admit(
+            list_docs, list_tf, weights[i], packs[i], mean, norms, rows, found, n_found, need,
+            np.int64(np.ceil(least / SLACK)),
+        )  # fmt: skip
+        if before > 0:
+            merge_runs(found, before, n_found, scratch)
+    return n_found

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from replications.bmx import kernels, pruning
+from replications.bmx import kernels
 from replications.bmx.augmentation import AUGMENTATIONS, FUSION_DEPTH, Augmentation, min_max_fusion
 from replications.bmx.augmented_search import check_weights, pooled_scores, top_k, weighted_sum
 from replications.bmx.corpus import TokenLists, encode_queries
@@ -19,6 +19,7 @@ from replications.bmx.index import Index
 from replications.bmx.index_files import load_index, save_index
 from replications.bmx.normalisation import NORMALISATIONS, Normalisation, score_max
 from replications.bmx.scoring import ENTROPIES, FORMS, Entropy, Form, default_alpha, default_beta
+from replications.bmx.search import ALWAYS, AUTO, NEVER, search
 from shared.errors import InputError
 
 
@@ -134,6 +135,7 @@ class BMX:
         if k < 1:
             raise InputError(f"k={k}: expected at least 1")
         _one_of("pruning", pruning, ("auto", True, False))
+        mode = AUTO if pruning == "auto" else ALWAYS if pruning else NEVER
         flat, pointers = encode_queries(queries, self._ready.known)
         n_queries = len(pointers) - 1
         docs = np.full((n_queries, k), -1, np.int32)
@@ -141,7 +143,7 @@ class BMX:
         scales = self._scales(flat, pointers)
 
         def part(start: int, stop: int) -> None:
-            found = self._search(flat, pointers[start : stop + 1], k, scales[start:stop], pruning)
+            found = self._search(flat, pointers[start : stop + 1], k, scales[start:stop], mode)
             docs[start:stop, : found[0].shape[1]], scores[start:stop, : found[1].shape[1]] = found
 
         edges = np.linspace(0, n_queries, max(1, min(n_threads, n_queries)) + 1).astype(int)
@@ -201,7 +203,7 @@ class BMX:
     def _attach(self, index: Index) -> BMX:
         self._index = index
         self.__dict__.pop("_kernel_input", None)
-        self._workspaces: list[tuple[np.ndarray, np.ndarray]] = []
+        self._buffers: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         return self
 
     @cached_property
@@ -230,16 +232,20 @@ class BMX:
                     scales[q] = score_max(m, self.n_docs, normalisation)
         return scales
 
-    def _search(self, flat, pointers, k, scales, mode) -> tuple[np.ndarray, np.ndarray]:
-        try:  # buffers are as long as the collection; a search leaves them zeroed for the next
-            rows, found = self._workspaces.pop()
+    def _search(
+        self, flat: np.ndarray, pointers: np.ndarray, k: int, scales: np.ndarray, mode: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        index = self._ready
+        try:  # buffers as long as the collection; a search leaves rows zeroed for the next one
+            buffers = self._buffers.pop()
         except IndexError:
-            rows, found = np.zeros((self.n_docs, 2)), np.empty(self.n_docs + 1, np.uint32)
-        result = pruning.search(
-            flat, pointers, min(k, self.n_docs), *self._kernel_input, self._ready.bounds, scales,
-            {"auto": 2, True: 1, False: 0}[mode], rows, found,
+            ids = np.empty((2, index.n_docs + 1), np.uint32)
+            buffers = (np.zeros((index.n_docs, 2)), ids[0], ids[1])
+        result = search(
+            flat, pointers, min(k, index.n_docs), *self._kernel_input, index.bounds, scales, mode,
+            *buffers,
         )  # fmt: skip
-        self._workspaces.append((rows, found))
+        self._buffers.append(buffers)
         return result
 
 

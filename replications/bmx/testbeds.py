@@ -63,7 +63,15 @@ SMALL = (
     "classic/adi",
 )
 
-COLLECTIONS = {"embedded": ("pydocs",), "small": SMALL, "paper": BEIR + BRIGHT}
+# The paper's multilingual collections are not known; these have Snowball stemmers and stop words.
+MULTILINGUAL = {
+    "miracl/de": "german",
+    "miracl/es": "spanish",
+    "miracl/fr": "french",
+    "miracl/ru": "russian",
+}
+
+COLLECTIONS = {"embedded": ("pydocs",), "small": SMALL, "paper": (*BEIR, *BRIGHT, *MULTILINGUAL)}
 
 # Authors' preprocessing with and without titles (their scripts disagree on titles), then the two
 # analyzers whose BM25 numbers others have published.
@@ -74,3 +82,14 @@ ANALYZERS = (
     ("lucene", "space"),
 )
 
+
+def analyzers(collection: str) -> tuple[tuple[str, str], ...]:
+    """(analyzer, title handling) pairs for a collection; other languages have one analyzer."""
+    if language := MULTILINGUAL.get(collection):
+        return ((f"baguetter-{language}", "newline"), (f"baguetter-{language}", "omit"))
+    return ANALYZERS
+
+
+def reference_analyzer(collection: str) -> str:
+    """The authors' preprocessing in the collection's language."""
+    return analyzers(collection)[0][0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import fmean
 
 import click
 from rich.table import Table
@@ -11,7 +12,7 @@ from replications.commands.options import console
 from shared.data import read_qrels
 from shared.errors import InputError
 from shared.metrics import DEFAULT_MEASURES, evaluate
-from shared.run_similarity import kendall_tau_union, rbo
+from shared.run_similarity import kendall_tau_union, rank_biased_overlap
 from shared.runs import read_run
 from shared.significance import paired_bootstrap, paired_t, randomization_test
 
@@ -47,7 +48,10 @@ def compare(run_a: Path, run_b: Path, qrels_file: Path, measures: tuple[str, ...
             f"{randomization_test(b, a).p:.4g}",
         )
     console().print(table)
+    # A query without results counts as an empty list: both runs need the same queries.
+    first, second = ({qid: run.get(qid, []) for qid in qrels} for run in (first, second))
+    tau, overlap = kendall_tau_union(first, second), rank_biased_overlap(first, second)
     click.echo(
-        f"rank similarity: Kendall tau (union) {kendall_tau_union(first, second):.4f}, "
-        f"RBO (p=.95) {rbo(first, second):.4f}"
+        f"rank similarity, mean over queries: Kendall tau (union) {fmean(tau.values()):.4f}, "
+        f"RBO (p=.95) {fmean(overlap.values()):.4f}"
     )

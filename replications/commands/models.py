@@ -22,7 +22,9 @@ def list_() -> None:
     for column in ("reference", "licence", "note", "cached"):
         table.add_column(column)
     for entry in list_models():
-        table.add_row(entry.ref, entry.licence, entry.note, "yes" if entry.cached else "no")
+        table.add_row(
+            entry.ref, entry.licence, entry.note, "no" if check_model(entry.ref) else "yes"
+        )
     console().print(table)
 
 

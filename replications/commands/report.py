@@ -13,9 +13,7 @@ from reports.results import Store, overlay
 
 
 @click.command()
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=PAGES, help="Folder of the pages."
-)
+@click.option("--out", type=click.Path(path_type=Path), default=PAGES, help="Folder of the pages.")
 @store_option
 @click.option("--published-only", is_flag=True, help="Leave out the records of --store.")
 def report(out: Path, store: Path, published_only: bool) -> None:

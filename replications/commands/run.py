@@ -47,15 +47,13 @@ def run(
 ) -> None:
     """Run the experiments of PAPER (or `all`) and write one record per cell."""
     tier = tier or ("small" if collections else "embedded")
-    folders = {}
+    folders: dict[str, Path] = {}
     for ref in collections:
         folders |= local_folder(ref)
     paths = {str(path): name for name, path in folders.items()}
     names = [paths.get(str(Path(ref).resolve()), ref) for ref in collections] or None
     chosen = papers() if paper == "all" else [paper]
-    cells = [
-        job for each in chosen for job in plan_jobs(each, tier, collections=names, only=only)
-    ]
+    cells = [job for each in chosen for job in plan_jobs(each, tier, collections=names, only=only)]
     if dry_run:
         _show_plan(chosen, tier, cells, data_root)
         return

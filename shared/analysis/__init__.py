@@ -16,6 +16,7 @@ import numpy as np
 from shared.analysis.analyzers import ANALYZERS, Analyzer, get_analyzer
 from shared.analysis.tokens import Tokens, read_tokens, write_tokens
 from shared.errors import InputError
+from shared.files import find_cache_dir
 
 if TYPE_CHECKING:
     from shared.data import Collection
@@ -72,10 +73,8 @@ def corpus_tokens(
 
     The file is keyed by the collection's sha256, title mode and analyzer version; one that is
     damaged or answers another key is built again. A folder that cannot be written costs the
-    time, not the result. Default folder: `shared.data.resolve.find_cache_dir`.
+    time, not the result. Default folder: `shared.files.find_cache_dir`.
     """
-    from shared.data.resolve import find_cache_dir
-
     chosen = get_analyzer(analyzer)
     key = {"collection": collection.sha256, "title": title, "analyzer": analyzer}
     key["version"] = chosen.version

@@ -10,6 +10,7 @@ from functools import cache
 from importlib.metadata import version
 
 import Stemmer
+from bm25s import stopwords as lists
 from bm25s.stopwords import STOPWORDS_EN, STOPWORDS_EN_PLUS
 from nltk.stem.snowball import EnglishStemmer
 
@@ -79,17 +80,40 @@ def _baguetter() -> Analyzer:
     )
 
 
+def _baguetter_in(language: str) -> Analyzer:
+    """The same steps for another language, whose words its Snowball stemmer and list decide."""
+    stop = frozenset(getattr(lists, f"STOPWORDS_{language.upper()}"))
+    stem = Stemmer.Stemmer(language, 0).stemWord
+    return Analyzer(
+        f"baguetter-{language}",
+        f"1/PyStemmer {version('PyStemmer')}/bm25s {version('bm25s')}",
+        _split_baguetter,
+        lambda word: () if word in stop else (stem(word),),
+    )
+
+
 _BUILDERS: dict[str, Callable[[], Analyzer]] = {
     "lucene": _lucene,
     "bm25s": _bm25s,
     "baguetter": _baguetter,
 }
 ANALYZERS: tuple[str, ...] = tuple(_BUILDERS)
+# Languages with both a Snowball stemmer and a stop word list; analyzer "baguetter-<language>".
+LANGUAGES = (
+    "danish", "dutch", "french", "german", "italian", "norwegian", "portuguese", "russian",
+    "spanish", "swedish", "turkish",
+)  # fmt: skip
 
 
 @cache
 def get_analyzer(name: str) -> Analyzer:
     """The analyzer of that name. Raises InputError for an unknown name."""
+    family, _, language = name.partition("-")
+    if family == "baguetter" and language in LANGUAGES:
+        return _baguetter_in(language)
     if name not in _BUILDERS:
-        raise InputError(f"unknown analyzer {name!r}: expected one of {', '.join(ANALYZERS)}")
+        raise InputError(
+            f"unknown analyzer {name!r}: expected one of {', '.join(ANALYZERS)}, "
+            f"or baguetter-<language> with one of {', '.join(LANGUAGES)}"
+        )
     return _BUILDERS[name]()

@@ -6,7 +6,7 @@ from shared.data.catalogue import Entry, collection_size, list_collections
 from shared.data.collection import TITLE_MODES, Collection, make_collection
 from shared.data.manifest import UNPINNED, Pin, check_collection, pinned
 from shared.data.pydocs import build_pydocs, load_pydocs
-from shared.data.resolve import fetch_collection, find_cache_dir, load_collection
+from shared.data.resolve import fetch_collection, load_collection
 
 __all__ = [
     "BRIGHT_SUBSETS",
@@ -20,7 +20,6 @@ __all__ = [
     "check_collection",
     "collection_size",
     "fetch_collection",
-    "find_cache_dir",
     "list_collections",
     "load_bright_queries",
     "load_collection",

@@ -8,7 +8,8 @@ from pathlib import Path
 from shared.data.bright import has_corpus
 from shared.data.lines import only_file
 from shared.data.manifest import Pin, manifest, pinned
-from shared.data.resolve import find_cache_dir, find_data_root
+from shared.data.resolve import find_data_root
+from shared.files import find_cache_dir
 
 
 @dataclass(frozen=True)

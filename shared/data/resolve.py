@@ -6,8 +6,6 @@ import os
 import re
 from pathlib import Path
 
-import platformdirs
-
 from shared.data.beir import read_beir, write_beir
 from shared.data.bright import has_corpus, missing_corpus, read_bright
 from shared.data.collection import Collection, check_id
@@ -17,6 +15,7 @@ from shared.data.lines import only_file
 from shared.data.manifest import manifest, pinned
 from shared.data.pydocs import load_pydocs
 from shared.errors import InputError
+from shared.files import find_cache_dir
 
 
 def find_data_root(data_root: Path | str | None = None) -> Path | None:
@@ -28,12 +27,6 @@ def find_data_root(data_root: Path | str | None = None) -> Path | None:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; the data root must be one that exists")
     return folder
-
-
-def find_cache_dir(cache_dir: Path | str | None = None) -> Path:
-    """Return the cache: the argument, else IR_REPLICATIONS_CACHE, else the user's cache folder."""
-    chosen = cache_dir or os.environ.get("IR_REPLICATIONS_CACHE")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("ir-replications")
 
 
 def load_collection(

@@ -70,6 +70,8 @@ def test_every_folder_with_claims_is_a_paper(tmp_path: Path) -> None:
         ("value = 1.0", "value = 1.0\nsesoi = 1", "'sesoi' is unknown here"),
         ("decimals = 2", "decimals = 2\ntolerance = 0.1", "'reason' is missing"),
         ("expect_false = true", 'requires = ["C9"]', "requires unknown claim 'C9'"),
+        ('["beir/alpha", "beir/beta"]', '["a", ["b", "a"]]', "'over' must not repeat a name"),
+        ('["beir/alpha", "beir/beta"]', "[1]", "'over' must be a list of texts"),
         ("paper_b = {", "#", "paper_a' and paper_b must be given together"),
         ('tiers = ["embedded"]', 'tiers = ["tiny"]', "'tiers' must be a list out of embedded"),
     ],

@@ -165,13 +165,13 @@ def test_effect_must_hold_over_queries_and_over_seeds(tmp_path: Path) -> None:
     assert finding.verdict.word == "reproduced"
     assert finding.effect is not None and finding.effect.seeds == 5
     assert finding.effect.seed_differences == pytest.approx([0.09, 0.1, 0.11, 0.1, 0.1])
-    # The same mean difference and the same queries, but the seeds disagree: t = .1/(.4/sqrt 5),
-    # p about .6, although every query's mean over seeds differs by the same .1.
+    # The same differences of the seed means on every query, but the seeds disagree: -.4 .1 .6 -.3
+    # .5 have s = .4528, t = .1 / (s / sqrt 5) = .4938 with 4 degrees of freedom, p = .6473.
     wild = seeds("double", [0.1, 0.6, 1.1, 0.2, 1.0]) + seeds("bm25", [0.5] * 5)
     finding = only(judged(tmp_path, text, wild))
     assert finding.effect is not None
     assert finding.effect.difference == pytest.approx(0.1)
-    assert finding.effect.p == pytest.approx(0.6263, abs=1e-3)
+    assert finding.effect.p == pytest.approx(0.6473, abs=1e-4)
     assert finding.effect.low < 0 < finding.effect.high
     assert finding.verdict.word == "inconclusive"
 
@@ -226,6 +226,22 @@ def test_mean_over_part_of_the_papers_collections_shows_direction_only(tmp_path:
     assert finding.effect is not None
     assert finding.effect.difference == pytest.approx(0.15)  # every collection weighs the same
     assert dict(finding.effect.groups) == pytest.approx({"a": 0.2, "b": 0.1})
+
+
+def test_inner_list_weighs_as_one_collection(tmp_path: Path) -> None:
+    macro = EFFECT + 'pool = "macro"\nover = ["a", ["b", "c"]]'
+    column = 'columns = [{label = "x", over = ["a", ["b", "c"]]}]\nours = {system = "double"}'
+    text = f'{HEAD}[[table]]\nid = "T"\ntitle = "t"\n{column}\n[[table.row]]\nlabel = "r"\n'
+    means = {"a": 0.8, "b": 0.6, "c": 0.5}
+    found = [record("bm25", name, 0.4) for name in means]
+    found += [record("double", name, mean, spread=0.25) for name, mean in means.items()]
+    result = judged(tmp_path, text + claim(macro), found)
+    # (0.8 + (0.6 + 0.5) / 2) / 2 = 0.675; the difference is (.4 + (.2 + .1) / 2) / 2 = .275
+    assert result.cells[0].ours == pytest.approx(0.675)
+    effect = only(result).effect
+    assert effect is not None
+    assert effect.difference == pytest.approx(0.275)
+    assert (effect.low + effect.high) / 2 == pytest.approx(0.275, abs=0.003)
 
 
 def test_named_groups_exclude_a_users_own_collection(tmp_path: Path) -> None:

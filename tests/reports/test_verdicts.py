@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from reports.verdicts import (
@@ -13,8 +15,8 @@ from reports.verdicts import (
 )
 
 
-def value(values: list[float], printed: float, **options: object) -> str:
-    return judge_value(values, printed, **{"decimals": 1, **options}).verdict.word  # type: ignore[arg-type]
+def value(values: list[float], printed: float, **options: Any) -> str:
+    return judge_value(values, printed, **{"decimals": 1, **options}).verdict.word
 
 
 @pytest.mark.parametrize(
@@ -85,10 +87,10 @@ def test_two_seeds_are_too_few_to_agree_by_a_wide_interval() -> None:
     assert value([1, 3], 10.0) == "inconclusive"  # t(.975, 1) = 12.7: [-20, 24]
 
 
-def effect(difference: float, low: float, high: float, p: float = 0.01, **options: object) -> str:
-    settings: dict[str, object] = {"expect": "greater", "comparable": True, "decimals": 1}
+def effect(difference: float, low: float, high: float, p: float = 0.01, **options: Any) -> str:
+    settings: dict[str, Any] = {"expect": "greater", "comparable": True, "decimals": 1}
     settings.update(options)
-    return judge_effect(difference, low, high, p, **settings).verdict.word  # type: ignore[arg-type]
+    return judge_effect(difference, low, high, p, **settings).verdict.word
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def effect(difference: float, low: float, high: float, p: float = 0.01, **option
         ((2.0, 1.0, 3.0), {"printed": 7.1, "seed_differences": [1, 2, 3]}, "direction only"),
     ],
 )
-def test_effects(arguments: tuple[float, ...], options: dict[str, object], word: str) -> None:
+def test_effects(arguments: tuple[float, ...], options: dict[str, Any], word: str) -> None:
     assert effect(*arguments, **options) == word
 
 

@@ -1,0 +1,272 @@
+"""Pages: same bytes, everything escaped, nothing loaded, no number that was not measured."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from reports.formatting import MINUS, interval, number, p_value, signed
+from reports.render import MANIFEST, render_site
+from reports.results import Record, Store
+from shared.errors import InputError
+from tests.reports.example import CLAIMS, record, records, write_paper
+
+LOADING = {"script", "link", "img", "iframe", "object", "embed", "audio", "video", "source", "base"}
+VOID = {"meta", "br", "hr", "col", "wbr", "input", *LOADING}
+
+
+class Page(HTMLParser):
+    """Tags, ids, links and text of a page; checks that tags are balanced."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.handlers: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if name in ("href", "src", "action", "data"):
+                self.links.append(value or "")
+            if name.startswith("on"):
+                self.handlers.append(name)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += f"{data} "
+
+
+@pytest.fixture
+def papers(tmp_path: Path) -> Path:
+    folder = write_paper(tmp_path / "papers")
+    (folder / "figures.py").write_text(
+        "from reports.plots import Figure, bars, forest\n"
+        "def figures(records):\n"
+        "    rows = [('<script>x</script> $1_a$', .1, .05, .2), ('b', -.1, -.2, .1)]\n"
+        "    return [Figure('one', 'A <b>figure</b>', 'c', forest(rows), 'alt \"<i>\"',\n"
+        "                   [['system', 'mean'], ['<script>y</script>', .1]]),\n"
+        "            Figure('two', 'B', 'c', bars(['x'], {'a': [1.0]}), 'bars')]\n"
+    )
+    return tmp_path / "papers"
+
+
+def words(tmp_path: Path) -> str:
+    """The text of toy.html, blanks collapsed, with plain hyphens for minus signs."""
+    text = Page((tmp_path / "out" / "toy.html").read_text()).text
+    return re.sub(r"\s+", " ", text).replace(MINUS, "-")
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_same_records_give_the_same_bytes(tmp_path: Path, papers: Path) -> None:
+    render_site(papers, records(), tmp_path / "a")
+    render_site(papers, list(reversed(records())), tmp_path / "b")
+    first = tree(tmp_path / "a")
+    assert first == tree(tmp_path / "b")
+    render_site(papers, records(), tmp_path / "a")
+    assert first == tree(tmp_path / "a")
+
+
+def test_pages_load_nothing_and_have_no_script(tmp_path: Path, papers: Path) -> None:
+    render_site(papers, records(), tmp_path / "out")
+    for name in ("index.html", "toy.html"):
+        text = (tmp_path / "out" / name).read_text()
+        page = Page(text)
+        assert not page.open
+        assert not page.tags & LOADING
+        assert not page.handlers
+        assert "@import" not in text and "url(http" not in text and "@font-face" not in text
+        assert not re.search(r'\b(?:src|srcset|poster)\s*=\s*"', text)
+
+
+def test_every_link_leads_somewhere(tmp_path: Path, papers: Path) -> None:
+    out = tmp_path / "out"
+    render_site(papers, records(), out)
+    for name in ("index.html", "toy.html"):
+        page = Page((out / name).read_text())
+        assert len(page.ids) == len(set(page.ids)), "an id occurs twice"
+        for link in page.links:
+            if link.startswith("#"):
+                assert link[1:] in page.ids, link
+            elif not link.startswith("https://"):
+                assert (out / link).is_file(), link
+
+
+def test_hostile_texts_appear_escaped(tmp_path: Path, papers: Path) -> None:
+    bad = "</pre><script>alert(2)</script>"
+    found = [
+        *records(),
+        record("x", "c", 0.5, label=bad, facts={bad: bad}, provenance={"command": bad, bad: bad}),
+        record("y", "c", 0.5, label="y", error=f"{bad} \"quoted'"),
+    ]
+    render_site(papers, found, tmp_path / "out")
+    page = Page((tmp_path / "out" / "toy.html").read_text())
+    assert "script" not in page.tags and not page.open
+    for text in (
+        bad,
+        "<script>alert('title')</script>",
+        "Doubled <b>terms</b>",
+        "<script>y</script>",
+    ):
+        assert text in page.text
+
+
+def test_numbers_words_and_marks_stand_on_the_page(tmp_path: Path, papers: Path) -> None:
+    render_site(papers, records(), tmp_path / "out")
+    flat = words(tmp_path)
+    assert "paper 50.0 ours 50.04 ✓ reproduced +0.04" in flat
+    assert "paper 40.3 † ours 40.00 ≈ within tolerance -0.30" in flat
+    assert "no sourced value ours 47.50" in flat
+    assert "-5.00" in flat and "[-6.75, -3.75]" in flat
+    assert "effect ratio -1.06" in flat
+    assert "replicate run toy --tier paper --experiment E1 --collection beir/gamma" in flat
+    assert "@misc{toy," in flat and "sha256:" in flat
+
+
+def test_cell_that_was_not_run_shows_no_number_of_ours(tmp_path: Path) -> None:
+    papers = write_paper(tmp_path / "papers").parent
+    render_site(papers, [], tmp_path / "out")
+    flat = words(tmp_path)
+    assert "paper 33.3 ○ not run" in flat
+    assert "ours" not in flat.split("Tables")[-1].split("Deviations")[0]
+    assert "No record yet" in flat
+
+
+def test_best_tier_is_shown(tmp_path: Path) -> None:
+    papers = write_paper(tmp_path / "papers").parent
+    found = [*records(), record("bm25", "beir/alpha", 0.51, tier="paper")]
+    render_site(papers, found, tmp_path / "out")
+    flat = words(tmp_path)
+    assert "paper 50.0 ours 51.00 ▲ differs (higher) +1.00 paper tier" in flat
+
+
+def test_per_query_files_lie_beside_the_page(tmp_path: Path, papers: Path) -> None:
+    render_site(papers, records(), tmp_path / "out")
+    chosen = records()[0]
+    stem = tmp_path / "out" / "data" / "toy" / f"small-E1-{chosen.stem}"
+    with open(f"{stem}.csv", newline="") as handle:
+        rows = list(csv.reader(handle))
+    assert rows[0] == ["query-id", "nDCG@10"]
+    assert rows[1] == ["q0", "0.3004"] and len(rows) == 41
+    assert json.loads(Path(f"{stem}.json").read_text())["digest"] == chosen.digest
+
+
+def test_run_file_is_linked_from_the_store_beside(tmp_path: Path, papers: Path) -> None:
+    store = Store(tmp_path / "results")
+    store.put(records()[0], run={"q0": [("d1", 1.0)]})
+    render_site(papers, store.records(), tmp_path / "html")
+    page = Page((tmp_path / "html" / "toy.html").read_text())
+    (link,) = [link for link in page.links if link.endswith(".run.gz")]
+    assert (tmp_path / "html" / link).resolve().is_file()
+    render_site(papers, store.records(), tmp_path / "far" / "away")
+    assert ".run.gz" in (tmp_path / "far" / "away" / "toy.html").read_text()
+
+
+def test_stale_pages_go_unless_somebody_edited_them(tmp_path: Path) -> None:
+    papers, out = tmp_path / "papers", tmp_path / "out"
+    for name in ("gone", "edited", "kept"):
+        write_paper(papers, name=name)
+    render_site(papers, [], out)
+    (out / "own.html").write_text("mine")
+    (out / "edited.html").write_text("changed by hand")
+    for name in ("gone", "edited"):
+        (papers / name / "claims.toml").unlink()
+    render_site(papers, [], out)
+    assert {path.name for path in out.glob("*.html")} == {
+        "index.html", "kept.html", "own.html", "edited.html",
+    }  # fmt: skip
+
+
+def test_manifest_cannot_reach_outside(tmp_path: Path, papers: Path) -> None:
+    out = tmp_path / "out"
+    render_site(papers, [], out)
+    victim = tmp_path / "victim.txt"
+    victim.write_text("x")
+    digest = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"  # of "x"
+    (out / MANIFEST).write_text(json.dumps({"../victim.txt": digest, str(victim): digest}))
+    render_site(papers, [], out)
+    assert victim.is_file()
+
+
+def test_unwritable_folder_is_one_line(tmp_path: Path, papers: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("x")
+    for out in (target, target / "below"):
+        with pytest.raises(InputError) as error:
+            render_site(papers, [], out)
+        assert str(target) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_figure_without_words_is_refused(tmp_path: Path, papers: Path) -> None:
+    path = papers / "toy" / "figures.py"
+    path.write_text(path.read_text().replace("'bars')", "' ')"))
+    with pytest.raises(InputError, match="'two' has no alt text"):
+        render_site(papers, records(), tmp_path / "out")
+
+
+def test_seeds_show_their_spread(tmp_path: Path) -> None:
+    papers = write_paper(tmp_path / "papers", CLAIMS).parent
+    found = [record("double", "beir/alpha", 0.6 + 0.01 * s, seed=s) for s in range(3)]
+    render_site(papers, found, tmp_path / "out")
+    assert "sd 1.00, 3 seeds" in (tmp_path / "out" / "toy.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (number(-0.04, 1), "0.0"),
+        (number(-1.25, 2), f"{MINUS}1.25"),
+        (number(None, 2), ""),
+        (number(float("inf"), 2), "∞"),
+        (signed(0.04, 1), "0.0"),
+        (signed(1.0, 1), "+1.0"),
+        (signed(-1.0, 1), f"{MINUS}1.0"),
+        (p_value(0.0), "<.001"),
+        (p_value(0.0123), ".012"),
+        (p_value(1.0), "1"),
+        (p_value(0.9996), "1"),
+        (interval(-1.0, 2.0, 1), f"[{MINUS}1.0, +2.0]"),
+        (interval(float("-inf"), float("inf"), 1), "unbounded"),
+    ],
+)
+def test_number_formats(text: str, expected: str) -> None:
+    assert text == expected
+
+
+def test_an_error_record_does_not_hide_others(tmp_path: Path, papers: Path) -> None:
+    broken = Record.create(
+        paper="toy", experiment="E1", tier="small", label="broken",
+        config={"system": "bm25", "collection": "beir/alpha", "seed": 1}, error="boom",
+    )  # fmt: skip
+    render_site(papers, [broken], tmp_path / "out")
+    flat = words(tmp_path)
+    assert "paper 50.0 ! error" in flat and "boom" in flat
