@@ -36,9 +36,17 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         click.echo(f"error: {error}", err=True)
         return 2
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
+    except click.UsageError as error:
+        message = error.format_message()
+        command = error.ctx.command_path if error.ctx else "replicate"
+        # Without any argument the message is the help text itself.
+        is_help = "\n" in message
+        click.echo(message if is_help else f"error: {message} (see {command} --help)", err=True)
+        return 2
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {where}{error.strerror or error}", err=True)
+        return 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped; finished cells are kept, run the same command to go on", err=True)
         return 130

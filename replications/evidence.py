@@ -97,7 +97,6 @@ def gather(paper: str, tier: str, *, store: Path, data_root: Path | None, run: b
     fresh = None
     if run:
         jobs = plan_jobs(paper, tier)
-        command = f"pytest replications/{paper} --tier {tier}"
-        results = execute(jobs, store, data_root=data_root, command=command)
+        results = execute(jobs, store, data_root=data_root)
         fresh = [record for record, _ in results]
     return Evidence(load_paper(PAPERS_FOLDER / paper), tier, fresh)

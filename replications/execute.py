@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -19,7 +22,7 @@ from shared.analysis import Tokens, corpus_tokens, tokenize_queries
 from shared.data import Collection, load_collection
 from shared.errors import InputError, MissingDependencyError
 from shared.metrics import Scores
-from shared.runs import Run
+from shared.runs import Run, why_not_writable
 
 PAPERS_FOLDER = Path(__file__).resolve().parent
 TIERS = ("embedded", "small", "paper")
@@ -71,7 +74,7 @@ class Context:
 
     def collection(self, name: str) -> Collection:
         """The collection, noted with its sha256 in this cell's provenance."""
-        found = _collection(self.folders.get(name, name), self.data_root, self.download)
+        found = cached_collection(self.folders.get(name, name), self.data_root, self.download)
         self.data[name] = found.sha256
         return found
 
@@ -88,7 +91,8 @@ class Context:
 
 
 @lru_cache(maxsize=4)
-def _collection(ref: str | Path, data_root: Path | None, download: bool) -> Collection:
+def cached_collection(ref: str | Path, data_root: Path | None, download: bool) -> Collection:
+    """`load_collection`, remembered in this process."""
     return load_collection(ref, data_root=data_root, download=download)
 
 
@@ -96,7 +100,7 @@ def _collection(ref: str | Path, data_root: Path | None, download: bool) -> Coll
 def _tokens(
     ref: str | Path, data_root: Path | None, download: bool, analyzer: str, title: str
 ) -> Tokens:
-    return corpus_tokens(_collection(ref, data_root, download), analyzer, title)
+    return corpus_tokens(cached_collection(ref, data_root, download), analyzer, title)
 
 
 @dataclass(frozen=True)
@@ -110,8 +114,18 @@ class Job:
 
     @property
     def label(self) -> str:
-        """Short name: the values of the config that tell its cell from others."""
-        return " ".join(str(v) for k, v in self.config.items() if v is not None and k != "seed")
+        """Short name, also of its files: texts of the config as they are, numbers by name."""
+        values = {k: v for k, v in self.config.items() if v is not None and k != "seed"}
+        return " ".join(v if isinstance(v, str) else f"{k}={v}" for k, v in values.items())
+
+    def command(self, folders: Mapping[str, Path] | None = None) -> str:
+        """The command that runs this cell; a folder of the user's is named from where it lies."""
+        parts = ["replicate", "run", self.paper, "--tier", self.tier]
+        parts += ["--experiment", self.experiment]
+        if name := self.config.get("collection"):
+            folder = (folders or {}).get(name)
+            parts += ["--collection", f"./{folder.name}" if folder else name]
+        return shlex.join(parts)
 
 
 def papers() -> list[str]:
@@ -157,11 +171,20 @@ def plan_jobs(
     ]
 
 
-def reusable(record: Record | None, job: Job, context: Context) -> bool:
-    """True when a finished record was made by this very code on these very data."""
-    if record is None or record.status != "ok":
+@lru_cache(maxsize=8)
+def code_digest(paper: str) -> str:
+    """Digest of the paper's code as it was when this process first asked: what it then runs."""
+    return provenance.code_digest(paper)
+
+
+def reusable(record: Record, job: Job, context: Context, *, keep: bool = False) -> bool:
+    """True when a record is finished and made on these very data by this very code.
+
+    With `keep`, code does not matter.
+    """
+    if record.status != "ok":
         return False
-    if record.provenance.get("code_sha256") != provenance.code_digest(job.paper):
+    if not keep and record.provenance.get("code_sha256") != code_digest(job.paper):
         return False
     return all(
         context.collection(name).sha256 == sha256
@@ -176,17 +199,17 @@ def run_job(
     data_root: Path | None = None,
     download: bool = True,
     folders: Mapping[str, Path] | None = None,
-    command: str = "",
     keep: bool = False,
 ) -> tuple[Record, bool]:
     """Run one cell and write its record; returns (record, was it reused).
 
     A finished record of the same code and data is returned as it is; with `keep` one made by
-    other code too. Bad input ends the run; any other failure becomes a record that says so.
+    other code too. Bad input ends the run; any other failure becomes a record that says so, but
+    never takes the place of a finished one.
     """
     store, context = Store(store_root), Context(data_root, download, folders or {})
     found = store.get(job.paper, job.experiment, job.tier, job.config)
-    if found is not None and ((keep and found.status == "ok") or reusable(found, job, context)):
+    if found and store.has_run(found) and reusable(found, job, context, keep=keep):
         return found, True
     context.data.clear()
     started, clock = datetime.now(UTC), time.perf_counter()
@@ -198,7 +221,10 @@ def run_job(
     except InputError:
         raise
     except Exception as failure:
-        error = f"{type(failure).__name__}: {failure}".splitlines()[0]
+        error = _describe(failure)
+    if outcome.run is not None and (reason := why_not_writable(outcome.run)):
+        outcome.facts["run_file"] = f"none: {reason}"
+        outcome.run = None
     record = Record.create(
         paper=job.paper,
         experiment=job.experiment,
@@ -211,15 +237,25 @@ def run_job(
         facts=outcome.facts,
         provenance=provenance.collect(
             paper=job.paper,
-            command=command,
+            command=job.command(folders),
             seed=job.config.get("seed"),
             data=dict(context.data),
             models=outcome.models,
             started=started,
             wall_s=time.perf_counter() - clock,
+            code_sha256=code_digest(job.paper),
         ),
     )
+    if error and found and found.status == "ok":
+        return record, False
     return store.put(record, run=outcome.run), False
+
+
+def _describe(failure: Exception) -> str:
+    """One line: kind, message, and the line of code that raised it."""
+    frame = traceback.extract_tb(failure.__traceback__)[-1]
+    message = " ".join(f"{type(failure).__name__}: {failure}".split())
+    return f"{message} ({Path(frame.filename).name}, line {frame.lineno})"
 
 
 def execute(
@@ -248,7 +284,14 @@ def execute(
         register_ray()
     elif executor != "local":
         raise InputError(f"no executor named {executor!r}; expected local or ray")
-    with joblib.parallel_config(backend="ray" if executor == "ray" else "loky", n_jobs=n_jobs):
-        yield from joblib.Parallel(return_as="generator_unordered")(
-            joblib.delayed(run_job)(job, store_root, **options) for job in jobs
-        )
+    backend = "ray" if executor == "ray" else "loky"
+    try:
+        with joblib.parallel_config(backend=backend, n_jobs=n_jobs):
+            yield from joblib.Parallel(return_as="generator_unordered")(
+                joblib.delayed(run_job)(job, store_root, **options) for job in jobs
+            )
+    except BrokenProcessPool as error:
+        raise InputError(
+            "a worker process was killed, most often for want of memory; finished cells are kept: "
+            "run the same command with fewer --jobs"
+        ) from error

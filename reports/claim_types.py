@@ -54,6 +54,7 @@ class Row:
     tolerance: float | None
     reason: str
     note: str
+    compared: bool  # False: a system that is not run here, shown for its printed value alone
 
 
 @dataclass(frozen=True)

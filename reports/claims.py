@@ -13,7 +13,8 @@ Format (every key that is not listed here is refused, so a typing error cannot h
                       source, tiers, over}; `over` lists collections, the cell is their mean; a
                       list inside it (CQADupStack's forums) weighs as much as one collection
       [[table.row]]   label, values (one per column; "" = no sourced value; absent = only our
-                      numbers), ours, source, tolerance + reason, note
+                      numbers), ours (false: another system, not run here), source,
+                      tolerance + reason, note
 
     [[claim]]         id, text, source, tiers, comparable (true, false or a list of tiers),
                       requires (claims that must hold first), family (Holm family), note,
@@ -154,6 +155,9 @@ def _row(keys: Keys, width: int) -> Row:
     keys.name_by("label")
     tolerance = keys.number("tolerance")
     values = keys.values("values", width)
+    compared = keys.left.get("ours") is not False
+    if not compared:
+        keys.left.pop("ours")
     row = Row(
         label=keys.text("label", required=True),
         values=values,
@@ -162,6 +166,7 @@ def _row(keys: Keys, width: int) -> Row:
         tolerance=tolerance,
         reason=keys.text("reason", required=tolerance is not None),
         note=keys.text("note"),
+        compared=compared,
     )
     keys.done()
     return row

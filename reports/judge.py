@@ -20,7 +20,8 @@ SUPPORTS = (Verdict.REPRODUCED, Verdict.WITHIN, Verdict.DIRECTION)
 class Cell:
     """One table cell: `paper` and `values` (one per seed) in the printed scale.
 
-    `verdict` is None where there is nothing to judge: no sourced value, but our own number.
+    `verdict` is None where there is nothing to judge: no sourced value, but our own number, or a
+    system that is not run here.
     """
 
     table: str
@@ -56,7 +57,7 @@ class Judgement:
 
     def cell_counts(self) -> dict[Verdict, int]:
         """Table cells with a sourced value per verdict, in display order."""
-        cells = [cell for cell in self.cells if cell.paper is not None]
+        cells = [cell for cell in self.cells if cell.paper is not None and cell.verdict]
         found = Counter(cell.verdict for cell in cells)
         return {verdict: found[verdict] for verdict in Verdict if found[verdict]}
 
@@ -95,6 +96,8 @@ def _cell(
         table.id, i, j, tier, printed, (), Verdict.NOT_RUN, "",
         run_command(paper.id, tier, parts), (),
     )  # fmt: skip
+    if not row.compared:
+        return replace(blank, verdict=None, command="")
     try:
         samples = [sample(records, part, f"{table.id} {row.label!r}") for part in parts]
         used = tuple(record for found in samples for record in found.records)

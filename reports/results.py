@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -165,21 +166,31 @@ class Store:
         Both writes are atomic, and the record comes last: a record never names a missing run.
         An older record of the same cell goes away.
         """
+        path, fresh = self.path(record), None
         if run is not None:
-            record = replace(record, run=self._put_run(record, run))
-        path = self.path(record)
-        with atomic_write(path) as handle:
-            handle.write(record.to_json())
+            # Under another name first: the run of an older record stays until both are written.
+            fresh = self.run_path(record).with_name(f".{record.stem}.{os.getpid()}.run.gz")
+            record = replace(record, run=self._put_run(record, run, fresh))
+        try:
+            with atomic_write(path) as handle:
+                handle.write(record.to_json())
+                handle.flush()
+                os.fsync(handle.fileno())
+                if fresh is not None:
+                    os.replace(fresh, self.run_path(record))
+        finally:
+            if fresh is not None:
+                fresh.unlink(missing_ok=True)
         for old in path.parent.glob(f"*-{record.config_hash[:10]}.json"):
             if old != path:  # the same cell under an earlier label
                 old.unlink()
         return record
 
-    def _put_run(self, record: Record, run: Run) -> dict[str, Any]:
-        path = self.run_path(record)
+    def _put_run(self, record: Record, run: Run, path: Path) -> dict[str, Any]:
         write_run(path, run, tag=slug(record.label))
         rows = sum(len(results) for results in run.values())
-        return {"path": f"runs/{path.name}", "sha256": sha256_file(path), "rows": rows}
+        name = self.run_path(record).name
+        return {"path": f"runs/{name}", "sha256": sha256_file(path), "rows": rows}
 
     def get(
         self, paper: str, experiment: str, tier: str, config: Mapping[str, Any]
@@ -196,6 +207,14 @@ class Store:
         """Every record, in the order paper, tier, experiment, label, config hash."""
         paths = sorted(self.root.glob(f"{paper or '*'}/{tier or '*'}/*/*.json"))
         return sorted((read_record(path) for path in paths), key=_order)
+
+    def has_run(self, record: Record) -> bool:
+        """False when the run file that the record names is missing or altered."""
+        try:
+            self.check_run(record)
+        except InputError:
+            return False
+        return True
 
     def check_run(self, record: Record) -> Path | None:
         """Path of the record's run file once its checksum agrees; None when it names none.

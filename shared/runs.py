@@ -84,6 +84,23 @@ def write_run(
         raise InputError(f"{path}: an id is not valid Unicode ({error.reason})") from error
 
 
+def why_not_writable(run: Run) -> str | None:
+    """Why `write_run` would refuse this run for its ids or for want of results; None: it would not.
+
+    To be asked where a run file is welcome but not needed.
+    """
+    if not any(run.values()):
+        return "no query has a result"
+    try:
+        for qid, results in run.items():
+            _check_query_id(qid)
+            for docid, _ in results:
+                _check_id("document id", docid)
+    except InputError as error:
+        return str(error)
+    return None
+
+
 def read_run(path: Path | str) -> Run:
     """Read a TREC run file, plain or gzip, into canonical order; lines starting "#" are skipped.
 
@@ -144,9 +161,7 @@ def _blocks(
     if metadata is not None:
         yield "".join(_metadata_lines(metadata)).encode()
     for qid, results in run.items():
-        _check_id("query id", qid)
-        if qid.startswith("#"):
-            raise InputError(f"query id {qid!r}: a line starting with '#' is read as a comment")
+        _check_query_id(qid)
         kept = results[:depth]
         scores = _strictly_decreasing([score for _, score in kept], qid)
         lines = []
@@ -154,6 +169,12 @@ def _blocks(
             _check_id("document id", docid)
             lines.append(f"{qid} Q0 {docid} {rank} {score!s} {tag}\n")
         yield "".join(lines).encode()
+
+
+def _check_query_id(qid: str) -> None:
+    _check_id("query id", qid)
+    if qid.startswith("#"):
+        raise InputError(f"query id {qid!r}: a line starting with '#' is read as a comment")
 
 
 def _check_id(kind: str, value: str) -> None:

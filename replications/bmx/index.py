@@ -12,6 +12,9 @@ from replications.bmx.corpus import TermIds, TokenLists, encode_corpus
 from replications.bmx.entropy import entropy_table
 
 ARRAYS = ("indptr", "docs", "tf", "entropies", "lengths")
+# Lists with at least this share of the documents get a bitmap, in collections of this size on.
+BITMAP_SHARE = 1 / 32
+BITMAP_DOCS = 65536
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +22,8 @@ class Index:
     """Postings of N documents in CSR form.
 
     indptr int64 (n_terms + 1,): where each term's postings start; docs uint32 and tf uint16 (uint32
-    if needed) (n_postings,); entropies float64 (n_terms,): E~ of each term; lengths int32 (N,): |D|
-    in tokens; vocabulary: term id -> token (terms without postings allowed).
+    if needed) (n_postings,); entropies float64 (n_terms,): E~ of each term; lengths, of the same types,
+    (N,): |D| in tokens; vocabulary: term id -> token (terms without postings allowed).
     """
 
     indptr: np.ndarray
@@ -35,10 +38,9 @@ class Index:
         """Index tokenised documents in time linear in their tokens."""
         ids, offsets, vocabulary = encode_corpus(corpus)
         indptr, docs, tf = kernels.build_postings(ids, offsets, len(vocabulary))
-        fits = len(tf) == 0 or tf.max() <= np.iinfo(np.uint16).max
-        tf = tf.astype(np.uint16 if fits else np.uint32)
+        tf, lengths = _smallest(tf), _smallest(np.diff(offsets))
         entropies = kernels.term_entropies(indptr, tf, entropy_table())
-        return cls(indptr, docs, tf, entropies, np.diff(offsets).astype(np.int32), vocabulary)
+        return cls(indptr, docs, tf, entropies, lengths, vocabulary)
 
     @property
     def n_docs(self) -> int:
@@ -70,9 +72,31 @@ class Index:
         """See `pruning.term_bounds`, float64 (n_terms, 2)."""
         return pruning.term_bounds(self.indptr, self.docs, self.tf, self.length_ratios)
 
+    @cached_property
+    def bitmap_rows(self) -> np.ndarray:
+        """Row in `bitmaps` of each term, -1 without one, int32 (n_terms,)."""
+        df = np.diff(self.indptr)
+        long = df >= max(1.0, BITMAP_SHARE * self.n_docs)
+        if self.n_docs < BITMAP_DOCS:
+            long[:] = False
+        return np.where(long, np.cumsum(long) - 1, -1).astype(np.int32)
+
+    @cached_property
+    def bitmaps(self) -> np.ndarray:
+        """See `pruning.build_bitmaps`, uint64 (n_rows, ceil(N / 64))."""
+        rows = self.bitmap_rows
+        n_rows = int(rows.max(initial=-1)) + 1
+        return pruning.build_bitmaps(self.indptr, self.docs, rows, n_rows, self.n_docs)
+
     @property
     def bytes_per_posting(self) -> float:
         """Size of all arrays that a search reads, over the number of postings."""
         arrays = [getattr(self, name) for name in ARRAYS]
-        arrays += [self.idf, self.length_ratios, self.bounds]
+        arrays += [self.idf, self.bounds, self.bitmap_rows, self.bitmaps]
         return sum(array.nbytes for array in arrays) / max(1, len(self.docs))
+
+
+def _smallest(values: np.ndarray) -> np.ndarray:
+    """uint16 where it fits, else uint32: memory traffic is what a search spends its time on."""
+    fits = values.max(initial=0) <= np.iinfo(np.uint16).max
+    return values.astype(np.uint16 if fits else np.uint32)

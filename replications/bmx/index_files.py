@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -40,11 +41,13 @@ def save_index(folder: Path | str, index: Index, options: dict[str, Any]) -> Non
         text = json.dumps(index.vocabulary, ensure_ascii=True)
         (new / VOCABULARY).write_text(text, encoding="ascii")
         names = [f"{name}.npy" for name in ARRAYS] + [VOCABULARY]
+        checksums = {name: sha256_file(new / name) for name in names}
         manifest = {
             "format": FORMAT,
             "version": VERSION,
             "options": options,
-            "sha256": {name: sha256_file(new / name) for name in names},
+            "sha256": checksums,
+            "digest": _digest(options, checksums),
         }
         (new / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         new.chmod(0o755)
@@ -83,8 +86,8 @@ def load_index(folder: Path | str, mmap: bool = True) -> tuple[Index, dict[str, 
             f"{folder / MANIFEST}: version {manifest.get('version')}, expected {VERSION}; {advice}"
         )
     options, checksums = manifest.get("options"), manifest.get("sha256")
-    if not isinstance(options, dict) or not isinstance(checksums, dict):
-        raise InputError(f"{folder / MANIFEST}: options or checksums are missing; {advice}")
+    if manifest.get("digest") != _digest(options, checksums):
+        raise InputError(f"{folder / MANIFEST}: damaged or edited (digest differs); {advice}")
     for name in [f"{name}.npy" for name in ARRAYS] + [VOCABULARY]:
         path = folder / name
         if not path.is_file():
@@ -99,3 +102,8 @@ def load_index(folder: Path | str, mmap: bool = True) -> tuple[Index, dict[str, 
     }
     vocabulary = json.loads((folder / VOCABULARY).read_text(encoding="ascii"))
     return Index(**arrays, vocabulary=vocabulary), options
+
+
+def _digest(options: object, checksums: object) -> str:
+    text = json.dumps([options, checksums], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

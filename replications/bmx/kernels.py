@@ -16,6 +16,12 @@ _jit = nb.njit(cache=True, nogil=True, error_model="numpy")
 _inline = nb.njit(cache=True, nogil=True, error_model="numpy", inline="always")
 
 
+@_inline
+def length_of(norms, doc):
+    """alpha |D|/avgdl of a document; norms = (lengths, alpha/avgdl), small enough for a cache."""
+    return norms[1] * np.float64(norms[0][doc])
+
+
 @_jit
 def build_postings(ids, offsets, n_terms):
     """Turn documents (CSR of term ids) into postings by two counting passes.
@@ -139,7 +145,7 @@ def accumulate(docs, tf, weight, packed, mean, norms, parts, packs):
     for p in range(len(docs)):
         doc = docs[p]
         f = np.float64(tf[p])
-        parts[doc] += weight * f / (f + norms[doc] + mean)
+        parts[doc] += weight * f / (f + length_of(norms, doc) + mean)
         packs[doc] += packed
 
 
@@ -155,7 +161,7 @@ def accumulate_new(docs, tf, weight, packed, mean, norms, rows, found, n_found):
         f = np.float64(tf[p])
         found[size] = doc
         size += np.uint64(rows[doc, 1] == 0.0)
-        rows[doc, 0] += weight * f / (f + norms[doc] + mean)
+        rows[doc, 0] += weight * f / (f + length_of(norms, doc) + mean)
         rows[doc, 1] += packed
     return np.int64(size)
 
@@ -169,19 +175,19 @@ def score_all(tokens, indptr, docs, tf, idf, entropy, norms, options, scale):
     n, mean, per_token, total = prepare(
         tokens, indptr, idf, entropy, options, terms, counts, weights, e
     )
-    out = np.zeros(len(norms))
+    out = np.zeros(len(norms[0]))
     if n == 0:
         return out
     literal_total = total if options[2] else -1.0
     unit = packing(counts, n)
-    parts, packs = np.zeros(len(norms)), np.zeros(len(norms))
+    parts, packs = np.zeros(len(norms[0])), np.zeros(len(norms[0]))
     for i in range(n):
         start, stop = indptr[terms[i]], indptr[terms[i] + 1]
         packed = counts[i] * unit + e[i]
         accumulate(
             docs[start:stop], tf[start:stop], weights[i], packed, mean, norms, parts, packs
         )
-    for doc in range(len(norms)):
+    for doc in range(len(norms[0])):
         if packs[doc] != 0.0:
             out[doc] = parts[doc] + bonus(packs[doc], unit, per_token, literal_total)
             out[doc] /= scale

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from replications.bmx.kernels import SLACK, _inline, _jit, accumulate_new, bonus
+from replications.bmx.kernels import SLACK, _inline, _jit, accumulate_new, bonus, length_of
 from replications.bmx.topk import offer
 
 # Postings whose term frequencies are compared in one vectorised step.
 STRIDE = 64
-# From this length on, a list is scanned for a floor before its documents are admitted.
-LONG = 4096
 # Leading documents whose full scores give the floor, per document wanted.
 LEADERS = 4
 
@@ -47,18 +45,71 @@ def impact_bound(bounds, weight, alpha, mean):
     return weight / (1.0 + alpha * (bounds[0] + x * (bounds[1] - bounds[0])))
 
 
+@_inline
+def total_bonus(packed, bonus_input):
+    """`kernels.bonus` with its constants in one tuple."""
+    return bonus(packed, bonus_input[0], bonus_input[1], bonus_input[2])
+
+
 @_jit
-def best_partial(rows, found, n, k, bonus_input, scores, docs):
-    """Fill scores, docs with the k best partial scores (worst first); returns how many."""
-    unit, per_token, literal_total = bonus_input
-    size, floor = 0, 0.0
-    for j in range(n):
-        doc = found[j]
-        score = rows[doc, 0] + bonus(rows[doc, 1], unit, per_token, literal_total)
-        if score > floor:
-            size = offer(scores, docs, size, k, score, np.int32(doc))
-            if size == k:
-                floor = scores[0]
+def build_bitmaps(indptr, docs, rows, n_rows, n_docs):
+    """One bit per document for each list with rows[term] >= 0: uint64 (n_rows, words)."""
+    bitmaps = np.zeros((n_rows, (n_docs + 63) // 64), np.uint64)
+    for term in range(len(rows)):
+        if rows[term] >= 0:
+            bits = bitmaps[rows[term]]
+            for p in range(indptr[term], indptr[term + 1]):
+                doc = docs[p]
+                bits[doc >> np.uint32(6)] |= np.uint64(1) << np.uint64(doc & np.uint32(63))
+    return bitmaps
+
+
+@_jit
+def lower_bounds(bounds, docs, size, i, n, query, bitmaps):
+    """Lower upper bounds, which take lists i .. n - 1 to hold a document, by those that do not.
+
+    Works on a few documents at a time without branches, so that their memory accesses overlap.
+    Lists without a bitmap are taken to hold every document.
+    """
+    for j in range(i, n):
+        row = query[4][j]
+        if row >= 0:
+            highest, bits = query[3][j], bitmaps[row]
+            for t in range(size):
+                doc = docs[t]
+                word = bits[doc >> np.uint32(6)] >> np.uint64(doc & np.uint32(63))
+                bounds[t] -= highest * np.float64(np.int64(~word & np.uint64(1)))
+
+
+@_jit
+def found_bounds(rows, found, start, stop, i, n, query, left, bitmaps, bonus_input, bounds):
+    """Upper bounds of found[start:stop] before list i; left = (parts, packed) of lists i .. n - 1.
+
+    The bonus is a product of the matched tokens and their E sum, which both only grow: it is at
+    most its value with every later list matched.
+    """
+    for t in range(stop - start):
+        doc = found[start + t]
+        bounds[t] = rows[doc, 0] + left[0] + total_bonus(rows[doc, 1] + left[1], bonus_input)
+    lower_bounds(bounds, found[start:stop], stop - start, i, n, query, bitmaps)
+
+
+@_jit
+def best_found(rows, found, n_found, i, n, query, left, bitmaps, bonus_input, scores, docs):
+    """Fill docs with the found documents of highest upper bound; returns how many."""
+    bounds = np.empty(STRIDE)
+    size, wanted, bar = 0, len(docs), 0.0
+    for start in range(0, n_found, STRIDE):
+        stop = min(start + STRIDE, n_found)
+        found_bounds(
+            rows, found, start, stop, i, n, query, left, bitmaps, bonus_input, bounds
+        )
+        for t in range(stop - start):
+            if bounds[t] > bar:
+                doc = np.int32(found[start + t])
+                size = offer(scores, docs, size, wanted, bounds[t], doc)
+                if size == wanted:
+                    bar = scores[0]
     return size
 
 
@@ -81,69 +132,99 @@ def position(docs, doc, start):
 
 
 @_jit
-def best_in_list(docs, tf, weight, mean, norms, size_wanted, scores, leaders):
-    """Fill scores, leaders with the documents of a list that it adds most to; returns how many."""
-    size, bar = 0, 0.0
+def strong_postings(docs, tf, weight, mean, norms, need, least, out_docs, parts):
+    """Select the postings of a stride that add >= need; fills out_docs, parts, returns how many."""
+    size = 0
     for p in range(len(docs)):
-        doc = docs[p]
         f = np.float64(tf[p])
-        if weight * f > bar * (f + norms[doc] + mean):
-            part = weight * f / (f + norms[doc] + mean)
-            size = offer(scores, leaders, size, size_wanted, part, np.int32(doc))
-            if size == size_wanted:
-                bar = scores[0]
+        if f >= least:
+            doc = docs[p]
+            out_docs[size] = doc
+            parts[size] = weight * f / (f + length_of(norms, doc) + mean)
+            size += parts[size] >= need
     return size
 
 
 @_jit
-def reached(leaders, k, rows, i, n, query, indptr, docs, tf, mean, norms, bonus_input, best,
+def best_in_list(i, n, query, lists, bitmaps, mean, norms, all_left, scores, leaders):
+    """Fill leaders with the documents of list i of highest upper bound; returns how many.
+
+    all_left: what the later lists and the bonus can add at most.
+    """
+    indptr, docs, tf = lists
+    start, stop = indptr[query[0][i]], indptr[query[0][i] + 1]
+    docs, tf, weight = docs[start:stop], tf[start:stop], query[1][i]
+    few, bounds = np.empty(STRIDE, np.uint32), np.empty(STRIDE)
+    size, bar = 0, 0.0
+    for start in range(0, len(docs), STRIDE):
+        stop = min(start + STRIDE, len(docs))
+        need = bar - all_left
+        strong = strong_postings(
+            docs[start:stop], tf[start:stop], weight, mean, norms, need, 0.0, few, bounds
+        )
+        for t in range(strong):
+            bounds[t] += all_left
+        lower_bounds(bounds, few, strong, i + 1, n, query, bitmaps)
+        for t in range(strong):
+            if bounds[t] > bar:
+                size = offer(scores, leaders, size, len(leaders), bounds[t], np.int32(few[t]))
+                if size == len(leaders):
+                    bar = scores[0]
+    return size
+
+
+@_jit
+def reached(leaders, k, rows, i, n, query, lists, bitmaps, mean, norms, bonus_input, best,
             best_docs):  # fmt: skip
     """k-th best full score among the leaders, rows plus what lists i .. n - 1 add; 0 if < k.
 
     k documents reach it, so it is a floor, and a much higher one than their partial scores.
     """
-    terms, weights, packs = query
-    unit, per_token, literal_total = bonus_input
+    indptr, docs, tf = lists
     size = 0
     for leader in leaders:
         doc = np.uint32(leader)
         part, packed = rows[doc, 0], rows[doc, 1]
         for j in range(i, n):
-            start, stop = indptr[terms[j]], indptr[terms[j] + 1]
+            row = query[4][j]
+            if row >= 0:
+                word = bitmaps[row, doc >> np.uint32(6)] >> np.uint64(doc & np.uint32(63))
+                if word & np.uint64(1) == 0:
+                    continue
+            start, stop = indptr[query[0][j]], indptr[query[0][j] + 1]
             list_docs = docs[start:stop]
             # documents are spread about evenly: start a little before the expected place
-            guess = np.int64(np.float64(doc) / len(norms) * len(list_docs)) - 64
+            guess = np.int64(np.float64(doc) / len(norms[0]) * len(list_docs)) - 64
             if guess < 0 or list_docs[guess] > doc:
                 guess = 0
             p = position(list_docs, doc, guess)
             if p < len(list_docs) and list_docs[p] == doc:
                 f = np.float64(tf[start + p])
-                part += weights[j] * f / (f + norms[doc] + mean)
-                packed += packs[j]
-        score = part + bonus(packed, unit, per_token, literal_total)
+                part += query[1][j] * f / (f + length_of(norms, doc) + mean)
+                packed += query[2][j]
+        score = part + total_bonus(packed, bonus_input)
         size = offer(best, best_docs, size, k, score, leader)
     return best[0] / SLACK if size == k else 0.0
 
 
 @_jit
-def keep(rows, found, n, floor, part_left, packed_left, bonus_input):
-    """Drop (and clear) the documents whose upper bound is below `floor`; returns how many stay.
-
-    The bonus is a product of matched tokens and their E sum, both of which only grow: it is at
-    most its value with every remaining term matched.
-    """
-    unit, per_token, literal_total = bonus_input
+def keep(rows, found, n_found, floor, i, n, query, left, bitmaps, bonus_input):
+    """Drop (and clear) the documents whose upper bound is below `floor`; returns how many stay."""
+    bounds = np.empty(STRIDE)
     kept = 0
-    for j in range(n):
-        doc = found[j]
-        most = rows[doc, 0] + part_left
-        most += bonus(rows[doc, 1] + packed_left, unit, per_token, literal_total)
-        if most * SLACK < floor:
-            rows[doc, 0] = 0.0
-            rows[doc, 1] = 0.0
-        else:
-            found[kept] = doc
-            kept += 1
+    for start in range(0, n_found, STRIDE):
+        stop = min(start + STRIDE, n_found)
+        found_bounds(
+            rows, found, start, stop, i, n, query, left, bitmaps, bonus_input, bounds
+        )
+        for t in range(stop - start):
+            doc = found[start + t]
+            if bounds[t] * SLACK < floor:
+                rows[doc, 0] = 0.0
+                rows[doc, 1] = 0.0
+            else:
+                found[kept] = doc
+                kept += 1
     return kept
 
 
@@ -155,7 +236,7 @@ def add_to_found(docs, tf, weight, packed, mean, norms, rows, found, n):
             doc = docs[p]
             if rows[doc, 1] != 0.0:
                 f = np.float64(tf[p])
-                rows[doc, 0] += weight * f / (f + norms[doc] + mean)
+                rows[doc, 0] += weight * f / (f + length_of(norms, doc) + mean)
                 rows[doc, 1] += packed
         return
     p = 0
@@ -166,7 +247,7 @@ def add_to_found(docs, tf, weight, packed, mean, norms, rows, found, n):
             break
         if docs[p] == doc:
             f = np.float64(tf[p])
-            rows[doc, 0] += weight * f / (f + norms[doc] + mean)
+            rows[doc, 0] += weight * f / (f + length_of(norms, doc) + mean)
             rows[doc, 1] += packed
 
 
@@ -180,28 +261,35 @@ def any_at_least(tf, least):
 
 
 @_jit
-def admit(docs, tf, weight, packed, mean, norms, rows, found, n, need, least):
-    """Append the new documents of a list (slices) that alone add at least `need`; returns n.
+def admit(i, n, query, lists, bitmaps, mean, norms, rows, found, n_found, floor, all_left, need,
+          least):  # fmt: skip
+    """Append the new documents of list i whose upper bound reaches `floor`; returns how many.
 
-    weight * f / (f + norm + mean) >= need is tested without the division, and only in strides
-    that hold a term frequency >= `least`, below which no document of the list can reach it.
+    Cheap tests first: strides without a term frequency >= `least` are skipped, then postings that
+    add less than `need`, then the bitmaps of the later lists are asked.
     """
+    indptr, docs, tf = lists
+    start, stop = indptr[query[0][i]], indptr[query[0][i] + 1]
+    docs, tf, weight, packed = docs[start:stop], tf[start:stop], query[1][i], query[2][i]
+    few, parts, bounds = np.empty(STRIDE, np.uint32), np.empty(STRIDE), np.empty(STRIDE)
     for start in range(0, len(docs), STRIDE):
         stop = min(start + STRIDE, len(docs))
         if least > 1 and not any_at_least(tf[start:stop], least):
             continue
-        for p in range(start, stop):
-            f = np.float64(tf[p])
-            if f < least:
-                continue
-            doc = docs[p]
-            if weight * f < need * (f + norms[doc] + mean) or rows[doc, 1] != 0.0:
-                continue
-            rows[doc, 0] = weight * f / (f + norms[doc] + mean)
-            rows[doc, 1] = packed
-            found[n] = doc
-            n += 1
-    return n
+        strong = strong_postings(
+            docs[start:stop], tf[start:stop], weight, mean, norms, need, least, few, parts
+        )
+        for t in range(strong):
+            bounds[t] = parts[t] + all_left
+        lower_bounds(bounds, few, strong, i + 1, n, query, bitmaps)
+        for t in range(strong):
+            doc = few[t]
+            if bounds[t] * SLACK >= floor and rows[doc, 1] == 0.0:
+                rows[doc, 0] = parts[t]
+                rows[doc, 1] = packed
+                found[n_found] = doc
+                n_found += 1
+    return n_found
 
 
 @_jit
@@ -222,30 +310,37 @@ def merge_runs(found, middle, n, scratch):
 
 @_jit
 def find_pruned(
-    n, k, query, parts_left, packs_left, indptr, docs, tf, mean, norms, bonus_input, shortest,
-    rows, found, scratch, heaps,
+    n, k, query, parts_left, packs_left, lists, bitmaps, mean, norms, bonus_input, shortest,
+    rows, found, scratch, heaps, long_list,
 ):  # fmt: skip
     """Score every document that can be in the top k into rows; returns how many are in found.
 
-    query = (terms, weights, packs) of n terms, rarest first; parts_left[i], packs_left[i]: upper
-    bounds of what lists i .. n - 1 can add; shortest[i]: least alpha |D|/avgdl in list i.
+    query = (terms, weights, packs, highest, bitmap rows) of n terms, rarest first; highest[i]:
+    upper bound of the TF part of list i; parts_left[i], packs_left[i]: sums over lists i .. n - 1;
+    lists = (indptr, docs, tf); shortest[i]: least alpha |D|/avgdl in list i; a list of `long_list`
+    postings is scanned for a floor before its documents are admitted.
     """
-    terms, weights, packs = query
-    unit, per_token, literal_total = bonus_input
+    terms, weights, packs, _, _ = query
+    indptr, docs, tf = lists
     scores, leaders, best, best_docs = heaps
     n_found, floor = 0, 0.0
     for i in range(n):
         start, stop = indptr[terms[i]], indptr[terms[i] + 1]
         list_docs, list_tf = docs[start:stop], tf[start:stop]
-        wanted = min(len(leaders), stop - start)
+        all_left = parts_left[i + 1] + total_bonus(packs_left[i], bonus_input)
+        left = (parts_left[i], packs_left[i])
         size = 0
         if n_found >= k and floor == 0.0:
-            size = best_partial(rows, found, n_found, wanted, bonus_input, scores, leaders)
-        elif floor == 0.0 and len(list_docs) > LONG:
-            size = best_in_list(list_docs, list_tf, weights[i], mean, norms, wanted, scores, leaders)
+            size = best_found(
+                rows, found, n_found, i, n, query, left, bitmaps, bonus_input, scores, leaders
+            )
+        elif floor == 0.0 and len(list_docs) >= long_list:
+            size = best_in_list(
+                i, n, query, lists, bitmaps, mean, norms, all_left, scores, leaders
+            )
         if size >= k:
             floor = reached(
-                leaders[:size], k, rows, i, n, query, indptr, docs, tf, mean, norms, bonus_input,
+                leaders[:size], k, rows, i, n, query, lists, bitmaps, mean, norms, bonus_input,
                 best, best_docs,
             )  # fmt: skip
         before = n_found
@@ -256,21 +351,22 @@ def find_pruned(
             if before > 0:
                 merge_runs(found, before, n_found, scratch)
             continue
-        n_found = keep(rows, found, n_found, floor, parts_left[i], packs_left[i], bonus_input)
+        n_found = keep(rows, found, n_found, floor, i, n, query, left, bitmaps, bonus_input)
         add_to_found(
             list_docs, list_tf, weights[i], packs[i], mean, norms, rows, found, n_found
         )
         if k <= n_found < len(list_docs) and i + 1 < n:
-            wanted = min(len(leaders), n_found)
-            size = best_partial(rows, found, n_found, wanted, bonus_input, scores, leaders)
+            left = (parts_left[i + 1], packs_left[i + 1])
+            size = best_found(
+                rows, found, n_found, i + 1, n, query, left, bitmaps, bonus_input, scores, leaders
+            )
             higher = reached(
-                leaders[:size], k, rows, i + 1, n, query, indptr, docs, tf, mean, norms,
+                leaders[:size], k, rows, i + 1, n, query, lists, bitmaps, mean, norms,
                 bonus_input, best, best_docs,
             )  # fmt: skip
             floor = max(floor, higher)
         # what a document that no earlier list holds must get from this list
-        need = floor / SLACK - parts_left[i + 1]
-        need -= bonus(packs_left[i], unit, per_token, literal_total)
+        need = floor / SLACK - all_left
         if need >= weights[i]:
             continue
         least = 0.0
@@ -282,8 +378,8 @@ def find_pruned(
             continue
         before = n_found
         n_found = admit(
-            list_docs, list_tf, weights[i], packs[i], mean, norms, rows, found, n_found, need,
-            np.int64(np.ceil(least / SLACK)),
+            i, n, query, lists, bitmaps, mean, norms, rows, found, n_found, floor, all_left,
+            need, np.int64(np.ceil(least / SLACK)),
         )  # fmt: skip
         if before > 0:
             merge_runs(found, before, n_found, scratch)

@@ -19,8 +19,13 @@ from replications.bmx.index import Index
 from replications.bmx.index_files import load_index, save_index
 from replications.bmx.normalisation import NORMALISATIONS, Normalisation, score_max
 from replications.bmx.scoring import ENTROPIES, FORMS, Entropy, Form, default_alpha, default_beta
-from replications.bmx.search import ALWAYS, AUTO, NEVER, search
+from replications.bmx.search import search
 from shared.errors import InputError
+
+# "auto" prunes the queries whose lists hold this many postings: below, bounds cost more than sums.
+AUTO_POSTINGS = 16384
+# Lists from this length on are scanned for a floor first (pruning.find_pruned).
+LONG_LIST = 4096
 
 
 class BMX:
@@ -135,7 +140,7 @@ class BMX:
         if k < 1:
             raise InputError(f"k={k}: expected at least 1")
         _one_of("pruning", pruning, ("auto", True, False))
-        mode = AUTO if pruning == "auto" else ALWAYS if pruning else NEVER
+        prune_from = AUTO_POSTINGS if pruning == "auto" else 0 if pruning else 1 << 62
         flat, pointers = encode_queries(queries, self._ready.known)
         n_queries = len(pointers) - 1
         docs = np.full((n_queries, k), -1, np.int32)
@@ -143,7 +148,7 @@ class BMX:
         scales = self._scales(flat, pointers)
 
         def part(start: int, stop: int) -> None:
-            found = self._search(flat, pointers[start : stop + 1], k, scales[start:stop], mode)
+            found = self._search(flat, pointers[start : stop + 1], k, scales[start:stop], prune_from)
             docs[start:stop, : found[0].shape[1]], scores[start:stop, : found[1].shape[1]] = found
 
         edges = np.linspace(0, n_queries, max(1, min(n_threads, n_queries)) + 1).astype(int)
@@ -217,7 +222,7 @@ class BMX:
             math.nan if fixed is None else float(fixed),
         )
         return (index.indptr, index.docs, index.tf, index.idf, index.entropies,
-                self.alpha * index.length_ratios, options)  # fmt: skip
+                (index.lengths, self.alpha / (index.avgdl or 1.0)), options)  # fmt: skip
 
     def _scales(self, flat: np.ndarray, pointers: np.ndarray) -> np.ndarray:
         """score_max of every query, 1.0 without normalisation or without known tokens."""
@@ -233,7 +238,7 @@ class BMX:
         return scales
 
     def _search(
-        self, flat: np.ndarray, pointers: np.ndarray, k: int, scales: np.ndarray, mode: int
+        self, flat: np.ndarray, pointers: np.ndarray, k: int, scales: np.ndarray, prune_from: int
     ) -> tuple[np.ndarray, np.ndarray]:
         index = self._ready
         try:  # buffers as long as the collection; a search leaves rows zeroed for the next one
@@ -242,8 +247,8 @@ class BMX:
             ids = np.empty((2, index.n_docs + 1), np.uint32)
             buffers = (np.zeros((index.n_docs, 2)), ids[0], ids[1])
         result = search(
-            flat, pointers, min(k, index.n_docs), *self._kernel_input, index.bounds, scales, mode,
-            *buffers,
+            flat, pointers, min(k, index.n_docs), *self._kernel_input, index.bounds,
+            index.bitmap_rows, index.bitmaps, scales, prune_from, LONG_LIST, *buffers,
         )  # fmt: skip
         self._buffers.append(buffers)
         return result

@@ -8,24 +8,21 @@ from replications.bmx.kernels import _jit, accumulate, accumulate_new, bonus, pa
 from replications.bmx.pruning import LEADERS, find_pruned, impact_bound
 from replications.bmx.topk import BLOCK, collect, collect_all, drain
 
-NEVER, ALWAYS, AUTO = 0, 1, 2
-# With fewer postings than this in all its lists, a query is scored faster than bounds are checked.
-AUTO_POSTINGS = 16384
-
 
 @_jit
 def search(
-    flat, pointers, k, indptr, docs, tf, idf, entropy, norms, options, bounds, scales, mode,
-    rows, found, scratch,
+    flat, pointers, k, indptr, docs, tf, idf, entropy, norms, options, bounds, bitmap_rows, bitmaps, scales,
+    prune_from, long_list, rows, found, scratch,
 ):  # fmt: skip
     """Return (doc_indices int32, scores float64), both (n_queries, k), best first.
 
     flat, pointers: term ids of all queries (-1 = OOV) and their offsets. Slots without a match
-    hold -1 and 0.0. scales divide the scores of each query. rows (n_docs, 2) must be zero and is
+    hold -1 and 0.0. scales divide the scores of each query. A query whose lists hold prune_from
+    postings or more is pruned; long_list: see `pruning.find_pruned`. rows (n_docs, 2) must be zero and is
     zero again afterwards; found and scratch (n_docs + 1,) are buffers.
     """
     alpha = options[0]
-    n_docs, n_queries = len(norms), len(pointers) - 1
+    n_docs, n_queries = len(norms[0]), len(pointers) - 1
     out_docs = np.full((n_queries, k), -1, np.int32)
     out_scores = np.zeros((n_queries, k))
     longest = 1
@@ -34,6 +31,7 @@ def search(
     terms, counts = np.empty(longest, np.int64), np.empty(longest)
     weights, e = np.empty(longest), np.empty(longest)
     packs, shortest = np.empty(longest), np.empty(longest)
+    highest, bit_rows = np.empty(longest), np.empty(longest, np.int64)
     parts_left, packs_left = np.zeros(longest + 1), np.zeros(longest + 1)
     n_leaders = LEADERS * k
     heaps = (np.empty(n_leaders), np.empty(n_leaders, np.int32), np.empty(k), np.empty(k, np.int32))
@@ -57,7 +55,7 @@ def search(
             packs_left[i] = packs_left[i + 1] + packs[i]
         highest_bonus = bonus(packs_left[0], unit, per_token, bonus_input[2])
         best, best_docs = out_scores[q], out_docs[q]
-        prune = mode == ALWAYS or (mode == AUTO and n_postings > AUTO_POSTINGS)
+        prune = n_postings >= prune_from
         if not prune and 4 * n_postings > 3 * n_docs:
             for i in range(n):
                 start, stop = indptr[terms[i]], indptr[terms[i] + 1]
@@ -78,11 +76,13 @@ def search(
             for i in range(n - 1, -1, -1):
                 bound = bounds[terms[i]]
                 shortest[i] = alpha * bound[2]
-                highest = impact_bound(bound, weights[i], alpha, mean_entropy)
-                parts_left[i] = parts_left[i + 1] + highest
+                highest[i] = impact_bound(bound, weights[i], alpha, mean_entropy)
+                parts_left[i] = parts_left[i + 1] + highest[i]
+                bit_rows[i] = bitmap_rows[terms[i]]
             n_found = find_pruned(
-                n, k, (terms, weights, packs), parts_left, packs_left, indptr, docs, tf, mean,
-                norms, bonus_input, shortest, rows, found, scratch, heaps,
+                n, k, (terms, weights, packs, highest, bit_rows), parts_left, packs_left,
+                (indptr, docs, tf), bitmaps, mean, norms, bonus_input, shortest, rows, found,
+                scratch, heaps, long_list,
             )  # fmt: skip
         else:
             for i in range(n):

@@ -43,4 +43,6 @@ store_option: Option = click.option(
 
 def console() -> Console:
     """Output for people: as wide as the terminal, or wide enough for every table in a file."""
-    return Console() if sys.stdout.isatty() else Console(width=160)
+    # Names of files and collections are data: "[b]" in one is not markup.
+    width = None if sys.stdout.isatty() else 160
+    return Console(width=width, markup=False, emoji=False, highlight=False)

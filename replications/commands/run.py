@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from replications.commands.options import console, data_root_option, store_option, tier_option
-from replications.execute import Job, execute, experiments, papers, plan_jobs
+from replications.commands.options import data_root_option, store_option, tier_option
+from replications.commands.tables import show_plan, show_results
+from replications.execute import Job, cached_collection, execute, experiments, papers, plan_jobs
 from reports.results import Record
-from shared.data import collection_size, load_collection
+from shared.data import UNPINNED, check_available, check_collection
 from shared.errors import InputError
 
 
@@ -47,21 +52,21 @@ def run(
 ) -> None:
     """Run the experiments of PAPER (or `all`) and write one record per cell."""
     tier = tier or ("small" if collections else "embedded")
-    folders: dict[str, Path] = {}
-    for ref in collections:
-        folders |= local_folder(ref)
-    paths = {str(path): name for name, path in folders.items()}
-    names = [paths.get(str(Path(ref).resolve()), ref) for ref in collections] or None
+    names, folders = _collections(collections, data_root, download=not no_download)
     chosen = papers() if paper == "all" else [paper]
     cells = [job for each in chosen for job in plan_jobs(each, tier, collections=names, only=only)]
+    _say_what_is_left_out(chosen, names, only)
+    if not collections:
+        cells = _at_hand(cells, data_root, download=not no_download)
+    if not cells:
+        raise InputError(
+            f"nothing to run: no cell at tier {tier} for what was asked; `replicate list` shows "
+            "which experiment has which tier"
+        )
     if dry_run:
-        _show_plan(chosen, tier, cells, data_root)
+        show_plan(tier, cells, folders=folders, data_root=data_root, store=store)
         return
-    command = "replicate run " + " ".join(
-        [paper, "--tier", tier]
-        + [part for name in names or () for part in ("--collection", name)]
-        + [part for experiment in only for part in ("--experiment", experiment)]
-    )
+    _check_writable(store)
     records = _run(
         cells,
         store,
@@ -70,30 +75,111 @@ def run(
         data_root=data_root,
         download=not no_download,
         folders=folders,
-        command=command,
         keep=keep,
     )
-    _show_results(records)
+    show_results(records)
+    click.echo(f"records: {store}; `replicate report --store {shlex.quote(str(store))}` for pages")
+    for record in records:
+        if reason := record.facts.get("run_file"):
+            click.echo(f"note: {record.experiment} {record.label}: run file {reason}", err=True)
     failed = [record for record in records if record.status == "error"]
     for record in failed:
         click.echo(f"failed: {record.experiment} {record.label}: {record.error}", err=True)
     context.exit(1 if failed else 0)
 
 
-def local_folder(ref: str) -> dict[str, Path]:
-    """{collection id: folder} for a folder, {} for an id; a broken folder is refused here."""
-    path = Path(ref).expanduser().resolve()
-    if path.is_dir():
-        collection = load_collection(path)
-        for note in collection.notes:
-            click.echo(f"note: {collection.id}: {note}", err=True)
-        return {collection.id: path}
-    if ref.startswith((".", "/", "~")):
-        raise InputError(f"{ref}: no such folder; expected a BEIR folder or a collection id")
-    return {}
+def _collections(
+    refs: Sequence[str], data_root: Path | None, *, download: bool
+) -> tuple[list[str], dict[str, Path]]:
+    """Ids of the collections asked for, and the folders of those that are folders.
+
+    Folders are read here, so that a broken one is refused before any work.
+    """
+    names: list[str] = []
+    folders: dict[str, Path] = {}
+    for ref in dict.fromkeys(refs):
+        path = Path(ref).expanduser().resolve()
+        if ref != "pydocs" and ref.strip() and path.is_dir():
+            name = _read_folder(path, data_root, download)
+            if folders.setdefault(name, path) != path:
+                raise InputError(
+                    f"{path}: is recorded as {name!r}, and so is {folders[name]}; rename one"
+                )
+        elif ref.startswith((".", "/", "~")) or not ref.strip():
+            raise InputError(f"{ref!r}: no such folder; expected a BEIR folder or a collection id")
+        else:
+            name = ref
+            check_available(ref, data_root=data_root, download=download)
+        names.append(name)
+    return list(dict.fromkeys(names)), folders
 
 
-def _run(cells: list[Job], store: Path, **options: object) -> list[Record]:
+def _read_folder(path: Path, data_root: Path | None, download: bool) -> str:
+    """Name a folder's collection, after a look at what its numbers will depend on."""
+    collection = cached_collection(path, data_root, download)
+    name, notes = collection.id, list(collection.notes)
+    if [line for line in check_collection(collection) if not line.startswith(UNPINNED)]:
+        name = f"local/{name.rpartition('/')[2]}"
+        notes.append(f"is not the published {collection.id}; recorded as {name}")
+    queries = collection.topics(collection.default_split)
+    own = queries.keys() & set(collection.doc_ids)
+    if own:
+        notes.append(
+            f"{len(own)} of {len(queries)} queries have the id of a document, which is removed "
+            "from their results as BEIR does; rename the queries if they are not that document"
+        )
+    for note in notes:
+        click.echo(f"note: {name}: {note}", err=True)
+    return name
+
+
+def _say_what_is_left_out(chosen: list[str], names: list[str], only: Sequence[str]) -> None:
+    for paper in chosen if names and not only else ():
+        if ids := [each.id for each in experiments(paper).values() if each.needs_model]:
+            options = " ".join(f"--experiment {name}" for name in ids)
+            click.echo(
+                f"note: {paper} {', '.join(ids)} left out: needs a language model; ask with "
+                f"{options}",
+                err=True,
+            )
+
+
+def _at_hand(cells: list[Job], data_root: Path | None, *, download: bool) -> list[Job]:
+    """The cells whose collections are here or can be fetched; the others are counted."""
+    reasons: dict[str, str] = {}
+    for name in _named(cells):
+        try:
+            check_available(name, data_root=data_root, download=download)
+        except InputError as error:
+            reasons[name] = str(error)
+    kept = [job for job in cells if job.config.get("collection") not in reasons]
+    if reasons:
+        click.echo(
+            f"note: {len(cells) - len(kept)} of {len(cells)} cells left out, no collection for "
+            f"them: {', '.join(reasons)}; {next(iter(reasons.values()))}",
+            err=True,
+        )
+    return kept
+
+
+def _named(cells: list[Job]) -> list[str]:
+    return list(dict.fromkeys(j.config["collection"] for j in cells if "collection" in j.config))
+
+
+def _check_writable(store: Path) -> None:
+    """Fail before the work, not after it."""
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=store) as file:
+            file.write(b"x")
+    except OSError as error:
+        raise InputError(
+            f"{store}: cannot be written ({error.strerror}); choose another folder with --store"
+        ) from error
+
+
+def _run(cells: list[Job], store: Path, **options: Any) -> list[Record]:
+    """Run the cells under a progress bar; records in the order of the cells."""
     records, reused = [], 0
     columns = (
         TextColumn("{task.description}"),
@@ -101,56 +187,15 @@ def _run(cells: list[Job], store: Path, **options: object) -> list[Record]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, disable=not sys.stderr.isatty(), transient=True) as progress:
-        task = progress.add_task("cells", total=len(cells))
-        for record, was_reused in execute(cells, store, **options):  # type: ignore[arg-type]
+    screen = Console(stderr=True, markup=False)
+    shown = sys.stderr.isatty()
+    with Progress(*columns, console=screen, disable=not shown, transient=True) as progress:
+        task = progress.add_task(f"{cells[0].experiment} {cells[0].label}", total=len(cells))
+        for record, was_reused in execute(cells, store, **options):
             records.append(record)
             reused += was_reused
-            progress.update(task, advance=1, description=f"{record.experiment}")
+            coming = cells[min(len(records), len(cells) - 1)]
+            progress.update(task, advance=1, description=f"{coming.experiment} {coming.label}")
     click.echo(f"{len(records)} cells: {len(records) - reused} run, {reused} kept from before")
-    return records
-
-
-def _show_plan(chosen: list[str], tier: str, cells: list[Job], data_root: Path | None) -> None:
-    table = Table(title=f"what would run at tier {tier}", title_justify="left")
-    for column in ("paper", "experiment", "what", "cells", "cost"):
-        table.add_column(column)
-    for paper in chosen:
-        for experiment in experiments(paper).values():
-            number = sum(j.paper == paper and j.experiment == experiment.id for j in cells)
-            if number:
-                cost = experiment.cost.get(tier, "not estimated")
-                table.add_row(paper, experiment.id, experiment.title, str(number), cost)
-    console().print(table)
-    named = dict.fromkeys(job.config["collection"] for job in cells if "collection" in job.config)
-    for name in named:
-        click.echo(f"collection {name}: {collection_size(name, data_root=data_root)}")
-
-
-def _show_results(records: list[Record]) -> None:
-    """One table per experiment that measured retrieval: cells x measures."""
-    by_experiment: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
-        if record.means:
-            by_experiment.setdefault((record.paper, record.experiment), []).append(record)
-    for (paper, experiment), group in by_experiment.items():
-        measures = list(dict.fromkeys(measure for record in group for measure in record.means))
-        table = Table(title=f"{paper} {experiment}", title_justify="left")
-        keys = [
-            key
-            for key in dict.fromkeys(key for record in group for key in record.config)
-            if any(record.config.get(key) is not None for record in group)
-        ]
-        for key in keys:
-            table.add_column(key)
-        for measure in measures:
-            table.add_column(measure, justify="right")
-        for record in group:
-            values = [_text(record.config.get(key)) for key in keys]
-            means = [f"{record.means[m]:.4f}" if m in record.means else "" for m in measures]
-            table.add_row(*values, *means)
-        console().print(table)
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
+    order = {(job.paper, job.experiment, repr(job.config)): i for i, job in enumerate(cells)}
+    return sorted(records, key=lambda r: order.get((r.paper, r.experiment, repr(r.config)), 0))

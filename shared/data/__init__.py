@@ -6,7 +6,7 @@ from shared.data.catalogue import Entry, collection_size, list_collections
 from shared.data.collection import TITLE_MODES, Collection, make_collection
 from shared.data.manifest import UNPINNED, Pin, check_collection, pinned
 from shared.data.pydocs import build_pydocs, load_pydocs
-from shared.data.resolve import fetch_collection, load_collection
+from shared.data.resolve import check_available, fetch_collection, load_collection
 
 __all__ = [
     "BRIGHT_SUBSETS",
@@ -17,6 +17,7 @@ __all__ = [
     "Entry",
     "Pin",
     "build_pydocs",
+    "check_available",
     "check_collection",
     "collection_size",
     "fetch_collection",

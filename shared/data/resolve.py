@@ -92,6 +92,24 @@ def fetch_collection(
     raise InputError(_not_found(ref, find_data_root(data_root), cache))
 
 
+def check_available(
+    ref: str,
+    *,
+    data_root: Path | str | None = None,
+    cache_dir: Path | str | None = None,
+    download: bool = True,
+) -> None:
+    """Raise InputError when an id cannot be loaded; reads and downloads nothing."""
+    if ref == "pydocs" or ref.startswith("ir-datasets:"):
+        return
+    root, cache = find_data_root(data_root), find_cache_dir(cache_dir)
+    id, place, _ = _locate(ref, root, cache)
+    pin = pinned(id)
+    source = ref.startswith("hub:") or (pin and (pin.hub or pin.ir_datasets))
+    if place is None and not (download and source):
+        raise InputError(_not_found(ref, root, cache))
+
+
 def _locate(ref: str, root: Path | None, cache: Path) -> tuple[str, Path | None, Path]:
     """Return id, folder that holds it (None: nowhere) and its folder in the cache."""
     if ref.startswith("hub:"):

@@ -283,3 +283,17 @@ def test_gate_that_fails_makes_later_claims_inconclusive(tmp_path: Path) -> None
 def test_example_is_judged_alike_twice(tmp_path: Path) -> None:
     paper = load_paper(write_paper(tmp_path, CLAIMS))
     assert judge(paper, records(), "small") == judge(paper, list(reversed(records())), "small")
+
+
+def test_a_row_that_is_not_run_here_shows_its_printed_value_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "paper"
+    folder.mkdir()
+    (folder / "claims.toml").write_text(
+        '[paper]\ntitle = "P"\n[[table]]\nid = "t"\ntitle = "T"\n'
+        'columns = [{ label = "A", ours = { collection = "a" } }]\n'
+        '[[table.row]]\nlabel = "other engine"\nvalues = [0.5]\nours = false\n'
+    )
+    judged = judge(load_paper(folder), [], "small")
+    (cell,) = judged.cells
+    assert (cell.paper, cell.verdict, cell.values, cell.command) == (0.5, None, (), "")
+    assert judged.cell_counts() == {}

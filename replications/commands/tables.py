@@ -1,0 +1,99 @@
+"""What `replicate run` prints: the plan of a dry run, and the numbers of a finished one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from replications.commands.options import console
+from replications.execute import Job, experiments
+from reports.results import Record
+from shared.data import collection_size, list_collections
+from shared.files import find_cache_dir
+from shared.models import check_model, list_models
+
+RECORD_MB = 0.1  # a record with per-query values, and a run file for the few that have one
+
+
+def show_plan(
+    tier: str,
+    cells: Sequence[Job],
+    *,
+    folders: Mapping[str, Path],
+    data_root: Path | None,
+    store: Path,
+) -> None:
+    """Print what would run, how long it takes, what it would download and store."""
+    table = Table(title=f"what would run at tier {tier}", title_justify="left")
+    for column in ("paper", "experiment", "what", "cells", "time and needs"):
+        table.add_column(column, justify="right" if column == "cells" else "left")
+    for paper, name in dict.fromkeys((job.paper, job.experiment) for job in cells):
+        experiment = experiments(paper)[name]
+        number = sum((job.paper, job.experiment) == (paper, name) for job in cells)
+        cost = experiment.cost.get(tier, "not estimated")
+        table.add_row(paper, name, experiment.title, str(number), cost)
+    console().print(table)
+    sizes = {entry.id: entry.megabytes for entry in list_collections(data_root=data_root)}
+    download = 0.0
+    for name in _values(cells, "collection"):
+        if name in folders:
+            click.echo(f"collection {name}: folder {folders[name]}")
+        else:
+            click.echo(f"collection {name}: {collection_size(name, data_root=data_root)}")
+            download += sizes.get(name, 0)
+    wheels = {model.ref: model.wheel_bytes / 1e6 for model in list_models()}
+    for ref in _values(cells, "model"):
+        missing = wheels.get(ref, 0) if check_model(ref) else 0
+        click.echo(
+            f"model {ref}: {f'{missing:,.0f} MB to download' if missing else 'in the cache'}"
+        )
+        download += missing
+    click.echo(
+        f"downloads: about {download:,.0f} MB into {find_cache_dir()}; "
+        f"records: about {max(1, len(cells) * RECORD_MB):,.0f} MB into {store}"
+    )
+
+
+def show_results(records: Sequence[Record]) -> None:
+    """Print one table per experiment: cells x measures, or cells x facts where it has none."""
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if record.status == "ok":
+            groups.setdefault((record.paper, record.experiment), []).append(record)
+    for (paper, experiment), group in groups.items():
+        table = Table(title=f"{paper} {experiment}", title_justify="left")
+        configs = [record.config for record in group]
+        keys = [
+            key
+            for key in dict.fromkeys(key for config in configs for key in config)
+            if any(config.get(key) is not None for config in configs)
+        ]
+        for key in keys:
+            table.add_column(key)
+        measures = list(dict.fromkeys(measure for record in group for measure in record.means))
+        for measure in measures:
+            table.add_column(measure, justify="right")
+        if not measures:
+            table.add_column("measured")
+        for record in group:
+            values = ["" if (v := record.config.get(key)) is None else str(v) for key in keys]
+            means = [f"{record.means[m]:.4f}" if m in record.means else "" for m in measures]
+            table.add_row(*values, *(means or [", ".join(_scalars(record.facts))]))
+        console().print(table)
+
+
+def _scalars(facts: Mapping[str, object], prefix: str = "") -> Iterator[str]:
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from _scalars(value, f"{prefix}{name}.")
+        elif isinstance(value, float):
+            yield f"{prefix}{name} {value:.4g}"
+        elif isinstance(value, (int, str)):
+            yield f"{prefix}{name} {value}"
+
+
+def _values(cells: Sequence[Job], key: str) -> list[str]:
+    return list(dict.fromkeys(job.config[key] for job in cells if job.config.get(key)))

@@ -1,0 +1,73 @@
+"""Facts that stand in several files agree: versions, bounds, extras, the README's commands."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def _pins(name: str) -> dict[str, str]:
+    lines = (ROOT / name).read_text().splitlines()
+    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {_normal(package): pinned for package, pinned in pairs}
+
+
+def _normal(package: str) -> str:
+    return re.sub(r"[-_.]+", "-", package).lower()
+
+
+def test_citation_changelog_and_package_have_one_version() -> None:
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {PROJECT['version']}\n" in citation
+    assert f"## {PROJECT['version']}" in (ROOT / "CHANGELOG.md").read_text()
+    assert version("ir-replications") == PROJECT["version"]
+
+
+def test_lowest_constraints_are_the_lower_bounds() -> None:
+    extras = PROJECT["optional-dependencies"]
+    bounds = [*PROJECT["dependencies"], *extras["test"]]
+    expected = {_normal(b.split(">=")[0]): b.split(">=")[1] for b in bounds}
+    assert _pins("constraints-lowest.txt") == expected
+
+
+@pytest.mark.parametrize("extra", sorted(PROJECT["optional-dependencies"]))
+def test_every_dependency_has_an_exact_pin(extra: str) -> None:
+    named = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"][extra]]
+    packages = {_normal(re.split(r"[\[>=<;~ ]", item)[0]) for item in named} - {"ir-replications"}
+    assert packages <= set(_pins("constraints.txt"))
+
+
+def test_every_paper_has_its_files_and_an_extra() -> None:
+    papers = sorted(path.parent for path in (ROOT / "replications").glob("*/claims.toml"))
+    assert papers
+    for paper in papers:
+        assert paper.name in PROJECT["optional-dependencies"]
+        for name in ("README.md", "experiment.py", "test_claims.py"):
+            assert (paper / name).is_file(), f"{paper.name} lacks {name}"
+
+
+def test_continuous_integration_runs_the_command_of_the_readme() -> None:
+    command = (ROOT / ".ci/run").read_text().strip().splitlines()[-1]
+    assert command.endswith("-m tox -e test")
+    assert command in (ROOT / "README.md").read_text()
+
+
+def test_the_layers_do_not_reach_upwards() -> None:
+    papers = [path.parent.name for path in (ROOT / "replications").glob("*/claims.toml")]
+    for path in (ROOT / "shared").rglob("*.py"):
+        text = path.read_text()
+        assert not re.search(r"^\s*(from|import) (replications|reports)\b", text, re.M), path
+        assert not re.search(rf"\b({'|'.join(papers)})\b", text, re.I), f"{path} names a paper"
+    for path in (ROOT / "reports").glob("*.py"):
+        assert not re.search(r"^\s*from replications\.\w+ ", path.read_text(), re.M), path
+    for paper in papers:
+        for path in (ROOT / "replications" / paper).rglob("*.py"):
+            for other in set(papers) - {paper}:
+                assert f"replications.{other}" not in path.read_text(), path
