@@ -17,7 +17,7 @@ from typing import Any
 import joblib
 
 from reports import provenance
-from reports.results import Record, Store
+from reports.results import Record, Store, config_hash
 from shared.analysis import Tokens, corpus_tokens, tokenize_queries
 from shared.data import Collection, load_collection
 from shared.errors import InputError, MissingDependencyError
@@ -111,6 +111,14 @@ class Job:
     tier: str
     experiment: str
     config: dict[str, Any]
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """The key of this cell's record."""
+        hashed = config_hash(
+            self.config, paper=self.paper, experiment=self.experiment, tier=self.tier
+        )
+        return (self.paper, self.experiment, self.tier, hashed)
 
     @property
     def label(self) -> str:

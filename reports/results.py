@@ -187,7 +187,7 @@ class Store:
         return record
 
     def _put_run(self, record: Record, run: Run, path: Path) -> dict[str, Any]:
-        write_run(path, run, tag=slug(record.label))
+        write_run(path, run, tag=slug(record.label), metadata=_run_metadata(record))
         rows = sum(len(results) for results in run.values())
         name = self.run_path(record).name
         return {"path": f"runs/{name}", "sha256": sha256_file(path), "rows": rows}
@@ -235,6 +235,18 @@ class Store:
 
     def _folder(self, paper: str, tier: str, experiment: str) -> Path:
         return self.root / paper / tier / experiment
+
+
+def _run_metadata(record: Record) -> dict[str, Any]:
+    """ir_metadata header of a run file: what made it, and on which data."""
+    known = record.provenance
+    return {
+        "platform": {"python": known.get("python"), "cpu": known.get("cpu")},
+        "research goal": {"paper": record.paper, "experiment": record.experiment},
+        "implementation": {"git": known.get("git"), "packages": known.get("packages")},
+        "method": record.config,
+        "data": known.get("data", {}),
+    }
 
 
 def read_record(path: Path | str) -> Record:

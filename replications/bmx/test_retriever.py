@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 from bm25s.tokenization import Tokenized
 
 from replications.bmx import BMX
+from replications.bmx.authors_code import authors_code
 from replications.bmx.index_files import MANIFEST
 from shared.analysis import Tokens
 from shared.errors import InputError
@@ -236,10 +235,8 @@ def test_missing_files_are_refused(tmp_path: Path) -> None:
         BMX.load(tmp_path / "index")
 
 
-def test_equals_the_authors_code_on_a_random_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equals_the_authors_code_on_a_random_corpus() -> None:
     """Scores of every document and query, float32 against float64."""
-    from replications.bmx.speed import authors_code
-
     authors = authors_code()
     if authors is None:
         pytest.skip("the authors' code is absent: pip install --no-deps baguetter==0.1.1")
@@ -253,8 +250,3 @@ def test_equals_the_authors_code_on_a_random_corpus(monkeypatch: pytest.MonkeyPa
             model.get_scores(query), reference.scores(query), rtol=0, atol=1e-5
         )
 
-
-def test_importing_the_package_needs_no_optional_library() -> None:
-    """The method imports neither the authors' code nor a tokeniser of another package."""
-    assert isinstance(sys.modules["replications.bmx"], types.ModuleType)
-    assert not any(name.startswith("baguetter") for name in vars(sys.modules["replications.bmx"]))

@@ -77,7 +77,7 @@ def run(
         folders=folders,
         keep=keep,
     )
-    show_results(records)
+    show_results(cells, records)
     click.echo(f"records: {store}; `replicate report --store {shlex.quote(str(store))}` for pages")
     for record in records:
         if reason := record.facts.get("run_file"):
@@ -153,10 +153,13 @@ def _at_hand(cells: list[Job], data_root: Path | None, *, download: bool) -> lis
         except InputError as error:
             reasons[name] = str(error)
     kept = [job for job in cells if job.config.get("collection") not in reasons]
+    if cells and not kept:
+        raise InputError(next(iter(reasons.values())))
     if reasons:
+        names = ", ".join(list(reasons)[:5]) + (", ..." if len(reasons) > 5 else "")
         click.echo(
-            f"note: {len(cells) - len(kept)} of {len(cells)} cells left out, no collection for "
-            f"them: {', '.join(reasons)}; {next(iter(reasons.values()))}",
+            f"note: {len(cells) - len(kept)} of {len(cells)} cells left out: {len(reasons)} "
+            f"collections are not at hand ({names}); {next(iter(reasons.values()))}",
             err=True,
         )
     return kept
@@ -197,5 +200,5 @@ def _run(cells: list[Job], store: Path, **options: Any) -> list[Record]:
             coming = cells[min(len(records), len(cells) - 1)]
             progress.update(task, advance=1, description=f"{coming.experiment} {coming.label}")
     click.echo(f"{len(records)} cells: {len(records) - reused} run, {reused} kept from before")
-    order = {(job.paper, job.experiment, repr(job.config)): i for i, job in enumerate(cells)}
-    return sorted(records, key=lambda r: order.get((r.paper, r.experiment, repr(r.config)), 0))
+    by_key = {record.key: record for record in records}
+    return [by_key[job.key] for job in cells]

@@ -57,20 +57,22 @@ def show_plan(
     )
 
 
-def show_results(records: Sequence[Record]) -> None:
-    """Print one table per experiment: cells x measures, or cells x facts where it has none."""
+def show_results(cells: Sequence[Job], records: Sequence[Record]) -> None:
+    """Print one table per experiment: cells x measures, or cells x facts where it has none.
+
+    `records` are those of `cells`, in their order.
+    """
     groups: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
+    columns: dict[tuple[str, str], dict[str, None]] = {}
+    for job, record in zip(cells, records, strict=True):
         if record.status == "ok":
-            groups.setdefault((record.paper, record.experiment), []).append(record)
+            at = (job.paper, job.experiment)
+            groups.setdefault(at, []).append(record)
+            told = {key: None for key, value in job.config.items() if value is not None}
+            columns.setdefault(at, {}).update(told)
     for (paper, experiment), group in groups.items():
         table = Table(title=f"{paper} {experiment}", title_justify="left")
-        configs = [record.config for record in group]
-        keys = [
-            key
-            for key in dict.fromkeys(key for config in configs for key in config)
-            if any(config.get(key) is not None for config in configs)
-        ]
+        keys = columns[paper, experiment]
         for key in keys:
             table.add_column(key)
         measures = list(dict.fromkeys(measure for record in group for measure in record.means))

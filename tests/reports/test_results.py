@@ -168,9 +168,10 @@ def test_run_file_is_written_beside_and_verified(tmp_path: Path) -> None:
     assert put.run is not None and put.run["rows"] == 3
     path = store.check_run(store.records()[0])
     assert path == store.path(put).parent / put.run["path"]
-    assert path is not None and gzip.decompress(path.read_bytes()).splitlines()[0].startswith(
-        b"q1 Q0 d1 1 "
-    )
+    assert path is not None
+    lines = gzip.decompress(path.read_bytes()).splitlines()
+    assert lines[0] == b"# ir_metadata.start"
+    assert lines[lines.index(b"# ir_metadata.end") + 1].startswith(b"q1 Q0 d1 1 ")
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(InputError, match="sha256 differs"):
         store.check_run(put)
