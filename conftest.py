@@ -34,6 +34,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--slow", action="store_true", help="also run tests that take minutes")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    chosen = _chosen_root(config)
+    if chosen and not Path(chosen).is_dir():
+        raise pytest.UsageError(f"{chosen}: no such folder; the data root must be one that exists")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--slow"):
         skip = pytest.mark.skip(reason="takes minutes: pass --slow")
@@ -58,9 +64,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         )
 
 
+def _chosen_root(config: pytest.Config) -> str | None:
+    return config.getoption("--data-root") or os.environ.get("IR_REPLICATIONS_DATA")
+
+
 def _data_root(config: pytest.Config) -> Path | None:
-    chosen = config.getoption("--data-root") or os.environ.get("IR_REPLICATIONS_DATA")
-    return Path(chosen) if chosen and Path(chosen).is_dir() else None
+    chosen = _chosen_root(config)
+    return Path(chosen) if chosen else None
 
 
 @pytest.fixture(scope="session")
@@ -113,11 +123,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for (paper, tier), evidence in EVIDENCE.items():
         origin = "from committed records" if evidence.fresh is None else "measured now"
         terminalreporter.section(f"{paper}, tier {tier} ({origin})")
+        if other := evidence.not_compared():
+            terminalreporter.write_line(
+                f"{len(other)} cells are not compared with the published ones: {other[0]}"
+            )
+        not_run: dict[str, None] = {}
         for finding in evidence.judged.findings:
+            if finding.verdict.word == "not run":
+                not_run[finding.claim] = None
+                continue
             number = "" if finding.value is None else f"{finding.value:.6g}"
             if finding.effect is not None:
                 e = finding.effect
                 number = f"{e.difference:+.4f} [{e.low:+.4f}, {e.high:+.4f}]"
             terminalreporter.write_line(
                 f"{finding.verdict.symbol} {finding.verdict.word:<18} {finding.id:<36} {number}"
+            )
+        if not_run:
+            terminalreporter.write_line(
+                f"○ not run: {', '.join(not_run)}; replicate run {paper} --tier {tier}"
             )

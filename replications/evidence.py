@@ -10,7 +10,7 @@ from pathlib import Path
 from replications.commands.options import PUBLISHED
 from replications.execute import PAPERS_FOLDER, execute, experiments, plan_jobs
 from reports.claims import Claim, Paper, load_paper
-from reports.drift import drift
+from reports.drift import data_changes, drift, measures_machine
 from reports.judge import Finding, Judgement, judge
 from reports.results import Record, Store
 from reports.verdicts import Verdict
@@ -61,6 +61,8 @@ class Evidence:
             old = before.get(finding.id)
             if old is None or old.verdict is Verdict.NOT_RUN:
                 lines.append(f"{finding.id}: no published record; publish this tier's records")
+            elif measures_machine(claim.check.measure):
+                continue
             elif self._comparable(finding, old) and finding.verdict is not old.verdict:
                 lines.append(
                     f"{finding.id}: verdict is now {finding.verdict.word!r}, "
@@ -69,17 +71,28 @@ class Evidence:
         return lines
 
     def drift(self) -> list[str]:
-        """Numbers that moved from the published records of the same config and data."""
+        """Numbers that moved from the published records of the same config and data.
+
+        A cell that has no published record is one line too: its numbers are pinned by nothing.
+        """
         lines = []
         for experiment in experiments(self.paper.id).values():
             if experiment.drift is None:
                 continue
-            lines += drift(
-                [r for r in self.published if r.experiment == experiment.id],
-                [r for r in self.fresh or () if r.experiment == experiment.id],
-                experiment.drift,
-            )
+            published = [r for r in self.published if r.experiment == experiment.id]
+            fresh = [r for r in self.fresh or () if r.experiment == experiment.id]
+            lines += drift(published, fresh, experiment.drift)
+            known = {record.key for record in published}
+            if new := [record.label for record in fresh if record.key not in known]:
+                lines.append(
+                    f"{experiment.id}: {len(new)} cells have no published record, e.g. {new[0]}; "
+                    "publish this tier's records"
+                )
         return lines
+
+    def not_compared(self) -> list[str]:
+        """Fresh cells whose data or models are not the published ones, one line each."""
+        return data_changes(self.published, self.fresh or ())
 
     def _comparable(self, finding: Finding, old: Finding) -> bool:
         """Same data on both sides, and no sampled text in between."""

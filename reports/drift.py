@@ -95,9 +95,14 @@ def _differences(old: Record, new: Record, tolerance: float) -> list[str]:
     return lines
 
 
+def measures_machine(name: str) -> bool:
+    """True for the name of a time or speed, which no two machines and no two runs share."""
+    return name.rpartition(".")[2].startswith(_UNSTABLE)
+
+
 def _flat(value: object, prefix: str = "") -> dict[str, object]:
     """Leaves of nested facts by dotted name, without those that measure the machine."""
-    if prefix.rpartition(".")[2].startswith(_UNSTABLE):
+    if measures_machine(prefix):
         return {}
     if isinstance(value, dict):
         items = [(str(key), item) for key, item in value.items()]

@@ -162,7 +162,9 @@ def heatmap(
                 box = {"facecolor": colour, "alpha": strength, "linewidth": 0}
                 axes.fill_between([j - 0.48, j + 0.48], i - 0.46, i + 0.46, **box)
                 star = "*" if marks is not None and marks[i][j] else ""
-                axes.text(j, i, f"{value:+.{decimals}f}{star}", ha="center", va="center", fontsize=8.5)
+                axes.text(
+                    j, i, f"{value:+.{decimals}f}{star}", ha="center", va="center", fontsize=8.5
+                )
         axes.set_xticks(range(len(column_labels)), column_labels, rotation=35, ha="right")
         axes.set_yticks(range(len(row_labels)), row_labels)
         axes.set_xlim(-0.5, len(column_labels) - 0.5)

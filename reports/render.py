@@ -95,7 +95,13 @@ def load_figures(folder: Path, records: Sequence[Record]) -> list[Figure]:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    figures = list(module.figures(list(records)))
+    try:
+        figures = list(module.figures(list(records)))
+    except (LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: cannot draw these records ({type(error).__name__}: {error}); if code older "
+            f"than this made them, run them again: replicate run {folder.name}"
+        ) from error
     for figure in figures:
         if not figure.alt.strip():
             raise InputError(f"{path}: figure {figure.id!r} has no alt text; say what it shows")

@@ -184,6 +184,7 @@ class Store:
         for old in path.parent.glob(f"*-{record.config_hash[:10]}.json"):
             if old != path:  # the same cell under an earlier label
                 old.unlink()
+                (old.parent / "runs" / f"{old.stem}.run.gz").unlink(missing_ok=True)
         return record
 
     def _put_run(self, record: Record, run: Run, path: Path) -> dict[str, Any]:

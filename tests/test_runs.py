@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from shared.errors import InputError
-from shared.runs import Run, canonical, read_run, with_trec_eval_ties, write_run
+from shared.runs import (
+    Run,
+    canonical,
+    read_run,
+    why_not_writable,
+    with_trec_eval_ties,
+    write_run,
+)
 
 RUN: Run = {
     "q2": [("d1", 3.5), ("d3", 1.25), ("d2", -0.5)],
@@ -213,3 +220,19 @@ def test_byte_order_mark_windows_line_ends_and_interleaved_queries_are_read(tmp_
 def test_trec_eval_ties_fall_by_descending_document_id() -> None:
     run = {"q": [("a", 2.0), ("b", 2.0), ("c", 3.0), ("d", 2.0 + 1e-9)]}
     assert with_trec_eval_ties(run) == {"q": [("c", 0.0), ("d", -1.0), ("b", -2.0), ("a", -3.0)]}
+
+
+@pytest.mark.parametrize(
+    ("run", "reason"),
+    [
+        ({"q1": []}, "no query has a result"),
+        ({"q 1": [("d", 1.0)]}, "query id 'q 1': a run file cannot hold"),
+        ({"#1": [("d", 1.0)]}, "query id '#1': a line starting with '#'"),
+        ({"q": [("a", 2.0), ("d\t1", 1.0)]}, "document id 'd\\t1': a run file cannot hold"),
+    ],
+)
+def test_why_not_writable_is_what_writing_refuses(tmp_path: Path, run: Run, reason: str) -> None:
+    assert (why_not_writable(run) or "").startswith(reason)
+    with pytest.raises(InputError):
+        write_run(tmp_path / "x.run", run, "t")
+    assert why_not_writable(RUN) is None

@@ -95,8 +95,8 @@ def pooled_score(
     (OOV tokens included), S and E-bar are weighted by them too.
     """
     weighted, counts = token_multiplicities(queries, weights)
-    share = weighted if fractional else {t: float(counts[t]) for t in weighted if t in statistics.df}
-    tokens = [token for token in share if token in statistics.df]
+    tokens = [token for token in weighted if token in statistics.df]
+    share = weighted if fractional else {token: float(counts[token]) for token in tokens}
     m = sum(share.values())
     if not tokens or m <= 0.0:
         return 0.0

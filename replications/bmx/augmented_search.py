@@ -17,7 +17,7 @@ Scorer = Callable[[Sequence[str]], np.ndarray]
 
 def check_weights(weights: float | Sequence[float], longest: int) -> list[float]:
     """One weight per augmented query position; a single number serves all. InputError if bad."""
-    values = [float(weights)] * longest if np.isscalar(weights) else [float(w) for w in weights]  # type: ignore[arg-type, union-attr]
+    values = [float(weights)] * longest if isinstance(weights, int | float) else list(weights)
     if len(values) < longest:
         raise InputError(f"{len(values)} weights for up to {longest} augmented queries per query")
     if not all(np.isfinite(w) and w >= 0.0 for w in values):
@@ -25,7 +25,9 @@ def check_weights(weights: float | Sequence[float], longest: int) -> list[float]
     return values
 
 
-def weighted_sum(pool: Sequence[Sequence[str]], weights: Sequence[float], get_scores: Scorer):
+def weighted_sum(
+    pool: Sequence[Sequence[str]], weights: Sequence[float], get_scores: Scorer
+) -> np.ndarray:
     """score(D, Q) + sum_i w_i score(D, Q^A_i) for all documents (augmentation.augmented_score)."""
     total = get_scores(pool[0])
     for query, weight in zip(pool[1:], weights[1:], strict=True):
@@ -57,7 +59,7 @@ def pooled_scores(
     for token, term, e_i in zip(tokens, terms, e, strict=True):
         postings = slice(index.indptr[term], index.indptr[term + 1])
         docs, tf = index.docs[postings], index.tf[postings].astype(np.float64)
-        part = tf_part(tf, index.length_ratios[docs], alpha, e_bar)  # type: ignore[arg-type]
+        part = tf_part(tf, index.length_ratios[docs], alpha, e_bar)
         scores[docs] += weighted[token] * index.idf[term] * part
         similarity[docs] += share[token] / m
         e_sum[docs] += weighted[token] * e_i

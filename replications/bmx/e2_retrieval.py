@@ -8,9 +8,9 @@ from replications.bmx.retriever import BMX
 from replications.bmx.testbeds import analyzers
 from replications.execute import Config, Context, Experiment, Outcome, Plan
 from shared.bm25 import BM25
-from shared.metrics import evaluate
+from shared.metrics import Qrels, evaluate
 from shared.retrieval import Retriever, search
-from shared.runs import with_trec_eval_ties
+from shared.runs import Run, with_trec_eval_ties
 
 TIES = "nDCG@10, trec_eval ties"  # the order behind numbers computed with pytrec_eval
 DEPTH = 100  # reference code: top_k=100 in every evaluation script
@@ -64,29 +64,31 @@ def run(config: Config, context: Context) -> Outcome:
     return outcome
 
 
-def search_and_evaluate(
+def search_topics(
     retriever: Retriever, config: Config, context: Context, split: str | None = None
-) -> Outcome:
-    """Index the config's collection in `retriever`, search the topics of a split, evaluate."""
+) -> tuple[Run, Qrels]:
+    """Index the config's collection in `retriever` and search the topics of a split."""
     name, analyzer = config["collection"], config["analyzer"]
     collection = context.collection(name)
     split = split or collection.default_split
     retriever.index(context.tokens(name, analyzer, config["title"]))
-    found = search(
-        retriever,
-        collection.doc_ids,
-        context.topics(name, split, analyzer),
-        DEPTH,
-        excluded=collection.excluded,
-    )
+    topics = context.topics(name, split, analyzer)
+    found = search(retriever, collection.doc_ids, topics, DEPTH, excluded=collection.excluded)
+    return found, collection.qrels[split]
+
+
+def search_and_evaluate(retriever: Retriever, config: Config, context: Context) -> Outcome:
+    """Search the collection's topics and evaluate with every measure, in both orders of ties."""
+    found, qrels = search_topics(retriever, config, context)
+    collection = context.collection(config["collection"])
     facts = {
-        "split": split,
+        "split": collection.default_split,
         "documents": len(collection.doc_ids),
-        "queries": len(collection.qrels[split]),
+        "queries": len(qrels),
         "notes": list(collection.notes),
     }
-    scores = evaluate(found, collection.qrels[split])
-    other = evaluate(with_trec_eval_ties(found), collection.qrels[split], ["nDCG@10"])
+    scores = evaluate(found, qrels)
+    other = evaluate(with_trec_eval_ties(found), qrels, ["nDCG@10"])
     scores.per_query[TIES] = other.per_query["nDCG@10"]
     scores.means[TIES] = other.means["nDCG@10"]
     return Outcome(scores=scores, facts=facts, run=found)

@@ -7,13 +7,12 @@ opponent is a BM25 whose k1 and b were tuned on other queries.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from hashlib import sha256
 from itertools import product
 from statistics import fmean
 from typing import Any
 
-from replications.bmx.e2_retrieval import DEPTH, search_and_evaluate
+from replications.bmx.e2_retrieval import search_and_evaluate, search_topics
 from replications.bmx.entropy import normalised_entropies
 from replications.bmx.index import Index
 from replications.bmx.retriever import BMX
@@ -21,7 +20,6 @@ from replications.bmx.testbeds import reference_analyzer
 from replications.execute import Config, Context, Experiment, Outcome, Plan
 from shared.bm25 import BM25
 from shared.metrics import Scores, evaluate
-from shared.retrieval import search
 
 VARIANTS = (
     "full",
@@ -34,8 +32,7 @@ VARIANTS = (
     "BM25 k1=0.9 b=0.4",
 )
 # ours: the paper tunes nothing; the grid spans the usual defaults and alpha's range (up to 2*1.5)
-GRID_K1 = (0.6, 0.9, 1.2, 1.5, 2.0, 3.0)
-GRID_B = (0.3, 0.4, 0.6, 0.75, 0.9)
+GRID = ((0.6, 0.9, 1.2, 1.5, 2.0, 3.0), (0.3, 0.4, 0.6, 0.75, 0.9))  # k1, b
 MEASURE = "nDCG@10"
 
 
@@ -111,25 +108,24 @@ def _tuned(config: Config, context: Context) -> Outcome:
     collection = context.collection(config["collection"])
     test = collection.default_split
     tuning = next((s for s in ("dev", "train") if s in collection.qrels and s != test), None)
+    grid = {cell: _measure(cell, config, context, tuning or test) for cell in product(*GRID)}
     if tuning:
-        scores = _grid(config, context, tuning, list(collection.qrels[tuning]))
-        best = max(scores, key=lambda cell: scores[cell].means[MEASURE])
+        best = max(grid, key=lambda cell: fmean(grid[cell].values()))
         outcome = _bm25(config, context, *best)
         outcome.facts["tuned_on"] = tuning
         return outcome
-    qids = list(collection.qrels[test])
-    scores = _grid(config, context, test, qids)
-    folds = [[q for q in qids if _fold(q) == fold] for fold in (0, 1)]
     chosen: list[tuple[float, float]] = []
     per_query: dict[str, dict[str, float]] = {}
-    for fold, other in ((0, 1), (1, 0)):
-        best = max(
-            scores,
-            key=lambda cell: fmean(scores[cell].per_query[MEASURE][q] for q in folds[other]),
-        )
+    for fold in (0, 1):
+        scored = [qid for qid in collection.qrels[test] if _fold(qid) == fold]
+        others = [qid for qid in collection.qrels[test] if _fold(qid) != fold]
+        if not scored or not others:
+            raise ValueError(f"{len(scored) + len(others)} queries are too few to tune on a half")
+        others_mean = {cell: fmean(values[qid] for qid in others) for cell, values in grid.items()}
+        best = max(others_mean, key=others_mean.__getitem__)
         chosen.append(best)
-        for measure, values in scores[best].per_query.items():
-            per_query.setdefault(measure, {}).update({q: values[q] for q in folds[fold]})
+        for measure, values in _scores(best, config, context).per_query.items():
+            per_query.setdefault(measure, {}).update({qid: values[qid] for qid in scored})
     means = {measure: fmean(values.values()) for measure, values in per_query.items()}
     facts = {
         "split": test,
@@ -140,21 +136,18 @@ def _tuned(config: Config, context: Context) -> Outcome:
     return Outcome(scores=Scores(per_query=per_query, means=means), facts=facts)
 
 
-def _grid(
-    config: Config, context: Context, split: str, qids: Sequence[str]
-) -> dict[tuple[float, float], Scores]:
-    name, analyzer = config["collection"], config["analyzer"]
-    collection = context.collection(name)
-    tokens = context.tokens(name, analyzer, config["title"])
-    topics = context.topics(name, split, analyzer)
-    topics = {qid: topics[qid] for qid in qids}
-    qrels = {qid: collection.qrels[split][qid] for qid in qids}
-    scores = {}
-    for k1, b in product(GRID_K1, GRID_B):
-        bm25 = BM25(k1=k1, b=b).index(tokens)
-        found = search(bm25, collection.doc_ids, topics, DEPTH, excluded=collection.excluded)
-        scores[k1, b] = evaluate(found, qrels)
-    return scores
+def _scores(cell: tuple[float, float], config: Config, context: Context) -> Scores:
+    k1, b = cell
+    return evaluate(*search_topics(BM25(k1=k1, b=b), config, context))
+
+
+def _measure(
+    cell: tuple[float, float], config: Config, context: Context, split: str
+) -> dict[str, float]:
+    """nDCG@10 per query of BM25 with one (k1, b)."""
+    k1, b = cell
+    found, qrels = search_topics(BM25(k1=k1, b=b), config, context, split)
+    return evaluate(found, qrels, [MEASURE]).per_query[MEASURE]
 
 
 def _fold(qid: str) -> int:

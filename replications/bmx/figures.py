@@ -166,6 +166,7 @@ def augmentation(records: Sequence[Record], tier: str) -> Figure:
 
 def speed(records: Sequence[Record], tier: str) -> Figure:
     """E7: queries per second, one thread, top 10."""
+    records = [record for record in records if "collection" in record.config]
     names = list(dict.fromkeys(k for r in records for k in r.facts["speed_queries_per_second"]))
     labels = [record.config["collection"] for record in records]
     series = {

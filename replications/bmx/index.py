@@ -7,23 +7,24 @@ from functools import cached_property
 
 import numpy as np
 
-from replications.bmx import kernels, pruning
+from replications.bmx import bounds, kernels
 from replications.bmx.corpus import TermIds, TokenLists, encode_corpus
 from replications.bmx.entropy import entropy_table
 
 ARRAYS = ("indptr", "docs", "tf", "entropies", "lengths")
 # Lists with at least this share of the documents get a bitmap, in collections of this size on.
 BITMAP_SHARE = 1 / 32
-BITMAP_DOCS = 65536
+BITMAP_DOCS = 32768
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
     """Postings of N documents in CSR form.
 
-    indptr int64 (n_terms + 1,): where each term's postings start; docs uint32 and tf uint16 (uint32
-    if needed) (n_postings,); entropies float64 (n_terms,): E~ of each term; lengths, of the same types,
-    (N,): |D| in tokens; vocabulary: term id -> token (terms without postings allowed).
+    indptr int64 (n_terms + 1,): where each term's postings start; docs uint32 and tf uint16
+    (uint32 if needed), (n_postings,); entropies float64 (n_terms,): E~ of each term; lengths, of
+    the same types as tf, (N,): |D| in tokens; vocabulary: term id -> token (terms without postings
+    are allowed and unknown to queries).
     """
 
     indptr: np.ndarray
@@ -69,8 +70,8 @@ class Index:
 
     @cached_property
     def bounds(self) -> np.ndarray:
-        """See `pruning.term_bounds`, float64 (n_terms, 2)."""
-        return pruning.term_bounds(self.indptr, self.docs, self.tf, self.length_ratios)
+        """See `bounds.term_bounds`, float64 (n_terms, 2)."""
+        return bounds.term_bounds(self.indptr, self.docs, self.tf, self.length_ratios)
 
     @cached_property
     def bitmap_rows(self) -> np.ndarray:
@@ -83,10 +84,10 @@ class Index:
 
     @cached_property
     def bitmaps(self) -> np.ndarray:
-        """See `pruning.build_bitmaps`, uint64 (n_rows, ceil(N / 64))."""
+        """See `bounds.build_bitmaps`, uint64 (n_rows, ceil(N / 64))."""
         rows = self.bitmap_rows
         n_rows = int(rows.max(initial=-1)) + 1
-        return pruning.build_bitmaps(self.indptr, self.docs, rows, n_rows, self.n_docs)
+        return bounds.build_bitmaps(self.indptr, self.docs, rows, n_rows, self.n_docs)
 
     @property
     def bytes_per_posting(self) -> float:

@@ -85,7 +85,8 @@ def load_index(folder: Path | str, mmap: bool = True) -> tuple[Index, dict[str, 
         raise InputError(
             f"{folder / MANIFEST}: version {manifest.get('version')}, expected {VERSION}; {advice}"
         )
-    options, checksums = manifest.get("options"), manifest.get("sha256")
+    options: Any = manifest.get("options")
+    checksums: Any = manifest.get("sha256")
     if manifest.get("digest") != _digest(options, checksums):
         raise InputError(f"{folder / MANIFEST}: damaged or edited (digest differs); {advice}")
     for name in [f"{name}.npy" for name in ARRAYS] + [VOCABULARY]:
@@ -97,8 +98,7 @@ def load_index(folder: Path | str, mmap: bool = True) -> tuple[Index, dict[str, 
     # copy-on-write: same array type as in memory, and the file can never change
     mode: Any = "c" if mmap else None
     arrays = {
-        name: np.load(folder / f"{name}.npy", mmap_mode=mode, allow_pickle=False)
-        for name in ARRAYS
+        name: np.load(folder / f"{name}.npy", mmap_mode=mode, allow_pickle=False) for name in ARRAYS
     }
     vocabulary = json.loads((folder / VOCABULARY).read_text(encoding="ascii"))
     return Index(**arrays, vocabulary=vocabulary), options

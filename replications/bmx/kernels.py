@@ -4,7 +4,11 @@ Every kernel adds the terms of a query in one canonical order (document frequenc
 so that the exhaustive and the pruned search return the same bits, for any order of the tokens.
 """
 
+# numba infers the types of these functions
+# mypy: disable-error-code="no-untyped-def, assignment"
 from __future__ import annotations
+
+from typing import Any
 
 import numba as nb
 import numpy as np
@@ -12,8 +16,8 @@ import numpy as np
 # Relative slack on upper bounds: far above the rounding error of a sum of float64 terms.
 SLACK = 1.0 + 1e-9
 
-_jit = nb.njit(cache=True, nogil=True, error_model="numpy")
-_inline = nb.njit(cache=True, nogil=True, error_model="numpy", inline="always")
+_jit: Any = nb.njit(cache=True, nogil=True, error_model="numpy")
+_inline: Any = nb.njit(cache=True, nogil=True, error_model="numpy", inline="always")
 
 
 @_inline
@@ -184,9 +188,7 @@ def score_all(tokens, indptr, docs, tf, idf, entropy, norms, options, scale):
     for i in range(n):
         start, stop = indptr[terms[i]], indptr[terms[i] + 1]
         packed = counts[i] * unit + e[i]
-        accumulate(
-            docs[start:stop], tf[start:stop], weights[i], packed, mean, norms, parts, packs
-        )
+        accumulate(docs[start:stop], tf[start:stop], weights[i], packed, mean, norms, parts, packs)
     for doc in range(len(norms[0])):
         if packs[doc] != 0.0:
             out[doc] = parts[doc] + bonus(packs[doc], unit, per_token, literal_total)

@@ -6,10 +6,13 @@ terms added in the canonical order, so their scores have the bits of exhaustive 
 document may come back with a part of its score, which is then below the floor as well: harmless.
 """
 
+# numba infers the types of these functions
+# mypy: disable-error-code="no-untyped-def, assignment"
 from __future__ import annotations
 
 import numpy as np
 
+from replications.bmx.bounds import lower_bounds
 from replications.bmx.kernels import SLACK, _inline, _jit, accumulate_new, bonus, length_of
 from replications.bmx.topk import offer
 
@@ -19,66 +22,10 @@ STRIDE = 64
 LEADERS = 4
 
 
-@_jit
-def term_bounds(indptr, docs, tf, length_ratios):
-    """Per term the least (|D|/avgdl + x) / tf at x = 0 and x = 1, and the least |D|/avgdl.
-
-    The first two bound the TF part for every mean entropy x in [0, 1]: a minimum of lines is
-    concave in x, so the chord between its ends never exceeds it. Returns float64 (n_terms, 3).
-    """
-    out = np.full((len(indptr) - 1, 3), np.inf)
-    for term in range(len(out)):
-        low, high, shortest = np.inf, np.inf, np.inf
-        for p in range(indptr[term], indptr[term + 1]):
-            f, ratio = np.float64(tf[p]), length_ratios[docs[p]]
-            low = min(low, ratio / f)
-            high = min(high, (ratio + 1.0) / f)
-            shortest = min(shortest, ratio)
-        out[term, 0], out[term, 1], out[term, 2] = low, high, shortest
-    return out
-
-
-@_inline
-def impact_bound(bounds, weight, alpha, mean):
-    """Upper bound of IDF * F(alpha+1) / (F + alpha|D|/avgdl + alpha*mean) over a list."""
-    x = min(mean, 1.0)
-    return weight / (1.0 + alpha * (bounds[0] + x * (bounds[1] - bounds[0])))
-
-
 @_inline
 def total_bonus(packed, bonus_input):
     """`kernels.bonus` with its constants in one tuple."""
     return bonus(packed, bonus_input[0], bonus_input[1], bonus_input[2])
-
-
-@_jit
-def build_bitmaps(indptr, docs, rows, n_rows, n_docs):
-    """One bit per document for each list with rows[term] >= 0: uint64 (n_rows, words)."""
-    bitmaps = np.zeros((n_rows, (n_docs + 63) // 64), np.uint64)
-    for term in range(len(rows)):
-        if rows[term] >= 0:
-            bits = bitmaps[rows[term]]
-            for p in range(indptr[term], indptr[term + 1]):
-                doc = docs[p]
-                bits[doc >> np.uint32(6)] |= np.uint64(1) << np.uint64(doc & np.uint32(63))
-    return bitmaps
-
-
-@_jit
-def lower_bounds(bounds, docs, size, i, n, query, bitmaps):
-    """Lower upper bounds, which take lists i .. n - 1 to hold a document, by those that do not.
-
-    Works on a few documents at a time without branches, so that their memory accesses overlap.
-    Lists without a bitmap are taken to hold every document.
-    """
-    for j in range(i, n):
-        row = query[4][j]
-        if row >= 0:
-            highest, bits = query[3][j], bitmaps[row]
-            for t in range(size):
-                doc = docs[t]
-                word = bits[doc >> np.uint32(6)] >> np.uint64(doc & np.uint32(63))
-                bounds[t] -= highest * np.float64(np.int64(~word & np.uint64(1)))
 
 
 @_jit
@@ -101,9 +48,7 @@ def best_found(rows, found, n_found, i, n, query, left, bitmaps, bonus_input, sc
     size, wanted, bar = 0, len(docs), 0.0
     for start in range(0, n_found, STRIDE):
         stop = min(start + STRIDE, n_found)
-        found_bounds(
-            rows, found, start, stop, i, n, query, left, bitmaps, bonus_input, bounds
-        )
+        found_bounds(rows, found, start, stop, i, n, query, left, bitmaps, bonus_input, bounds)
         for t in range(stop - start):
             if bounds[t] > bar:
                 doc = np.int32(found[start + t])
@@ -214,9 +159,7 @@ def keep(rows, found, n_found, floor, i, n, query, left, bitmaps, bonus_input):
     kept = 0
     for start in range(0, n_found, STRIDE):
         stop = min(start + STRIDE, n_found)
-        found_bounds(
-            rows, found, start, stop, i, n, query, left, bitmaps, bonus_input, bounds
-        )
+        found_bounds(rows, found, start, stop, i, n, query, left, bitmaps, bonus_input, bounds)
         for t in range(stop - start):
             doc = found[start + t]
             if bounds[t] * SLACK < floor:
@@ -335,9 +278,7 @@ def find_pruned(
                 rows, found, n_found, i, n, query, left, bitmaps, bonus_input, scores, leaders
             )
         elif floor == 0.0 and len(list_docs) >= long_list:
-            size = best_in_list(
-                i, n, query, lists, bitmaps, mean, norms, all_left, scores, leaders
-            )
+            size = best_in_list(i, n, query, lists, bitmaps, mean, norms, all_left, scores, leaders)
         if size >= k:
             floor = reached(
                 leaders[:size], k, rows, i, n, query, lists, bitmaps, mean, norms, bonus_input,
@@ -352,9 +293,7 @@ def find_pruned(
                 merge_runs(found, before, n_found, scratch)
             continue
         n_found = keep(rows, found, n_found, floor, i, n, query, left, bitmaps, bonus_input)
-        add_to_found(
-            list_docs, list_tf, weights[i], packs[i], mean, norms, rows, found, n_found
-        )
+        add_to_found(list_docs, list_tf, weights[i], packs[i], mean, norms, rows, found, n_found)
         if k <= n_found < len(list_docs) and i + 1 < n:
             left = (parts_left[i + 1], packs_left[i + 1])
             size = best_found(

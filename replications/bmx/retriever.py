@@ -15,14 +15,15 @@ from replications.bmx import kernels
 from replications.bmx.augmentation import AUGMENTATIONS, FUSION_DEPTH, Augmentation, min_max_fusion
 from replications.bmx.augmented_search import check_weights, pooled_scores, top_k, weighted_sum
 from replications.bmx.corpus import TokenLists, encode_queries
-from replications.bmx.index import Index
+from replications.bmx.index import BITMAP_DOCS, Index
 from replications.bmx.index_files import load_index, save_index
 from replications.bmx.normalisation import NORMALISATIONS, Normalisation, score_max
 from replications.bmx.scoring import ENTROPIES, FORMS, Entropy, Form, default_alpha, default_beta
 from replications.bmx.search import search
 from shared.errors import InputError
 
-# "auto" prunes the queries whose lists hold this many postings: below, bounds cost more than sums.
+# "auto" prunes queries whose lists hold this many postings, in collections that have bitmaps:
+# below, bounds cost more than sums.
 AUTO_POSTINGS = 16384
 # Lists from this length on are scanned for a floor first (pruning.find_pruned).
 LONG_LIST = 4096
@@ -140,7 +141,7 @@ class BMX:
         if k < 1:
             raise InputError(f"k={k}: expected at least 1")
         _one_of("pruning", pruning, ("auto", True, False))
-        prune_from = AUTO_POSTINGS if pruning == "auto" else 0 if pruning else 1 << 62
+        prune_from = self._prune_from(pruning)
         flat, pointers = encode_queries(queries, self._ready.known)
         n_queries = len(pointers) - 1
         docs = np.full((n_queries, k), -1, np.int32)
@@ -148,8 +149,11 @@ class BMX:
         scales = self._scales(flat, pointers)
 
         def part(start: int, stop: int) -> None:
-            found = self._search(flat, pointers[start : stop + 1], k, scales[start:stop], prune_from)
-            docs[start:stop, : found[0].shape[1]], scores[start:stop, : found[1].shape[1]] = found
+            found = self._search(
+                flat, pointers[start : stop + 1], k, scales[start:stop], prune_from
+            )
+            width = found[0].shape[1]
+            docs[start:stop, :width], scores[start:stop, :width] = found
 
         edges = np.linspace(0, n_queries, max(1, min(n_threads, n_queries)) + 1).astype(int)
         if len(edges) == 2:
@@ -224,6 +228,10 @@ class BMX:
         return (index.indptr, index.docs, index.tf, index.idf, index.entropies,
                 (index.lengths, self.alpha / (index.avgdl or 1.0)), options)  # fmt: skip
 
+    def _prune_from(self, pruning: Literal["auto"] | bool) -> int:
+        large = self.n_docs >= BITMAP_DOCS
+        return 0 if pruning is True else AUTO_POSTINGS if pruning == "auto" and large else 1 << 62
+
     def _scales(self, flat: np.ndarray, pointers: np.ndarray) -> np.ndarray:
         """score_max of every query, 1.0 without normalisation or without known tokens."""
         scales = np.ones(len(pointers) - 1)
@@ -231,7 +239,7 @@ class BMX:
         if normalisation is not None:
             for q in range(len(scales)):
                 tokens = flat[pointers[q] : pointers[q + 1]]
-                known = np.count_nonzero(tokens >= 0)
+                known = int(np.count_nonzero(tokens >= 0))
                 m = len(tokens) if self.options["form"] == "literal" else known
                 if known:
                     scales[q] = score_max(m, self.n_docs, normalisation)

@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from replications.bmx.entropy import mean_entropy, normalised_entropies, token_entropy
 
@@ -44,8 +44,11 @@ def similarity(query: Sequence[str], document: Sequence[str]) -> float:
     return sum(token in present for token in query) / len(query)
 
 
-def tf_part(tf: float, length_ratio: float, alpha: float, mean: float) -> float:
-    """F (alpha + 1) / (F + alpha |D|/avgdl + alpha E-bar), the factor that IDF multiplies."""
+def tf_part(tf: Any, length_ratio: Any, alpha: float, mean: float) -> Any:
+    """F (alpha + 1) / (F + alpha |D|/avgdl + alpha E-bar), the factor that IDF multiplies.
+
+    `tf` and `length_ratio` (|D|/avgdl) are numbers, or arrays of one shape.
+    """
     return tf * (alpha + 1.0) / (tf + alpha * length_ratio + alpha * mean)
 
 

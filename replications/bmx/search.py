@@ -1,25 +1,28 @@
 """Top k of a batch of queries: chooses exhaustive or pruned scoring for each query."""
 
+# numba infers the types of these functions
+# mypy: disable-error-code="no-untyped-def, assignment"
 from __future__ import annotations
 
 import numpy as np
 
+from replications.bmx.bounds import impact_bound
 from replications.bmx.kernels import _jit, accumulate, accumulate_new, bonus, packing, prepare
-from replications.bmx.pruning import LEADERS, find_pruned, impact_bound
+from replications.bmx.pruning import LEADERS, find_pruned
 from replications.bmx.topk import BLOCK, collect, collect_all, drain
 
 
 @_jit
 def search(
-    flat, pointers, k, indptr, docs, tf, idf, entropy, norms, options, bounds, bitmap_rows, bitmaps, scales,
-    prune_from, long_list, rows, found, scratch,
+    flat, pointers, k, indptr, docs, tf, idf, entropy, norms, options, bounds, bitmap_rows,
+    bitmaps, scales, prune_from, long_list, rows, found, scratch,
 ):  # fmt: skip
     """Return (doc_indices int32, scores float64), both (n_queries, k), best first.
 
     flat, pointers: term ids of all queries (-1 = OOV) and their offsets. Slots without a match
     hold -1 and 0.0. scales divide the scores of each query. A query whose lists hold prune_from
-    postings or more is pruned; long_list: see `pruning.find_pruned`. rows (n_docs, 2) must be zero and is
-    zero again afterwards; found and scratch (n_docs + 1,) are buffers.
+    postings or more is pruned; long_list: see `pruning.find_pruned`. rows (n_docs, 2) must be zero
+    and is zero again afterwards; found and scratch (n_docs + 1,) are buffers.
     """
     alpha = options[0]
     n_docs, n_queries = len(norms[0]), len(pointers) - 1
@@ -56,7 +59,7 @@ def search(
         highest_bonus = bonus(packs_left[0], unit, per_token, bonus_input[2])
         best, best_docs = out_scores[q], out_docs[q]
         prune = n_postings >= prune_from
-        if not prune and 4 * n_postings > 3 * n_docs:
+        if not prune and 8 * n_postings > n_docs:
             for i in range(n):
                 start, stop = indptr[terms[i]], indptr[terms[i] + 1]
                 accumulate(

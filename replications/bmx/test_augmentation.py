@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from replications.bmx import BMX
-from replications.bmx.augmentation import augmented_score, pooled_score
+from replications.bmx.augmentation import Augmentation, augmented_score, pooled_score
 from replications.bmx.scoring import Statistics
 from shared.errors import InputError
 
@@ -18,7 +18,9 @@ ANIMALS = GOLDEN["tokens"]["tokens"]
 QUERY, AUGMENTED = ["cat", "dog"], [["fish", "whale"], ["bird"]]
 
 
-def scores_of(form: str, weights: float | list[float], augmented: list[list[str]]) -> list[float]:
+def scores_of(
+    form: Augmentation, weights: float | list[float], augmented: list[list[str]]
+) -> list[float]:
     docs, scores = BMX().index(ANIMALS).retrieve_augmented([QUERY], [augmented], weights, 5, form)
     return [dict(zip(docs[0], scores[0], strict=True)).get(doc, 0.0) for doc in range(5)]
 
@@ -31,7 +33,7 @@ def scores_of(form: str, weights: float | list[float], augmented: list[list[str]
         ("fusion", [0.333333, 0.219815, 0.160726, 0.484680, 0.051566]),
     ],
 )
-def test_golden_values_of_each_form(form: str, expected: list[float]) -> None:
+def test_golden_values_of_each_form(form: Augmentation, expected: list[float]) -> None:
     """Paper's formula by hand; the other two printed by the authors' code (baguetter 0.1.1)."""
     assert scores_of(form, 0.3, AUGMENTED) == pytest.approx(expected, abs=2e-6)
 
@@ -73,7 +75,7 @@ def test_c13_pooled_form_changes_ranks_with_a_query_of_weight_zero() -> None:
 @pytest.mark.parametrize("fractional", [False, True])
 def test_pooled_search_equals_the_definition(fractional: bool) -> None:
     statistics, pool, weights = Statistics.of(ANIMALS), [QUERY, *AUGMENTED, ["zebra"]], [0.5, 0.2]
-    form = "fractional" if fractional else "pooled"
+    form: Augmentation = "fractional" if fractional else "pooled"
     scores = scores_of(form, [*weights, 0.9], pool[1:])
     expected = [
         pooled_score(pool, [1.0, *weights, 0.9], document, statistics, fractional=fractional)

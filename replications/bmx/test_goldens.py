@@ -11,16 +11,16 @@ import pytest
 from replications.bmx import BMX
 from replications.bmx.entropy import token_entropy
 from replications.bmx.normalisation import score_max
-from replications.bmx.scoring import Statistics, inverse_document_frequency, score
+from replications.bmx.scoring import Form, Statistics, inverse_document_frequency, score
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text(encoding="ascii"))["corpora"]
 CASES = [(c, q) for c in GOLDEN for q in GOLDEN[c]["queries"]]
-FORMS = {"reference": "bmx_code_f64", "literal": "bmx_literal_f64"}
+FORMS: dict[Form, str] = {"reference": "bmx_code_f64", "literal": "bmx_literal_f64"}
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("corpus", "query"), CASES)
-def test_scores_equal_the_golden_values(corpus: str, query: str, form: str) -> None:
+def test_scores_equal_the_golden_values(corpus: str, query: str, form: Form) -> None:
     tokens, golden = GOLDEN[corpus]["tokens"], GOLDEN[corpus]["queries"][query]
     retriever = BMX(form=form).index(tokens)
     np.testing.assert_allclose(

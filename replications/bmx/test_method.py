@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,8 @@ from replications.bmx.entropy import (
 )
 from replications.bmx.normalisation import normalised, score_max, upper_bound
 from replications.bmx.scoring import (
+    Entropy,
+    Form,
     Statistics,
     default_alpha,
     default_beta,
@@ -73,7 +77,7 @@ def test_every_equation_by_hand() -> None:
         ("bird whale zebra", "literal", [0, 1.153089, 0, 2.080974, 1.153089]),
     ],
 )
-def test_whole_score_by_hand(query: str, form: str, expected: list[float]) -> None:
+def test_whole_score_by_hand(query: str, form: Form, expected: list[float]) -> None:
     statistics = Statistics.of(ANIMALS)
     found = [score(query.split(), document, statistics, form=form) for document in ANIMALS]
     assert found == pytest.approx(expected, abs=1e-6)
@@ -159,7 +163,7 @@ def test_c8_entropy_of_a_document_falls_with_tf_and_vanishes_at_37() -> None:
 @given(documents, queries, st.randoms(use_true_random=False))
 @settings(max_examples=40, deadline=None)
 def test_c9_order_of_tokens_and_documents_does_not_matter(
-    corpus: list[list[str]], query: list[str], random
+    corpus: list[list[str]], query: list[str], random: Random
 ) -> None:
     scores = BMX().index(corpus).get_scores(query)
     shuffled = random.sample(query, len(query))
@@ -176,7 +180,8 @@ def test_c9_repeated_query_tokens_count() -> None:
 
 
 def test_c10_unknown_tokens_matter_only_in_the_literal_form() -> None:
-    for form, equal in (("reference", True), ("literal", False)):
+    cases: list[tuple[Form, bool]] = [("reference", True), ("literal", False)]
+    for form, equal in cases:
         retriever = BMX(form=form).index(ANIMALS)
         plain, more = (retriever.get_scores(q.split()) for q in ("bird whale", "bird whale zebra"))
         assert np.array_equal(plain, more) is equal
@@ -198,27 +203,30 @@ def test_c11_literal_form_adds_the_bonus_of_missing_tokens(
         * sum(e_i for token, e_i in zip(query, e, strict=True) if token not in document)
         for document in corpus
     ]
-    forms = [BMX(form=form).index(corpus).get_scores(query) for form in ("literal", "reference")]
-    np.testing.assert_allclose(forms[0] - forms[1], expected, rtol=0, atol=1e-12)
+    literal, reference = BMX(form="literal").index(corpus), BMX().index(corpus)
+    difference = literal.get_scores(query) - reference.get_scores(query)
+    np.testing.assert_allclose(difference, expected, rtol=0, atol=1e-12)
 
 
 def test_c12_normalised_scores_exceed_one() -> None:
     """Counter-examples to "score / score_max <= 1", worked out from the equation."""
     short = [["x"] * 30] + [["y"]] * 99
     long = [["x"] * 30 + ["z"] * 170] + [["y"] * 200] * 999
-    for corpus, reference, plus_one in (
-        (short, 1.119648, 0.904730),
-        (long, 2.294984, 1.989121),
-    ):
-        for normalisation, expected in (("reference", reference), ("plus_one", plus_one)):
-            retriever = BMX(normalisation=normalisation).index(corpus)
-            assert retriever.get_scores(["x"])[0] == pytest.approx(expected, abs=1e-6)
+    cases: list[Any] = [
+        (short, "reference", 1.119648),
+        (short, "plus_one", 0.904730),
+        (long, "reference", 2.294984),
+        (long, "plus_one", 1.989121),
+    ]
+    for corpus, normalisation, expected in cases:
+        retriever = BMX(normalisation=normalisation).index(corpus)
+        assert retriever.get_scores(["x"])[0] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("form", ["reference", "literal"])
 @pytest.mark.parametrize("mean", [None, 0.3])
 @pytest.mark.parametrize("entropy", ["sigmoid", "uniform"])
-def test_c14_index_equals_the_definition(form: str, entropy: str, mean: float | None) -> None:
+def test_c14_index_equals_the_definition(form: Form, entropy: Entropy, mean: float | None) -> None:
     rng = np.random.default_rng(5)
     corpus = [list(rng.choice(list(WORDS), rng.integers(0, 40))) for _ in range(120)]
     statistics = Statistics.of(corpus)

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replications.bmx import BMX, pruning, retriever
+from replications.bmx import BMX, bounds, retriever
 from replications.bmx import index as index_module
+from replications.bmx.normalisation import Normalisation
+from replications.bmx.scoring import Entropy, Form
 from replications.bmx.zipf import queries_from, zipf_collection
 
 
@@ -49,7 +51,17 @@ def assert_same(model: BMX, queries: list[list[str]], k: int) -> None:
 )
 @settings(max_examples=120, deadline=None)
 def test_pruned_equals_exhaustive(
-    seed, n_docs, n_words, longest, k, form, entropy, alpha, beta, mean, normalisation
+    seed: int,
+    n_docs: int,
+    n_words: int,
+    longest: int,
+    k: int,
+    form: Form,
+    entropy: Entropy,
+    alpha: float | None,
+    beta: float | None,
+    mean: float | None,
+    normalisation: Normalisation | None,
 ) -> None:
     """Skewed words (many ties and repeats), all options, small to large k."""
     rng = np.random.default_rng(seed)
@@ -87,7 +99,7 @@ def test_bounds_hold_for_every_posting_and_mean_entropy() -> None:
     docs = np.arange(200, dtype=np.uint32)
     tf = rng.integers(1, 30, 200).astype(np.uint16)
     ratios = rng.random(200) * 5
-    low, high, shortest = pruning.term_bounds(np.array([0, 200]), docs, tf, ratios)[0]
+    low, high, shortest = bounds.term_bounds(np.array([0, 200]), docs, tf, ratios)[0]
     assert shortest == ratios.min()
     for x in np.linspace(0, 1, 11):
         assert low + x * (high - low) <= ((ratios + x) / tf).min() + 1e-15

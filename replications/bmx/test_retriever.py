@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from bm25s.tokenization import Tokenized
 from replications.bmx import BMX
 from replications.bmx.authors_code import authors_code
 from replications.bmx.index_files import MANIFEST
+from replications.bmx.normalisation import Normalisation
 from shared.analysis import Tokens
 from shared.errors import InputError
 
@@ -22,7 +24,7 @@ ANIMALS = [
     ["bird", "bird", "cat", "dog", "fish", "whale"],
     ["whale", "ocean"],
 ]
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "alpha": 1.5,
     "beta": 0.0,
     "form": "literal",
@@ -58,7 +60,7 @@ def test_p3_zero_entropy_of_every_query_term_gives_no_nan() -> None:
 
 
 @pytest.mark.parametrize("normalisation", ["reference", "plus_one"])
-def test_p4_normalised_unknown_query_gives_zeros(normalisation: str) -> None:
+def test_p4_normalised_unknown_query_gives_zeros(normalisation: Normalisation) -> None:
     model = BMX(normalisation=normalisation).index(ANIMALS)
     assert model.get_scores(["zebra"]).tolist() == [0.0] * 5
     assert model.retrieve([["zebra"], []], k=2)[1].tolist() == [[0.0, 0.0]] * 2
@@ -249,4 +251,3 @@ def test_equals_the_authors_code_on_a_random_corpus() -> None:
         np.testing.assert_allclose(
             model.get_scores(query), reference.scores(query), rtol=0, atol=1e-5
         )
-

@@ -18,6 +18,7 @@ from replications.commands.tables import show_plan, show_results
 from replications.execute import Job, cached_collection, execute, experiments, papers, plan_jobs
 from reports.results import Record
 from shared.data import UNPINNED, check_available, check_collection
+from shared.data.resolve import find_data_root
 from shared.errors import InputError
 
 
@@ -52,6 +53,7 @@ def run(
 ) -> None:
     """Run the experiments of PAPER (or `all`) and write one record per cell."""
     tier = tier or ("small" if collections else "embedded")
+    find_data_root(data_root)  # one that does not exist is refused now
     names, folders = _collections(collections, data_root, download=not no_download)
     chosen = papers() if paper == "all" else [paper]
     cells = [job for each in chosen for job in plan_jobs(each, tier, collections=names, only=only)]

@@ -13,6 +13,7 @@ from replications.execute import Job, experiments
 from reports.results import Record
 from shared.data import collection_size, list_collections
 from shared.files import find_cache_dir
+from shared.metrics import DEFAULT_MEASURES
 from shared.models import check_model, list_models
 
 RECORD_MB = 0.1  # a record with per-query values, and a run file for the few that have one
@@ -71,19 +72,29 @@ def show_results(cells: Sequence[Job], records: Sequence[Record]) -> None:
             told = {key: None for key, value in job.config.items() if value is not None}
             columns.setdefault(at, {}).update(told)
     for (paper, experiment), group in groups.items():
-        table = Table(title=f"{paper} {experiment}", title_justify="left")
-        keys = columns[paper, experiment]
+        # What is the same in every row stands once, above: the columns left fit a terminal.
+        keys, shared = [], []
+        for key in columns[paper, experiment]:
+            values = {record.config.get(key) for record in group}
+            if len(values) > 1 or len(group) == 1 or key in ("collection", "system"):
+                keys.append(key)
+            else:
+                shared.append(f"{key} {values.pop()}")
+        title = f"{paper} {experiment}{': ' if shared else ''}{', '.join(shared)}"
+        table = Table(title=title, title_justify="left")
         for key in keys:
             table.add_column(key)
-        measures = list(dict.fromkeys(measure for record in group for measure in record.means))
+        found = {measure for record in group for measure in record.means}
+        measures = [m for m in DEFAULT_MEASURES if m in found]
+        measures += sorted(found - set(measures))
         for measure in measures:
             table.add_column(measure, justify="right")
         if not measures:
             table.add_column("measured")
         for record in group:
-            values = ["" if (v := record.config.get(key)) is None else str(v) for key in keys]
+            texts = ["" if (v := record.config.get(key)) is None else str(v) for key in keys]
             means = [f"{record.means[m]:.4f}" if m in record.means else "" for m in measures]
-            table.add_row(*values, *(means or [", ".join(_scalars(record.facts))]))
+            table.add_row(*texts, *(means or [", ".join(_scalars(record.facts))]))
         console().print(table)
 
 

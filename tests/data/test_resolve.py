@@ -10,6 +10,7 @@ import pytest
 from shared.data import (
     BRIGHT_SUBSETS,
     UNPINNED,
+    check_available,
     check_collection,
     collection_size,
     fetch_collection,
@@ -145,3 +146,17 @@ def test_data_root_matches_its_pins(data_root: Path, id: str) -> None:
     collection = load_collection(id, data_root=data_root, download=False)
     assert check_collection(collection) == []
     assert collection.default_split in collection.qrels
+
+
+def test_check_available_needs_a_place_or_a_source(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    write_folder(root / "beir" / "mine")
+    for ref in ("pydocs", "beir/mine", "ir-datasets:vaswani"):
+        check_available(ref, data_root=root, download=False)
+    check_available("beir/scifact", data_root=root)
+    check_available("hub:org/name@" + "a" * 40, data_root=root)
+    for ref, download in (("beir/scifact", False), ("beir/other", True)):
+        with pytest.raises(InputError, match=f"{ref}: no such folder, not in the data root"):
+            check_available(ref, data_root=root, download=download)
+    with pytest.raises(InputError, match="collection id"):
+        check_available("../root/beir/mine", data_root=root)

@@ -270,3 +270,12 @@ def test_an_error_record_does_not_hide_others(tmp_path: Path, papers: Path) -> N
     render_site(papers, [broken], tmp_path / "out")
     flat = words(tmp_path)
     assert "paper 50.0 ! error" in flat and "boom" in flat
+
+
+def test_records_that_a_figure_cannot_read_are_one_line(papers: Path, tmp_path: Path) -> None:
+    (papers / "toy" / "figures.py").write_text(
+        "def figures(records):\n    return records[0].facts['gone']\n"
+    )
+    with pytest.raises(InputError, match=r"figures.py: cannot draw these records \(KeyError"):
+        render_site(papers, records(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

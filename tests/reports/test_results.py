@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +180,44 @@ def test_run_file_is_written_beside_and_verified(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(InputError, match="run file is missing"):
         store.check_run(put)
+
+
+def test_a_new_label_takes_the_old_run_file_away(tmp_path: Path) -> None:
+    store, run = Store(tmp_path), {"q1": [("d1", 1.0)]}
+    store.put(record("bm25", "a", 0.5, label="old"), run)
+    put = store.put(record("bm25", "a", 0.5, label="new"), run)
+    assert list(tmp_path.rglob("*.run.gz")) == [store.run_path(put)]
+
+
+def test_a_full_disk_leaves_the_older_record_with_its_own_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    old = store.put(record("bm25", "a", 0.5), {"q1": [("d1", 1.0)]})
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    real, calls = os.fsync, []
+
+    def fsync(fd: int) -> None:
+        calls.append(fd)
+        if len(calls) == 2:  # the run is written, the record is not
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(fd)
+
+    monkeypatch.setattr("reports.results.os.fsync", fsync)
+    with pytest.raises(InputError, match="No space left on device"):
+        store.put(record("bm25", "a", 0.6), {"q1": [("d2", 1.0)]})
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert store.has_run(old)
+
+
+def test_has_run_is_false_for_a_missing_or_altered_run_file(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    put = store.put(record("bm25", "a", 0.5), {"q1": [("d1", 1.0)]})
+    assert store.has_run(put) and store.has_run(record("bm25", "b", 0.5))
+    store.run_path(put).write_bytes(b"")
+    assert not store.has_run(put)
+    store.run_path(put).unlink()
+    assert not store.has_run(put)
 
 
 def test_slug_is_a_safe_file_name() -> None:

@@ -1,0 +1,99 @@
+"""A tiny BEIR folder and the command line in this process: shared by the tests of the commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from replications import execute
+from replications.__main__ import main
+
+DOCS = [
+    {"_id": "d1", "title": "Wings", "text": "lift and drag of a wing in subsonic flow"},
+    {"_id": "d2", "title": "", "text": "heat flow past a flat plate"},
+    {"_id": "d3", "title": "Jets", "text": "thrust of a rocket engine with a nozzle"},
+    {"_id": "d4", "title": "Orbits", "text": "the orbit of a planet around a star"},
+    {"_id": "d5", "title": "Shock", "text": "shock wave ahead of a blunt body in flow"},
+]
+QUERIES = [{"_id": "q1", "text": "wing lift"}, {"_id": "q2", "text": "heat of a plate"}]
+QRELS = [("q1", "d1", 1), ("q2", "d2", 2), ("q2", "d5", 1)]
+
+E2 = ("--experiment", "E2")
+SYSTEMS = 9  # cells of E2 for one analyzer and title handling
+
+
+def beir(
+    folder: Path,
+    *,
+    docs: Iterable[dict[str, str]] = DOCS,
+    queries: Iterable[dict[str, str]] = QUERIES,
+    qrels: Iterable[tuple[str, str, int]] = QRELS,
+    split: str = "test",
+) -> Path:
+    """Write a BEIR folder."""
+    (folder / "qrels").mkdir(parents=True)
+    for name, rows in (("corpus", docs), ("queries", queries)):
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    lines = ["query-id\tcorpus-id\tscore", *("\t".join(map(str, row)) for row in qrels)]
+    (folder / "qrels" / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+def append(name: str, line: bytes) -> Callable[[Path], None]:
+    """A change of a folder: one more line at the end of a file."""
+
+    def change(folder: Path) -> None:
+        with (folder / name).open("ab") as handle:
+            handle.write(line + b"\n")
+
+    return change
+
+
+class Result(NamedTuple):
+    """What a command did."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Replicate:
+    """Calls the command line as a new process would: nothing is remembered between calls."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+
+    def __call__(self, *arguments: object) -> Result:
+        forget()
+        self.capsys.readouterr()
+        status = main([str(argument) for argument in arguments])
+        return Result(status, *self.capsys.readouterr())
+
+    def refused(self, *arguments: object) -> str:
+        """The one line on stderr of a command that must be refused; notes are left out."""
+        result = self(*arguments)
+        lines = [line for line in result.err.splitlines() if not line.startswith("note: ")]
+        assert (result.status, len(lines)) == (2, 1), result
+        assert lines[0].startswith("error: "), lines
+        return lines[0]
+
+
+def forget() -> None:
+    """Drop what a process remembers."""
+    execute.cached_collection.cache_clear()
+    execute._tokens.cache_clear()
+    execute.code_digest.cache_clear()
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too, with its content."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

@@ -1,0 +1,33 @@
+"""Fixtures of the tests of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli import Replicate, beir, forget
+
+
+@pytest.fixture
+def replicate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Replicate]:
+    """The command line in `tmp_path`, with its own cache, one analyzer and nothing published."""
+    from replications.bmx import testbeds
+    from replications.commands import report
+
+    monkeypatch.setenv("IR_REPLICATIONS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("IR_REPLICATIONS_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(testbeds, "ANALYZERS", (("baguetter", "newline"),))
+    monkeypatch.setattr(report, "PUBLISHED", tmp_path / "none")
+    yield Replicate(capsys)
+    forget()
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A tiny BEIR folder."""
+    return beir(tmp_path / "tiny")

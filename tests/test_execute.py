@@ -1,0 +1,217 @@
+"""Cells: their names, commands and records, and when a finished record is taken as it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replications import execute
+from replications.__main__ import cli
+from replications.execute import (
+    TIERS,
+    Context,
+    Experiment,
+    Job,
+    Outcome,
+    Plan,
+    experiments,
+    papers,
+    plan_jobs,
+    reusable,
+    run_job,
+)
+from reports.results import Store
+from shared.errors import InputError, MissingDependencyError
+from shared.metrics import Scores
+from tests.cli import beir, files, forget
+
+
+@pytest.fixture(autouse=True)
+def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IR_REPLICATIONS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("IR_REPLICATIONS_DATA", raising=False)
+    forget()
+
+
+def _documents(config: execute.Config, context: Context) -> Outcome:
+    """A cell that measures how many documents a collection has."""
+    context.runs.append(config["system"])  # type: ignore[attr-defined]
+    if config["system"] == "bad":
+        raise ZeroDivisionError("at " + os.fspath(Path("/home/somebody/x.py")))
+    if config["system"] == "absent":
+        raise MissingDependencyError("needs the package nothing: pip install nothing")
+    if config["system"] == "refused":
+        raise InputError("corpus.jsonl:1: bad")
+    n = len(context.collection(config["collection"]).doc_ids)
+    run = {"q1": [("d1", 1.0)]}
+    return Outcome(Scores({"n": {"q1": float(n)}}, {"n": float(n)}), {"documents": n}, run)
+
+
+def _cells(plan: Plan) -> list[dict[str, Any]]:
+    return [
+        {"collection": c, "system": s, "k1": 1.2, "form": None, "seed": 3}
+        for c in plan.collections
+        for s in ("good", "other")
+    ]
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The toy paper in place of the real ones; the list of the cells that were run."""
+    done: list[str] = []
+    toy = {
+        "E1": Experiment("E1", "toy", _cells, _documents, {"embedded": "1 s"}),
+        "E2": Experiment("E2", "asks a model", _cells, _documents, {}, needs_model=True),
+    }
+    monkeypatch.setattr(execute, "experiments", lambda paper: toy)
+    monkeypatch.setattr(execute, "default_collections", lambda paper, tier: ("pydocs",))
+    monkeypatch.setattr(Context, "runs", done, raising=False)
+    return done
+
+
+def toy_job(system: str = "good", collection: str = "tiny") -> Job:
+    return Job("toy", "small", "E1", {"collection": collection, "system": system, "seed": 3})
+
+
+def test_every_command_of_a_record_plans_its_cell() -> None:
+    for paper in papers():
+        for tier in TIERS:
+            for job in plan_jobs(paper, tier):
+                words = shlex.split(job.command())
+                assert words[:2] == ["replicate", "run"]
+                options = cli.commands["run"].make_context("run", words[2:]).params
+                planned = plan_jobs(
+                    options["paper"],
+                    options["tier"],
+                    collections=options["collections"],
+                    only=options["only"],
+                )
+                assert job in planned
+
+
+def test_labels_are_short_and_tell_cells_of_different_systems_apart() -> None:
+    for paper in papers():
+        for tier in TIERS:
+            jobs = plan_jobs(paper, tier)
+            counts = Counter((j.experiment, j.label, j.config.get("seed")) for j in jobs)
+            assert [name for name, number in counts.items() if number > 1] == []
+            assert len({job.key for job in jobs}) == len(jobs)
+            assert all(job.label and "None" not in job.label for job in jobs)
+            for experiment in experiments(paper).values():
+                keys = {
+                    key for job in jobs if job.experiment == experiment.id for key in job.config
+                }
+                assert all(key.isidentifier() for key in keys)
+
+
+def test_a_label_names_its_numbers_and_leaves_out_nothing_and_the_seed() -> None:
+    config = {"collection": "beir/x", "form": None, "k1": 1.2, "title": "omit", "seed": 7}
+    assert Job("toy", "small", "E1", config).label == "beir/x k1=1.2 omit"
+
+
+def test_a_command_names_a_folder_from_where_it_lies() -> None:
+    command = toy_job().command({"tiny": Path("/home/somebody/my data")})
+    assert command == ("replicate run toy --tier small --experiment E1 --collection './my data'")
+
+
+@pytest.mark.usefixtures("runs")
+def test_experiments_with_a_model_wait_to_be_asked_on_own_collections() -> None:
+    assert {job.experiment for job in plan_jobs("toy", "small")} == {"E1", "E2"}
+    own = plan_jobs("toy", "small", collections=["tiny"])
+    assert {job.experiment for job in own} == {"E1"}
+    asked = plan_jobs("toy", "small", collections=["tiny"], only=["E2"])
+    assert {job.experiment for job in asked} == {"E2"}
+
+
+def test_a_record_says_what_made_it(tmp_path: Path, runs: list[str]) -> None:
+    folder = beir(tmp_path / "tiny")
+    record, reused = run_job(toy_job(), tmp_path / "s", folders={"tiny": folder})
+    assert not reused and record.status == "ok" and record.means == {"n": 5.0}
+    known = record.provenance
+    assert known["data"] == {"tiny": execute.load_collection(folder).sha256}
+    assert known["seed"] == 3 and len(known["code_sha256"]) == 64
+    assert str(tmp_path) not in record.to_json()
+    assert Store(tmp_path / "s").get("toy", "E1", "small", toy_job().config) == record
+
+
+def test_a_finished_record_is_taken_only_for_the_same_code_and_data(
+    tmp_path: Path, runs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = {"tiny": beir(tmp_path / "tiny")}
+    first, _ = run_job(toy_job(), tmp_path / "s", folders=folders)
+
+    def again(**options: Any) -> bool:
+        forget()
+        return run_job(toy_job(), tmp_path / "s", folders=folders, **options)[1]
+
+    assert again() and runs == ["good"]
+    with monkeypatch.context() as patch:
+        patch.setattr(execute.provenance, "code_digest", lambda paper, **_: "0" * 64)
+        assert again(keep=True) and runs == ["good"]
+        assert not again() and runs == ["good"] * 2
+    assert not again() and again()
+    with (tmp_path / "tiny" / "corpus.jsonl").open("a") as handle:
+        handle.write(json.dumps({"_id": "d6", "text": "x"}) + "\n")
+    assert not again(keep=True) and len(runs) == 4
+    changed = Store(tmp_path / "s").get("toy", "E1", "small", toy_job().config)
+    assert changed is not None and changed.means == {"n": 6.0} != first.means
+
+
+def test_reusable_asks_for_the_data_only_when_the_code_agrees(
+    tmp_path: Path, runs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = {"tiny": beir(tmp_path / "tiny")}
+    record, _ = run_job(toy_job(), tmp_path / "s", folders=folders)
+    monkeypatch.setattr(execute, "code_digest", lambda paper: "0" * 64)
+    monkeypatch.setattr(execute, "cached_collection", lambda *_: pytest.fail("data were read"))
+    assert not reusable(record, toy_job(), Context(folders=folders))
+
+
+@pytest.mark.parametrize(
+    ("system", "message"),
+    [
+        ("bad", "ZeroDivisionError: at x.py (test_execute.py, line "),
+        ("absent", "needs the package nothing: pip install nothing"),
+    ],
+)
+def test_a_failure_is_recorded_in_one_line_and_tried_again(
+    tmp_path: Path, runs: list[str], system: str, message: str
+) -> None:
+    for _ in range(2):
+        record, reused = run_job(toy_job(system), tmp_path / "s")
+        assert not reused and record.status == "error"
+        assert record.error is not None and record.error.startswith(message)
+        assert record.means == {} and "\n" not in record.error
+    assert runs == [system] * 2
+
+
+def test_bad_input_ends_the_run_and_leaves_no_record(tmp_path: Path, runs: list[str]) -> None:
+    with pytest.raises(InputError, match=r"corpus.jsonl:1: bad"):
+        run_job(toy_job("refused"), tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_failure_never_takes_the_place_of_a_result(
+    tmp_path: Path, runs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = {"tiny": beir(tmp_path / "tiny")}
+    run_job(toy_job(), tmp_path / "s", folders=folders)
+    before = files(tmp_path / "s")
+    monkeypatch.setattr(execute, "code_digest", lambda paper: "0" * 64)
+    monkeypatch.setattr(Context, "collection", lambda *_: 1 / 0)
+    record, reused = run_job(toy_job(), tmp_path / "s", folders=folders)
+    assert not reused and record.status == "error"
+    assert files(tmp_path / "s") == before
+
+
+def test_unknown_names_are_refused_with_those_that_exist(runs: list[str]) -> None:
+    with pytest.raises(InputError, match="toy has no experiment 'E7'; its experiments are: E1, E2"):
+        plan_jobs("toy", "small", only=["E7"])
+    with pytest.raises(InputError, match="no executor named 'cloud'; expected local or ray"):
+        list(execute.execute([toy_job()], Path("s"), executor="cloud"))
