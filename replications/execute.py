@@ -19,7 +19,7 @@ import joblib
 from reports import provenance
 from reports.results import Record, Store, config_hash
 from shared.analysis import Tokens, corpus_tokens, tokenize_queries
-from shared.data import Collection, load_collection
+from shared.data import UNPINNED, Collection, check_collection, load_collection
 from shared.errors import InputError, MissingDependencyError
 from shared.metrics import Scores
 from shared.runs import Run, why_not_writable
@@ -71,11 +71,18 @@ class Context:
     download: bool = True
     folders: Mapping[str, Path] = field(default_factory=dict)
     data: dict[str, str] = field(default_factory=dict)
+    mismatches: list[str] = field(default_factory=list)
 
     def collection(self, name: str) -> Collection:
-        """The collection, noted with its sha256 in this cell's provenance."""
+        """The collection, noted in this cell's provenance: its sha256, and if it is not as pinned.
+
+        Numbers on data that differ from the manifest are kept and never compared with a paper's.
+        """
         found = cached_collection(self.folders.get(name, name), self.data_root, self.download)
-        self.data[name] = found.sha256
+        if name not in self.data:
+            self.data[name] = found.sha256
+            lines = [] if name in self.folders else check_collection(found)
+            self.mismatches += [line for line in lines if not line.startswith(UNPINNED)]
         return found
 
     def tokens(self, name: str, analyzer: str, title: str) -> Tokens:
@@ -220,6 +227,7 @@ def run_job(
     if found and store.has_run(found) and reusable(found, job, context, keep=keep):
         return found, True
     context.data.clear()
+    context.mismatches.clear()
     started, clock = datetime.now(UTC), time.perf_counter()
     outcome, error = Outcome(), None
     try:
@@ -252,6 +260,7 @@ def run_job(
             started=started,
             wall_s=time.perf_counter() - clock,
             code_sha256=code_digest(job.paper),
+            data_mismatch=list(context.mismatches),
         ),
     )
     if error and found and found.status == "ok":

@@ -9,7 +9,16 @@ from dataclasses import dataclass, replace
 from reports.claim_types import Claim, Paper
 from reports.effects import Effect, compare, macro
 from reports.results import Record
-from reports.select import SelectionError, groups, matches, quantity, run_command, sample, weights
+from reports.select import (
+    SelectionError,
+    as_pinned,
+    groups,
+    matches,
+    quantity,
+    run_command,
+    sample,
+    weights,
+)
 from reports.toml_reader import Selector
 from reports.verdicts import (
     Decision,
@@ -96,7 +105,8 @@ def _bound(claim: Claim, blank: Finding, records: Sequence[Record], comparable: 
         return replace(blank, verdict=Verdict.ERROR, why=bad[0].error or "", records=tuple(found))
     values = [value * check.scale for record in good for value in quantity(record, check.measure)]
     decision, worst = judge_bound(
-        values, check.op, check.value, tolerance=check.tolerance or 0.0, comparable=comparable
+        values, check.op, check.value, tolerance=check.tolerance or 0.0,
+        comparable=comparable and as_pinned(good),
     )
     return replace(_decided(blank, decision), value=worst, printed=check.value, records=tuple(good))
 
@@ -115,7 +125,7 @@ def _value(claim: Claim, blank: Finding, records: Sequence[Record], comparable: 
         decimals=check.decimals,
         tolerance=check.tolerance,
         stochastic=found.stochastic,
-        comparable=comparable,
+        comparable=comparable and as_pinned(found.records),
     )
     return replace(
         _decided(blank, decision),
@@ -189,7 +199,8 @@ def _decide(claim: Claim, finding: Finding, p_holm: float | None) -> Finding:
     check, effect = claim.check, finding.effect
     assert effect is not None
     # A mean over some of the paper's collections is not the paper's mean.
-    comparable = finding.tier in claim.comparable and len(effect.groups) >= effect.wanted
+    complete = len(effect.groups) >= effect.wanted and as_pinned(finding.records)
+    comparable = finding.tier in claim.comparable and complete
     if check.kind == "equivalent":
         decision = judge_equivalence(
             (effect.low, effect.high),

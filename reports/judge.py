@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from reports.claim_types import Claim, Column, Paper, Row, Table
 from reports.findings import Finding, decide_effects, measure_claim
 from reports.results import Record
-from reports.select import Sample, SelectionError, run_command, sample, weights
+from reports.select import Sample, SelectionError, as_pinned, run_command, sample, weights
 from reports.verdicts import Verdict, judge_value
 
 SUPPORTS = (Verdict.REPRODUCED, Verdict.WITHIN, Verdict.DIRECTION)
@@ -120,7 +120,7 @@ def _cell(
         decimals=column.decimals if column.decimals is not None else table.decimals,
         tolerance=row.tolerance if row.tolerance is not None else table.tolerance,
         stochastic=any(found.stochastic for found in samples),
-        comparable=tier in table.comparable,
+        comparable=tier in table.comparable and as_pinned(used),
     )
     return replace(cell, verdict=decision.verdict, why=decision.why)
 

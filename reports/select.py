@@ -92,6 +92,11 @@ def sample(records: Iterable[Record], selector: Selector, name: str = "selector"
     return Sample(tuple(sorted(found, key=lambda record: (record.seed or 0, record.label))))
 
 
+def as_pinned(records: Iterable[Record]) -> bool:
+    """False when a record was measured on data that differ from the pinned counts or checksums."""
+    return not any(record.provenance.get("data_mismatch") for record in records)
+
+
 def groups(records: Iterable[Record], selector: Selector, key: str) -> list[str]:
     """Values of a config key among the records that a selector stands for, sorted."""
     found = {str(r.config[key]) for r in records if key in r.config and matches(r, selector)}

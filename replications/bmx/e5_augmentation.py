@@ -21,6 +21,7 @@ from replications.bmx.testbeds import reference_analyzer
 from replications.execute import Config, Context, Experiment, Outcome, Plan
 from shared.analysis import tokenize_queries
 from shared.bm25 import BM25
+from shared.errors import InputError, MissingDependencyError
 from shared.files import find_cache_dir
 from shared.metrics import evaluate
 from shared.models import fetch_model, load_causal_lm
@@ -83,7 +84,7 @@ def run(config: Config, context: Context) -> Outcome:
     collection = context.collection(name)
     split = collection.default_split
     topics = _some(collection.topics(split), config["queries"])
-    paraphrases, model_sha256 = paraphrase(list(topics.values()), config)
+    paraphrases, model_sha256 = paraphrase(list(topics.values()), config, context.download)
     tokens = context.tokens(name, analyzer, config["title"])
     queries = tokenize_queries(list(topics.values()), analyzer)
     augmented = [tokenize_queries(texts, analyzer) for texts in paraphrases]
@@ -125,11 +126,16 @@ def prompt(query: str) -> list[dict[str, str]]:
     return [*messages, {"role": "user", "content": query}]
 
 
-def paraphrase(queries: Sequence[str], config: Config) -> tuple[list[list[str]], str]:
+def paraphrase(
+    queries: Sequence[str], config: Config, download: bool = True
+) -> tuple[list[list[str]], str]:
     """`paraphrases` texts per query, kept on disk text by text, and the sha256 of the model."""
     from filelock import FileLock
 
-    files = fetch_model(config["model"])
+    try:
+        files = fetch_model(config["model"], download=download)
+    except InputError as error:  # this cell fails; the experiments that need no model go on
+        raise MissingDependencyError(str(error)) from error
     name = config["collection"].replace("/", "-")
     path = find_cache_dir() / "texts" / f"bmx-{name}-{files.sha256[:12]}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)

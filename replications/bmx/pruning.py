@@ -149,7 +149,7 @@ def reached(leaders, k, rows, i, n, query, lists, bitmaps, mean, norms, bonus_in
                 packed += query[2][j]
         score = part + total_bonus(packed, bonus_input)
         size = offer(best, best_docs, size, k, score, leader)
-    return best[0] / SLACK if size == k else 0.0
+    return best[0] * 1.05 if size == k else 0.0
 
 
 @_jit

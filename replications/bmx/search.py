@@ -59,7 +59,7 @@ def search(
         highest_bonus = bonus(packs_left[0], unit, per_token, bonus_input[2])
         best, best_docs = out_scores[q], out_docs[q]
         prune = n_postings >= prune_from
-        if not prune and 8 * n_postings > n_docs:
+        if not prune and 2 * n_postings > n_docs:
             for i in range(n):
                 start, stop = indptr[terms[i]], indptr[terms[i] + 1]
                 accumulate(

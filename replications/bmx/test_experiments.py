@@ -112,7 +112,7 @@ def test_augmentation_uses_the_same_paraphrases_for_all(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        e5_augmentation, "paraphrase", lambda queries, config: ([["loaf", ""]] * len(queries), "0")
+        e5_augmentation, "paraphrase", lambda queries, *_: ([["loaf", ""]] * len(queries), "0")
     )
     context = Context(root)
     configs = e5_augmentation.cells(_plan("toy/food"))

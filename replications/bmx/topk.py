@@ -90,44 +90,23 @@ def highest_of(parts):
     return highest
 
 
-@_jit_max
-def count_above(values, bar):
-    """How many values of a slice exceed a bar (vectorised)."""
-    count = 0
-    for j in range(len(values)):
-        count += values[j] > bar
-    return count
-
-
-@_jit
-def exceeded_by(values, k):
-    """A value as high as a short bisection finds that at least k of the values exceed, or 0."""
-    low, high = 0.0, highest_of(values)
-    if count_above(values, 0.0) < k:
-        return 0.0
-    for _ in range(8):
-        middle = 0.5 * (low + high)
-        count = count_above(values, middle)
-        if count >= k:
-            low = middle
-            if count <= k + (k >> 1):
-                break
-        else:
-            high = middle
-    return low
-
-
 @_jit
 def collect_all(parts, packs, k, bonus_input, slack, scale, best, best_docs, blocks):
     """Top k over all documents; returns the heap size.
 
-    k documents exceed what k block maxima of the TF parts exceed, so only blocks within `slack`
-    (the highest bonus) of it are looked at.
+    The k-th best block maximum of the TF parts bounds the k-th best score from below, so only
+    blocks within `slack` (the highest bonus) of it are looked at.
     """
     unit, per_token, literal_total = bonus_input
+    size, bar = 0, 0.0
     for block in range(len(blocks)):
-        blocks[block] = highest_of(parts[block * BLOCK : (block + 1) * BLOCK])
-    bar = max(0.0, exceeded_by(blocks, k) / SLACK - slack)
+        highest = highest_of(parts[block * BLOCK : (block + 1) * BLOCK])
+        blocks[block] = highest
+        if highest > bar:
+            size = offer(best, best_docs, size, k, highest, np.int32(block))
+            if size == k:
+                bar = best[0]
+    bar = max(0.0, bar / SLACK - slack)
     size = 0
     for block in range(len(blocks)):
         if blocks[block] > bar:

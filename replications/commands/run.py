@@ -81,6 +81,9 @@ def run(
     )
     show_results(cells, records)
     click.echo(f"records: {store}; `replicate report --store {shlex.quote(str(store))}` for pages")
+    mismatches = [line for r in records for line in r.provenance.get("data_mismatch", [])]
+    for line in dict.fromkeys(mismatches):
+        click.echo(f"note: {line}; numbers on it are not compared with the paper's", err=True)
     for record in records:
         if reason := record.facts.get("run_file"):
             click.echo(f"note: {record.experiment} {record.label}: run file {reason}", err=True)

@@ -297,3 +297,27 @@ def test_a_row_that_is_not_run_here_shows_its_printed_value_alone(tmp_path: Path
     (cell,) = judged.cells
     assert (cell.paper, cell.verdict, cell.values, cell.command) == (0.5, None, (), "")
     assert judged.cell_counts() == {}
+
+
+def test_numbers_on_other_data_than_pinned_are_not_compared(tmp_path: Path) -> None:
+    folder = tmp_path / "paper"
+    folder.mkdir()
+    (folder / "claims.toml").write_text(
+        '[paper]\ntitle = "P"\n[sources.S]\ntitle = "S"\ntrust = "primary"\n'
+        '[[table]]\nid = "t"\ntitle = "T"\nsource = "S"\ndecimals = 1\n'
+        'columns = [{ label = "A", ours = { collection = "a" } }]\n'
+        '[[table.row]]\nlabel = "bm25"\nvalues = [0.5]\n'
+    )
+    fields = {
+        "paper": "paper",
+        "experiment": "E2",
+        "tier": "small",
+        "label": "x",
+        "config": {"collection": "a"},
+        "means": {"nDCG@10": 0.5},
+    }
+    words = []
+    for provenance in ({}, {"data_mismatch": ["a: 3 documents, pinned 4"]}):
+        found = Record.create(**fields, provenance=provenance)
+        words.append(judge(load_paper(folder), [found], "small").cells[0].verdict)
+    assert [word and word.word for word in words] == ["reproduced", "not comparable"]
