@@ -105,7 +105,10 @@ def _bound(claim: Claim, blank: Finding, records: Sequence[Record], comparable: 
         return replace(blank, verdict=Verdict.ERROR, why=bad[0].error or "", records=tuple(found))
     values = [value * check.scale for record in good for value in quantity(record, check.measure)]
     decision, worst = judge_bound(
-        values, check.op, check.value, tolerance=check.tolerance or 0.0,
+        values,
+        check.op,
+        check.value,
+        tolerance=check.tolerance or 0.0,
         comparable=comparable and as_pinned(good),
     )
     return replace(_decided(blank, decision), value=worst, printed=check.value, records=tuple(good))

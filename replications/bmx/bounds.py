@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from replications.bmx.kernels import _inline, _jit
+from replications.bmx.compiled import inline, jit
 
 
-@_jit
+@jit
 def term_bounds(indptr, docs, tf, length_ratios):
     """Per term the least (|D|/avgdl + x) / tf at x = 0 and x = 1, and the least |D|/avgdl.
 
@@ -28,14 +28,14 @@ def term_bounds(indptr, docs, tf, length_ratios):
     return out
 
 
-@_inline
+@inline
 def impact_bound(bounds, weight, alpha, mean):
     """Upper bound of IDF * F(alpha+1) / (F + alpha|D|/avgdl + alpha*mean) over a list."""
     x = min(mean, 1.0)
     return weight / (1.0 + alpha * (bounds[0] + x * (bounds[1] - bounds[0])))
 
 
-@_jit
+@jit
 def build_bitmaps(indptr, docs, rows, n_rows, n_docs):
     """One bit per document for each list with rows[term] >= 0: uint64 (n_rows, words)."""
     bitmaps = np.zeros((n_rows, (n_docs + 63) // 64), np.uint64)
@@ -48,7 +48,7 @@ def build_bitmaps(indptr, docs, rows, n_rows, n_docs):
     return bitmaps
 
 
-@_jit
+@jit
 def lower_bounds(bounds, docs, size, i, n, query, bitmaps):
     """Lower upper bounds, which take lists i .. n - 1 to hold a document, by those that do not.
 

@@ -8,25 +8,21 @@ so that the exhaustive and the pruned search return the same bits, for any order
 # mypy: disable-error-code="no-untyped-def, assignment"
 from __future__ import annotations
 
-from typing import Any
-
-import numba as nb
 import numpy as np
+
+from replications.bmx.compiled import inline, jit
 
 # Relative slack on upper bounds: far above the rounding error of a sum of float64 terms.
 SLACK = 1.0 + 1e-9
 
-_jit: Any = nb.njit(cache=True, nogil=True, error_model="numpy")
-_inline: Any = nb.njit(cache=True, nogil=True, error_model="numpy", inline="always")
 
-
-@_inline
+@inline
 def length_of(norms, doc):
     """alpha |D|/avgdl of a document; norms = (lengths, alpha/avgdl), small enough for a cache."""
     return norms[1] * np.float64(norms[0][doc])
 
 
-@_jit
+@jit
 def build_postings(ids, offsets, n_terms):
     """Turn documents (CSR of term ids) into postings by two counting passes.
 
@@ -63,7 +59,7 @@ def build_postings(ids, offsets, n_terms):
     return indptr, docs, tf
 
 
-@_jit
+@jit
 def term_entropies(indptr, tf, table):
     """Sum the entropy contribution of every posting, per term; table[f] holds -p ln p."""
     out = np.zeros(len(indptr) - 1)
@@ -76,7 +72,7 @@ def term_entropies(indptr, tf, table):
     return out
 
 
-@_jit
+@jit
 def prepare(tokens, indptr, idf, entropy, options, terms, counts, weights, e):
     """Fold a query into its distinct terms, rarest first; OOV tokens are -1.
 
@@ -86,16 +82,22 @@ def prepare(tokens, indptr, idf, entropy, options, terms, counts, weights, e):
     """
     alpha, beta, literal, uniform, fixed = options
     keys = np.empty(len(tokens), np.int64)
-    known = 0
+    known, short = 0, len(tokens) <= 32
     for j in range(len(tokens)):
         term = np.int64(tokens[j])
         if term >= 0 and indptr[term + 1] > indptr[term]:
-            keys[known] = ((indptr[term + 1] - indptr[term]) << 32) | term
+            key = ((indptr[term + 1] - indptr[term]) << 32) | term
+            at = known
+            while short and at > 0 and keys[at - 1] > key:  # insertion sort
+                keys[at] = keys[at - 1]
+                at -= 1
+            keys[at] = key
             known += 1
     if known == 0:
         return 0, 0.0, 0.0, 0.0
     keys = keys[:known]
-    keys.sort()
+    if not short:
+        keys.sort()
     n, highest = 0, 0.0
     for j in range(known):
         term = keys[j] & 0xFFFFFFFF
@@ -120,7 +122,7 @@ def prepare(tokens, indptr, idf, entropy, options, terms, counts, weights, e):
     return n, alpha * mean, beta / m, total
 
 
-@_inline
+@inline
 def packing(counts, n):
     """Power of two K that lets one float64 hold K * (matched tokens) + (their sum of E)."""
     m = 0.0
@@ -132,7 +134,7 @@ def packing(counts, n):
     return unit
 
 
-@_inline
+@inline
 def bonus(packed, unit, per_token, literal_total):
     """beta * S * (sum of E): over matched tokens, or over all when literal_total >= 0."""
     matched = np.floor(packed * (1.0 / unit))
@@ -140,7 +142,7 @@ def bonus(packed, unit, per_token, literal_total):
     return per_token * matched * e_sum
 
 
-@_jit
+@jit
 def accumulate(docs, tf, weight, packed, mean, norms, parts, packs):
     """Add one posting list (slices docs, tf): parts[doc] += TF part, packs[doc] += packed bonus.
 
@@ -153,7 +155,7 @@ def accumulate(docs, tf, weight, packed, mean, norms, parts, packs):
         packs[doc] += packed
 
 
-@_jit
+@jit
 def accumulate_new(docs, tf, weight, packed, mean, norms, rows, found, n_found):
     """As `accumulate` on rows[doc] = (TF part, packed bonus), which share a cache line.
 
@@ -170,7 +172,7 @@ def accumulate_new(docs, tf, weight, packed, mean, norms, rows, found, n_found):
     return np.int64(size)
 
 
-@_jit
+@jit
 def score_all(tokens, indptr, docs, tf, idf, entropy, norms, options, scale):
     """Scores of every document for one query, float64 (n_docs,), divided by `scale`."""
     m = len(tokens)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from replications.bmx.bounds import lower_bounds
-from replications.bmx.kernels import SLACK, _inline, _jit, accumulate_new, bonus, length_of
+from replications.bmx.compiled import inline, jit
+from replications.bmx.kernels import SLACK, accumulate_new, bonus, length_of
 from replications.bmx.topk import offer
 
 # Postings whose term frequencies are compared in one vectorised step.
@@ -22,13 +23,13 @@ STRIDE = 64
 LEADERS = 4
 
 
-@_inline
+@inline
 def total_bonus(packed, bonus_input):
     """`kernels.bonus` with its constants in one tuple."""
     return bonus(packed, bonus_input[0], bonus_input[1], bonus_input[2])
 
 
-@_jit
+@jit
 def found_bounds(rows, found, start, stop, i, n, query, left, bitmaps, bonus_input, bounds):
     """Upper bounds of found[start:stop] before list i; left = (parts, packed) of lists i .. n - 1.
 
@@ -41,7 +42,7 @@ def found_bounds(rows, found, start, stop, i, n, query, left, bitmaps, bonus_inp
     lower_bounds(bounds, found[start:stop], stop - start, i, n, query, bitmaps)
 
 
-@_jit
+@jit
 def best_found(rows, found, n_found, i, n, query, left, bitmaps, bonus_input, scores, docs):
     """Fill docs with the found documents of highest upper bound; returns how many."""
     bounds = np.empty(STRIDE)
@@ -58,7 +59,7 @@ def best_found(rows, found, n_found, i, n, query, left, bitmaps, bonus_input, sc
     return size
 
 
-@_jit
+@jit
 def position(docs, doc, start):
     """First index >= start whose document is >= doc, by galloping; len(docs) if none."""
     low, high, step = start, start, 1
@@ -76,7 +77,7 @@ def position(docs, doc, start):
     return low
 
 
-@_jit
+@jit
 def strong_postings(docs, tf, weight, mean, norms, need, least, out_docs, parts):
     """Select the postings of a stride that add >= need; fills out_docs, parts, returns how many."""
     size = 0
@@ -90,7 +91,7 @@ def strong_postings(docs, tf, weight, mean, norms, need, least, out_docs, parts)
     return size
 
 
-@_jit
+@jit
 def best_in_list(i, n, query, lists, bitmaps, mean, norms, all_left, scores, leaders):
     """Fill leaders with the documents of list i of highest upper bound; returns how many.
 
@@ -118,7 +119,7 @@ def best_in_list(i, n, query, lists, bitmaps, mean, norms, all_left, scores, lea
     return size
 
 
-@_jit
+@jit
 def reached(leaders, k, rows, i, n, query, lists, bitmaps, mean, norms, bonus_input, best,
             best_docs):  # fmt: skip
     """k-th best full score among the leaders, rows plus what lists i .. n - 1 add; 0 if < k.
@@ -149,10 +150,10 @@ def reached(leaders, k, rows, i, n, query, lists, bitmaps, mean, norms, bonus_in
                 packed += query[2][j]
         score = part + total_bonus(packed, bonus_input)
         size = offer(best, best_docs, size, k, score, leader)
-    return best[0] * 1.05 if size == k else 0.0
+    return best[0] / SLACK if size == k else 0.0
 
 
-@_jit
+@jit
 def keep(rows, found, n_found, floor, i, n, query, left, bitmaps, bonus_input):
     """Drop (and clear) the documents whose upper bound is below `floor`; returns how many stay."""
     bounds = np.empty(STRIDE)
@@ -171,7 +172,7 @@ def keep(rows, found, n_found, floor, i, n, query, left, bitmaps, bonus_input):
     return kept
 
 
-@_jit
+@jit
 def add_to_found(docs, tf, weight, packed, mean, norms, rows, found, n):
     """Add one list (slices) to the documents in found[:n], ascending, and to no other."""
     if 16 * n > len(docs):
@@ -194,7 +195,7 @@ def add_to_found(docs, tf, weight, packed, mean, norms, rows, found, n):
             rows[doc, 1] += packed
 
 
-@_inline
+@inline
 def any_at_least(tf, least):
     """Whether a slice holds a term frequency >= least (vectorised)."""
     count = 0
@@ -203,7 +204,7 @@ def any_at_least(tf, least):
     return count > 0
 
 
-@_jit
+@jit
 def admit(i, n, query, lists, bitmaps, mean, norms, rows, found, n_found, floor, all_left, need,
           least):  # fmt: skip
     """Append the new documents of list i whose upper bound reaches `floor`; returns how many.
@@ -235,7 +236,7 @@ def admit(i, n, query, lists, bitmaps, mean, norms, rows, found, n_found, floor,
     return n_found
 
 
-@_jit
+@jit
 def merge_runs(found, middle, n, scratch):
     """Merge the ascending runs found[:middle] and found[middle:n] in place."""
     scratch[: n - middle] = found[middle:n]
@@ -251,7 +252,7 @@ def merge_runs(found, middle, n, scratch):
             j -= 1
 
 
-@_jit
+@jit
 def find_pruned(
     n, k, query, parts_left, packs_left, lists, bitmaps, mean, norms, bonus_input, shortest,
     rows, found, scratch, heaps, long_list,

@@ -7,12 +7,13 @@ from __future__ import annotations
 import numpy as np
 
 from replications.bmx.bounds import impact_bound
-from replications.bmx.kernels import _jit, accumulate, accumulate_new, bonus, packing, prepare
+from replications.bmx.compiled import jit
+from replications.bmx.kernels import accumulate, accumulate_new, bonus, packing, prepare
 from replications.bmx.pruning import LEADERS, find_pruned
 from replications.bmx.topk import BLOCK, collect, collect_all, drain
 
 
-@_jit
+@jit
 def search(
     flat, pointers, k, indptr, docs, tf, idf, entropy, norms, options, bounds, bitmap_rows,
     bitmaps, scales, prune_from, long_list, rows, found, scratch,

@@ -4,28 +4,24 @@
 # mypy: disable-error-code="no-untyped-def, assignment"
 from __future__ import annotations
 
-from typing import Any
-
-import numba as nb
 import numpy as np
 
-from replications.bmx.kernels import SLACK, _inline, _jit, bonus
+from replications.bmx.compiled import inline, jit, jit_compare
+from replications.bmx.kernels import SLACK, bonus
 
 # Result lists up to this length are kept sorted instead of as a heap.
 SORTED = 32
 # Documents whose highest TF part is found in one vectorised step.
 BLOCK = 32
 
-_jit_max: Any = nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "nsz"})
 
-
-@_inline
+@inline
 def worse(score, doc, other_score, other_doc):
     """Canonical order: lower score, or the same score and a later document."""
     return score < other_score or (score == other_score and doc > other_doc)
 
 
-@_jit
+@jit
 def sift(scores, docs, size, score, doc):
     """Put (score, doc) at the root of a heap whose worst entry is on top and restore order."""
     i = 0
@@ -43,7 +39,7 @@ def sift(scores, docs, size, score, doc):
     scores[i], docs[i] = score, doc
 
 
-@_jit
+@jit
 def offer(scores, docs, size, k, score, doc):
     """Insert into the k best so far, worst on top; returns the new size.
 
@@ -72,7 +68,7 @@ def offer(scores, docs, size, k, score, doc):
     return size + 1
 
 
-@_jit
+@jit
 def drain(scores, docs, size):
     """Sort a heap in place, best first."""
     for end in range(size - 1, 0, -1):
@@ -81,7 +77,7 @@ def drain(scores, docs, size):
         sift(scores, docs, end, score, doc)
 
 
-@_jit_max
+@jit_compare
 def highest_of(parts):
     """Largest value of a slice; vectorised, no NaN can occur."""
     highest = 0.0
@@ -90,7 +86,7 @@ def highest_of(parts):
     return highest
 
 
-@_jit
+@jit
 def collect_all(parts, packs, k, bonus_input, slack, scale, best, best_docs, blocks):
     """Top k over all documents; returns the heap size.
 
@@ -121,7 +117,7 @@ def collect_all(parts, packs, k, bonus_input, slack, scale, best, best_docs, blo
     return size
 
 
-@_jit
+@jit
 def collect(rows, found, n, k, bonus_input, slack, scale, best, best_docs):
     """Top k over the found documents, whose rows are cleared; returns the heap size."""
     unit, per_token, literal_total = bonus_input
