@@ -37,11 +37,19 @@ class TermIds(dict[str, int]):
         return -1
 
 
-def encode_queries(queries: TokenLists, known: TermIds) -> tuple[np.ndarray, np.ndarray]:
-    """Return (ids int32 with -1 for unknown tokens, offsets int64 (n_queries + 1,))."""
+def encode_queries(
+    queries: TokenLists, known: TermIds, vocabulary: list[str] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (ids int32 with -1 for unknown tokens, offsets int64 (n_queries + 1,)).
+
+    Queries whose ids already refer to `vocabulary` itself (the same list object, as in
+    `Tokens(ids, offsets, corpus.vocab)`) need no look-up.
+    """
     if hasattr(queries, "ids") and hasattr(queries, "vocab"):
-        ids, offsets, vocabulary = _encoded(queries)
-        table = np.array([known[token] for token in vocabulary], np.int32)
+        ids, offsets, own = _encoded(queries)
+        if own is vocabulary and len(known) == len(own):
+            return ids, offsets
+        table = np.fromiter(map(known.__getitem__, own), np.int32, count=len(own))
         return (table[ids] if len(table) else ids), offsets
     lists = _checked_lists(queries, "the queries")
     offsets = _offsets(lists)
@@ -56,7 +64,7 @@ def _encoded(tokens: Any) -> tuple[np.ndarray, np.ndarray, list[str]]:
         for token, term in vocab.items():
             vocabulary[term] = token
     else:
-        vocabulary = list(vocab)
+        vocabulary = vocab if isinstance(vocab, list) else list(vocab)
     if hasattr(tokens, "offsets"):
         ids = np.ascontiguousarray(tokens.ids, np.int32)
         offsets = np.ascontiguousarray(tokens.offsets, np.int64)

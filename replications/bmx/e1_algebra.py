@@ -326,5 +326,5 @@ EXPERIMENT = Experiment(
     title="algebra and golden values",
     cells=cells,
     run=run,
-    cost={"embedded": "10 s"},
+    cost={"embedded": "1 s"},
 )

@@ -108,8 +108,8 @@ EXPERIMENT = Experiment(
     cells=cells,
     run=run,
     cost={
-        "embedded": "1 min",
-        "small": "10 min",
+        "embedded": "30 s",
+        "small": "2 min",
         "paper": "hours; 45 GB of collections, 64 GB of memory for MS MARCO",
     },
 )

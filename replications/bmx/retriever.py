@@ -142,7 +142,7 @@ class BMX:
             raise InputError(f"k={k}: expected at least 1")
         _one_of("pruning", pruning, ("auto", True, False))
         prune_from = self._prune_from(pruning)
-        flat, pointers = encode_queries(queries, self._ready.known)
+        flat, pointers = encode_queries(queries, self._ready.known, self._ready.vocabulary)
         n_queries = len(pointers) - 1
         docs = np.full((n_queries, k), -1, np.int32)
         scores = np.zeros((n_queries, k))

@@ -40,12 +40,14 @@ def measure_speed(
     known = {token: i for i, token in enumerate(corpus.vocab)}
     ids = [[known[token] for token in query if token in known] for query in queries]
     ids = [query for query in ids if query]
-    tokens = Tokens.from_lists(queries)
+    sizes = [len(query) for query in ids]
+    flat = np.array([term for query in ids for term in query], np.int32)
+    tokens = Tokens(flat, np.cumsum([0, *sizes], dtype=np.int64), corpus.vocab)
     searches: dict[str, Callable[[], object]] = {
         "bmx": lambda: model.retrieve(tokens, k),
         "bm25s": lambda: bm25.retrieve(ids, k=k, n_threads=1, show_progress=False),
     }
-    sizes = {"bmx": len(queries), "bm25s": len(ids)}
+    n_queries = dict.fromkeys(searches, len(ids))
     indexing: dict[str, Callable[[], object]] = {
         "bmx": lambda: BMX().index(corpus),
         "bm25s": lambda: index_bm25s(corpus),
@@ -58,16 +60,16 @@ def measure_speed(
         reference.index(lists)
         authors_index_seconds = time.perf_counter() - start
         searches["authors"] = lambda: reference.retrieve(few, k)
-        sizes["authors"] = len(few)
+        n_queries["authors"] = len(few)
     seconds = fastest(searches, repetitions)
     index_seconds = fastest(indexing, max(1, repetitions // 3))
     if authors_index_seconds is not None:
         index_seconds["authors"] = authors_index_seconds
-    rates = {name: sizes[name] / seconds[name] for name in seconds}
+    rates = {name: n_queries[name] / seconds[name] for name in seconds}
     others = [name for name in rates if name != "bmx"]
     return {
         "n_docs": model.n_docs,
-        "n_queries": len(queries),
+        "n_queries": len(ids),
         "k": k,
         "queries_per_second": rates,
         "query_ratio": {name: rates["bmx"] / rates[name] for name in others},

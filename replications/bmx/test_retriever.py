@@ -91,6 +91,16 @@ def test_all_token_inputs_give_the_same_index_and_results() -> None:
             assert np.array_equal(found[1], expected[1])
 
 
+def test_queries_in_the_index_vocabulary_need_no_lookup() -> None:
+    tokens = Tokens.from_lists(ANIMALS)
+    model = BMX().index(tokens)
+    ids = [tokens.vocab.index(token) for token in ("fish", "ocean", "cat")]
+    queries = Tokens(np.array(ids, np.int32), np.array([0, 2, 3]), tokens.vocab)
+    expected = model.retrieve([["fish", "ocean"], ["cat"]])
+    for found, wanted in zip(model.retrieve(queries), expected, strict=True):
+        assert np.array_equal(found, wanted)
+
+
 def test_vocabulary_entries_without_occurrences_are_unknown_tokens() -> None:
     corpus = Tokenized(ids=[[0, 1], [1]], vocab={"a": 0, "b": 1, "": 2})
     model = BMX().index(corpus)

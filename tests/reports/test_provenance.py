@@ -21,7 +21,7 @@ from reports.provenance import code_digest, collect, git_state, scrub
     ("text", "expected"),
     [
         ("run --data-root /srv/secret/data -k 10", "run --data-root data -k 10"),
-        ("--out=/home/ada/x.json,/tmp/y", "--out=x.json,y"),
+        ("--out=/home/ada/x.json,/srv/y", "--out=x.json,y"),
         ("~/models/minilm/", "minilm"),
         (r"C:\Users\ada\data and D:/x/y", "data and y"),
         ("'/a/b c'", "'b c'"),
