@@ -1,7 +1,7 @@
 """Render the pages: an index and one self-contained page per paper; same records, same bytes.
 
 The pages need no script and load nothing: style and figures are inside, so they work from a
-file, off-line and in print. Per-query values lie beside them in data/<paper>/.
+file, off-line and in print. Per-query values are in the records that they link to.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from reports.judge import judge
 from reports.plots import Figure, with_prefix
 from reports.results import TIERS, Record, overlay
 from reports.verdicts import Verdict
-from reports.views import PaperView, claim_view, record_view, table_view, tier_view
+from reports.views import PaperView, RecordView, claim_view, record_view, table_view, tier_view
 from shared.errors import InputError
 from shared.files import atomic_write
 
@@ -43,7 +43,8 @@ def render_site(papers_root: Path | str, records: Iterable[Record], out_dir: Pat
     """Write index.html, one page per paper and the data files; returns the index.
 
     Pages of an earlier render that are no longer made are removed, unless somebody edited them.
-    Run files are linked where the store lies beside `out_dir` (results/ or local/).
+    Records and run files are linked where their store lies beside `out_dir` (results/ or local/),
+    and copied below data/ otherwise.
     Raises InputError when `out_dir` cannot be written or a claims.toml is wrong.
     """
     out = Path(out_dir)
@@ -59,7 +60,8 @@ def render_site(papers_root: Path | str, records: Iterable[Record], out_dir: Pat
         views.append(view)
         files[f"{paper.id}.html"] = _template("paper.html", view=view)
         for shown in view.records:
-            files[shown.json_file] = shown.record.to_json()
+            if not shown.json_file.startswith("../"):
+                files[shown.json_file] = shown.record.to_json()
             if shown.csv_file:
                 files[shown.csv_file] = per_query_csv(shown.record)
     files["index.html"] = _template("index.html", views=views, suite=cite.suite_version())
@@ -79,7 +81,7 @@ def paper_view(
         claims=[claim_view(paper, claim, judgements) for claim in paper.claims],
         tables=[table_view(paper, table, judgements) for table in paper.tables],
         figures=figures,
-        records=[record_view(record, run_file=_run_file(record, out)) for record in records],
+        records=[_record_view(record, out) for record in records],
         digest=digest,
         paper_bibtex=cite.paper_bibtex(paper),
         replication_bibtex=cite.replication_bibtex(paper, digest),
@@ -139,16 +141,22 @@ def _template(name: str, **context: object) -> str:
     return environment.get_template(name).render(**context)
 
 
-def _run_file(record: Record, out: Path) -> str | None:
-    """Relative link to a record's run file in a store beside the pages, or None."""
-    if record.run is None:
-        return None
+def _record_view(record: Record, out: Path) -> RecordView:
+    stored, run_file = _stored(record, out)
+    return record_view(record, stored=stored, run_file=run_file)
+
+
+def _stored(record: Record, out: Path) -> tuple[str | None, str | None]:
+    """Relative links to the record's own file and run file in a store beside the pages, or None."""
     folder = f"{record.paper}/{record.tier}/{record.experiment}"
     for store in ("local", "results"):
-        if (out.parent / store / folder / f"{record.stem}.json").is_file():
-            path = out.parent / store / folder / str(record.run["path"])
-            return f"../{store}/{folder}/{record.run['path']}" if path.is_file() else None
-    return None
+        path = out.parent / store / folder / f"{record.stem}.json"
+        if path.is_file() and record.digest in path.read_text(encoding="utf-8"):
+            run = f"{folder}/{record.run['path']}" if record.run else None
+            if run is None or not (out.parent / store / run).is_file():
+                return f"../{store}/{folder}/{path.name}", None
+            return f"../{store}/{folder}/{path.name}", f"../{store}/{run}"
+    return None, None
 
 
 def _write(out: Path, files: dict[str, str]) -> None:

@@ -213,14 +213,14 @@ def claim_view(paper: Paper, claim: Claim, judgements: Mapping[str, Judgement]) 
     )
 
 
-def record_view(record: Record, *, run_file: str | None) -> RecordView:
-    """A record as text; its files lie in data/<paper>/ beside the page."""
+def record_view(record: Record, *, stored: str | None, run_file: str | None) -> RecordView:
+    """A record as text; `stored` links to its own file, else copies lie in data/<paper>/."""
     name = f"data/{record.paper}/{anchor(record)}"
     return RecordView(
         record=record,
         anchor=anchor(record),
-        json_file=f"{name}.json",
-        csv_file=f"{name}.csv" if record.per_query else None,
+        json_file=stored or f"{name}.json",
+        csv_file=f"{name}.csv" if record.per_query and not stored else None,
         run_file=run_file,
         means=[(measure, number(value, 4)) for measure, value in record.means.items()],
         config=[(key, scalar(value)) for key, value in record.config.items()],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -279,3 +280,23 @@ def test_records_that_a_figure_cannot_read_are_one_line(papers: Path, tmp_path: 
     with pytest.raises(InputError, match=r"figures.py: cannot draw these records \(KeyError"):
         render_site(papers, records(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def _committed(path: str, root: Path) -> bytes:
+    """A file of the last commit: `replicate report` may have drawn local records over it."""
+    done = subprocess.run(["git", "show", f"HEAD:{path}"], cwd=root, capture_output=True)
+    if done.returncode:
+        pytest.skip("not in a git checkout")
+    return done.stdout
+
+
+def test_committed_pages_are_what_the_committed_records_give(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    (tmp_path / "results").symlink_to(root / "reports" / "results")
+    records = Store(tmp_path / "results").records()
+    assert records
+    out = tmp_path / "html"
+    render_site(root / "replications", records, out)
+    for page in sorted(out.rglob("*.html")):
+        name = page.relative_to(out).as_posix()
+        assert page.read_bytes() == _committed(f"reports/html/{name}", root), name
