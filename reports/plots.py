@@ -85,7 +85,7 @@ def bars(
         for place, (name, values) in enumerate(series.items()):
             middle = [i - 0.4 + width * (place + 0.5) for i in range(len(labels))]
             drawn = axes.barh(middle, values, height=width * 0.9, color=_colour(place), label=name)
-            axes.bar_label(drawn, fmt=f"%.{decimals}f", padding=3, fontsize=8)
+            axes.bar_label(drawn, fmt=f"{{:,.{decimals}f}}", padding=3, fontsize=8)
         axes.set_yticks(range(len(labels)), labels)
         axes.set_ylim(len(labels) - 0.4, -0.6)
         axes.set_xlabel(ylabel)
@@ -133,7 +133,7 @@ def scatter(
         axes.set_ylabel(ylabel)
         _legend(axes, len(series))
 
-    return _svg(draw, height=4.0, width=5.2)
+    return _svg(draw, height=4.0, width=6.4)
 
 
 def heatmap(
@@ -183,7 +183,7 @@ def _colour(place: int) -> str:
 
 def _legend(axes: Any, count: int) -> None:
     if count > 1:
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(count, 4), fontsize=8.5)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(count, 3), fontsize=8.5)
 
 
 def _svg(draw: Callable[[Any], None], *, height: float, width: float = 7.0) -> str:

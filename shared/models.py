@@ -280,7 +280,8 @@ def _convert_gguf(weights: Path, target: Path) -> None:
     quantised: the weights move to a fresh model of the same config without that entry.
     """
     transformers = _require("transformers")
-    _require("gguf")
+    for module in ("gguf", "accelerate"):  # transformers reads GGUF with both
+        _require(module)
     _quiet()
     torch = _require("torch")
     source = {"pretrained_model_name_or_path": str(weights.parent), "gguf_file": weights.name}
@@ -338,6 +339,6 @@ def _require(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingDependencyError(
-            f"{module} is not installed: pip install torch transformers gguf safetensors "
-            "huggingface_hub"
+            f"{module} is not installed: pip install torch transformers accelerate gguf "
+            "safetensors huggingface_hub"
         ) from error
