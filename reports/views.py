@@ -16,6 +16,8 @@ from reports.verdicts import Verdict
 
 STRIP = (150, 14)  # size of an interval strip, in CSS pixels
 
+HEADLINE = "nDCG@10"
+
 
 @dataclass(frozen=True)
 class CellView:
@@ -222,11 +224,16 @@ def record_view(record: Record, *, stored: str | None, run_file: str | None) -> 
         json_file=stored or f"{name}.json",
         csv_file=f"{name}.csv" if record.per_query and not stored else None,
         run_file=run_file,
-        means=[(measure, number(value, 4)) for measure, value in record.means.items()],
+        means=[(measure, number(record.means[measure], 4)) for measure in _headline_first(record)],
         config=[(key, scalar(value)) for key, value in record.config.items()],
         facts=_flat(record.facts)[:40],
         provenance=_flat(record.provenance),
     )
+
+
+def _headline_first(record: Record) -> list[str]:
+    """Measures by name, the one that tables and claims default to in front."""
+    return sorted(record.means, key=lambda measure: (measure != HEADLINE, measure))
 
 
 def _best(cells: Sequence[Cell]) -> Cell | None:
