@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,10 +128,10 @@ def test_other_data_run_again_even_when_records_are_kept(replicate: Replicate, t
     assert "9 cells: 9 run, 0 kept from before" in replicate(*run).out
 
 
-def _start(store: Path, tiny: Path, *options: str) -> subprocess.Popen[str]:
+def _start(store: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "replications", "run", "bmx", *E2, *options]
     return subprocess.Popen(
-        [*command, "--collection", str(tiny), "--store", str(store)],
+        [*command, "--store", str(store)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -149,7 +150,11 @@ def test_a_killed_run_goes_on_where_it_was(
     # The process has every analyzer, so this one needs them too.
     monkeypatch.setattr(testbeds, "ANALYZERS", ALL_ANALYZERS)
     store = tmp_path / "s"
-    with _start(store, tiny) as process:
+    # Seconds of cells, so that the signal meets a run that is not over.
+    copies = [shutil.copytree(tiny, tmp_path / f"tiny{number}") for number in range(5)]
+    asked = [part for folder in copies for part in ("--collection", str(folder))]
+    total = 36 * len(copies)
+    with _start(store, *asked) as process:
         while not list(store.rglob("*.json")) and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(sent)
@@ -158,16 +163,17 @@ def test_a_killed_run_goes_on_where_it_was(
     if sent == signal.SIGINT:
         assert err.strip() == ("stopped; finished cells are kept, run the same command to go on")
     finished = {name: text for name, text in files(store).items() if name.endswith(".json")}
-    assert 0 < len(finished) < 36
-    result = replicate("run", "bmx", "--collection", tiny, *E2, "--store", store)
-    assert f"36 cells: {36 - len(finished)} run, {len(finished)} kept from before" in result.out
+    assert 0 < len(finished) < total
+    result = replicate("run", "bmx", *asked, *E2, "--store", store)
+    kept = f"{total} cells: {total - len(finished)} run, {len(finished)} kept from before"
+    assert kept in result.out
     assert finished.items() <= files(store).items()
 
 
 @pytest.mark.usefixtures("replicate")
 def test_two_runs_side_by_side_share_a_store(tiny: Path, tmp_path: Path) -> None:
     store = tmp_path / "s"
-    processes = [_start(store, tiny, "--jobs", "2") for _ in range(2)]
+    processes = [_start(store, "--collection", str(tiny), "--jobs", "2") for _ in range(2)]
     for process in processes:
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0 and err == "" and out.startswith("36 cells: ")
