@@ -110,6 +110,6 @@ EXPERIMENT = Experiment(
     cost={
         "embedded": "30 s",
         "small": "2 min",
-        "paper": "hours; 45 GB of collections, 64 GB of memory for MS MARCO",
+        "paper": "hours; 6 GB of downloads",
     },
 )
