@@ -95,6 +95,7 @@ def _evidence(paper: str, tier: str, config: pytest.Config, folder: Path) -> Evi
             store=folder if tier == "embedded" else LOCAL,
             data_root=_data_root(config),
             run=tier == config.getoption("--tier"),
+            n_jobs=min(2, os.cpu_count() or 1),
         )
     return EVIDENCE[paper, tier]
 
