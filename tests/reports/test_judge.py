@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reports.claim_types import Paper
 from reports.claims import load_paper
 from reports.findings import Finding
 from reports.judge import Cell, Judgement, judge
@@ -285,29 +286,29 @@ def test_example_is_judged_alike_twice(tmp_path: Path) -> None:
     assert judge(paper, records(), "small") == judge(paper, list(reversed(records())), "small")
 
 
-def test_a_row_that_is_not_run_here_shows_its_printed_value_alone(tmp_path: Path) -> None:
-    folder = tmp_path / "paper"
-    folder.mkdir()
-    (folder / "claims.toml").write_text(
-        '[paper]\ntitle = "P"\n[[table]]\nid = "t"\ntitle = "T"\n'
-        'columns = [{ label = "A", ours = { collection = "a" } }]\n'
-        '[[table.row]]\nlabel = "other engine"\nvalues = [0.5]\nours = false\n'
-    )
-    judged = judge(load_paper(folder), [], "small")
-    (cell,) = judged.cells
-    assert (cell.paper, cell.verdict, cell.values, cell.command) == (0.5, None, (), "")
-    assert judged.cell_counts() == {}
-
-
-def test_numbers_on_other_data_than_pinned_are_not_compared(tmp_path: Path) -> None:
+def _one_cell(tmp_path: Path, more: str = "") -> Paper:
+    """A paper with one table of one cell, printed value 0.5; `more` is added to its row."""
     folder = tmp_path / "paper"
     folder.mkdir()
     (folder / "claims.toml").write_text(
         '[paper]\ntitle = "P"\n[sources.S]\ntitle = "S"\ntrust = "primary"\n'
         '[[table]]\nid = "t"\ntitle = "T"\nsource = "S"\ndecimals = 1\n'
         'columns = [{ label = "A", ours = { collection = "a" } }]\n'
-        '[[table.row]]\nlabel = "bm25"\nvalues = [0.5]\n'
+        f'[[table.row]]\nlabel = "row"\nvalues = [0.5]\n{more}\n'
     )
+    return load_paper(folder)
+
+
+def test_a_row_that_is_not_run_here_shows_its_printed_value_alone(tmp_path: Path) -> None:
+    paper = _one_cell(tmp_path, "ours = false")
+    judged = judge(paper, [], "small")
+    (cell,) = judged.cells
+    assert (cell.paper, cell.verdict, cell.values, cell.command) == (0.5, None, (), "")
+    assert judged.cell_counts() == {}
+
+
+def test_numbers_on_other_data_than_pinned_are_not_compared(tmp_path: Path) -> None:
+    paper = _one_cell(tmp_path)
     fields = {
         "paper": "paper",
         "experiment": "E2",
@@ -319,5 +320,5 @@ def test_numbers_on_other_data_than_pinned_are_not_compared(tmp_path: Path) -> N
     words = []
     for provenance in ({}, {"data_mismatch": ["a: 3 documents, pinned 4"]}):
         found = Record.create(**fields, provenance=provenance)
-        words.append(judge(load_paper(folder), [found], "small").cells[0].verdict)
+        words.append(judge(paper, [found], "small").cells[0].verdict)
     assert [word and word.word for word in words] == ["reproduced", "not comparable"]
