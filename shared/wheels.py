@@ -7,19 +7,23 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from shared.errors import InputError
 from shared.files import sha256_file
 
 
-def download_wheel(requirement: str, sha256: str, folder: Path, size: int = 0) -> Path:
+def download_wheel(
+    requirement: str, sha256: str, folder: Path, size: int = 0, platform: Sequence[str] = ()
+) -> Path:
     """Download the wheel of `requirement` ("name==version") into `folder` without installing it.
 
     pip's own configuration (index, proxy, certificates) applies. `size` (bytes) is only shown, on a
-    terminal. Raises InputError when pip is absent, finds no network or no such wheel, and when
-    the wheel's sha256 is another.
+    terminal. `platform`, a CPython version and a platform tag such as ("3.11",
+    "manylinux2014_x86_64"), names one file of a compiled package, the same on every machine.
+    Raises InputError when pip is absent, finds no network or no such wheel, and when the wheel's
+    sha256 is another.
     """
     if importlib.util.find_spec("pip") is None:
         raise InputError(
@@ -30,6 +34,10 @@ def download_wheel(requirement: str, sha256: str, folder: Path, size: int = 0) -
         print(f"downloading {requirement} ({size / 1e6:.0f} MB)", file=sys.stderr)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--quiet", "--no-input", "--disable-pip-version-check", "--retries=2"]
+    if platform:
+        version, tag = platform
+        command += ["--implementation=cp", f"--python-version={version}", f"--platform={tag}"]
+        command += [f"--abi=cp{version.replace('.', '')}"]
     command += ["--dest", str(folder), requirement]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = sorted(folder.glob("*.whl"))

@@ -1,0 +1,194 @@
+"""Texts -> unit vectors: transformer encoders with CLS or mean pooling, and static token vectors.
+
+The reward model is BAAI/bge-base-en-v1.5 as sentence-transformers runs it: CLS pooling, at most
+512 tokens, no query instruction, rows of length one (released code, scripts/train/reward.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from shared.errors import InputError
+from shared.models import fetch_model, load_encoder
+
+BGE_BASE = "hub:BAAI/bge-base-en-v1.5@a5beb1e3e68b9ab74eb54cfd186867f64f240e1a"
+MINILM = "embedded:minilm-l6"
+WORDLLAMA = "embedded:wordllama-256"
+POOLINGS = ("cls", "mean", "static")
+
+# Pooling and length of models whose folder lacks the files that state them.
+_PUBLISHED: dict[str, tuple[str, int]] = {MINILM: ("mean", 256), WORDLLAMA: ("static", 10**6)}
+
+
+class Embedder(Protocol):
+    """What the reward and the dense retriever need of an embedding model."""
+
+    ref: str
+    sha256: str
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed the texts: float32 (n, d), every row of Euclidean length one."""
+        ...
+
+
+@dataclass
+class TransformerEmbedder:
+    """A transformer encoder without a head, pooled over its last hidden states."""
+
+    ref: str
+    sha256: str
+    pooling: str
+    max_length: int
+    batch_size: int
+    device: str
+    model: Any
+    tokenizer: Any
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed the texts: float32 (n, d) unit rows; longer texts lose what is past max_length."""
+        import torch
+
+        width = int(self.model.config.hidden_size)
+        found = np.empty((len(texts), width), dtype=np.float32)
+        # Texts of like length share a batch, so that little is computed for padding.
+        order = np.argsort([-len(text) for text in texts], kind="stable")
+        for start in range(0, len(texts), self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            batch = self.tokenizer(
+                [texts[i] for i in chosen],
+                padding="longest",
+                truncation=True,
+                max_length=self.max_length,
+                return_tensors="pt",
+            ).to(self.device)
+            with torch.inference_mode():
+                states = self.model(**batch).last_hidden_state.float()
+                pooled = _pooled(states, batch["attention_mask"], self.pooling)
+                pooled = torch.nn.functional.normalize(pooled, dim=1)
+            found[chosen] = pooled.cpu().numpy()
+        return found
+
+
+@dataclass
+class StaticEmbedder:
+    """The mean of fixed token vectors: no context, no word order, hence a second opinion."""
+
+    ref: str
+    sha256: str
+    vectors: np.ndarray  # float32 (vocabulary, d)
+    tokenizer: Any
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed the texts: float32 (n, d) unit rows; a text without tokens is an InputError."""
+        found = np.empty((len(texts), self.vectors.shape[1]), dtype=np.float32)
+        encodings = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        for i, encoding in enumerate(encodings):
+            if not encoding.ids:
+                raise InputError(f"text {i + 1} has no tokens; expected at least one word")
+            mean = self.vectors[encoding.ids].mean(axis=0)
+            found[i] = mean / np.linalg.norm(mean)
+        return found
+
+
+def load_embedder(
+    ref: str,
+    *,
+    pooling: str | None = None,
+    max_length: int = 512,
+    dtype: str = "float32",
+    batch_size: int = 64,
+    device: str = "cpu",
+) -> Embedder:
+    """Load an embedding model by its reference (shared.models).
+
+    `pooling` is "cls", "mean" or "static"; None takes what the model's own sentence-transformers
+    files say. `max_length` in tokens is lowered to what the model was published with. Raises
+    InputError for an unknown pooling, and where none is given and none is stated by the folder.
+    """
+    if pooling is not None and pooling not in POOLINGS:
+        raise InputError(f"pooling {pooling!r}: expected one of {', '.join(POOLINGS)}")
+    if max_length < 3 or batch_size < 1:
+        raise InputError(f"max_length {max_length}, batch_size {batch_size}: expected 3, 1 or more")
+    files = fetch_model(ref)
+    known_pooling, known_length = _PUBLISHED.get(ref, (None, None))
+    pooling = pooling or known_pooling or stated_pooling(files.path)
+    if pooling == "static":
+        return _load_static(ref, files.path, files.sha256)
+    model, tokenizer = load_encoder(ref, dtype)
+    limits = (known_length, stated_length(files.path), tokenizer.model_max_length)
+    length = min([max_length, *(limit for limit in limits if limit)])
+    length = min(length, model.config.max_position_embeddings)
+    model = model.to(device)
+    return TransformerEmbedder(
+        ref, files.sha256, pooling, length, batch_size, device, model, tokenizer
+    )
+
+
+def stated_pooling(folder: Path) -> str:
+    """The pooling, "cls" or "mean", in a model folder's sentence-transformers files.
+
+    Raises InputError where there are none, and where they ask for another pooling or for further
+    layers (modules.json), which are not applied here.
+    """
+    path = folder / "1_Pooling" / "config.json"
+    if (folder / "modules.json").is_file():
+        for module in _json(folder / "modules.json"):
+            kind = str(module["type"]).rpartition(".")[2]
+            if kind == "Pooling":
+                path = folder / module["path"] / "config.json"
+            elif kind not in ("Transformer", "Normalize"):
+                raise InputError(f"{folder / 'modules.json'}: layer {kind} is not supported")
+    if not path.is_file():
+        raise InputError(f"{folder}: no 1_Pooling/config.json; pass pooling='cls' or 'mean'")
+    stated = _json(path)
+    modes = [key for key, on in stated.items() if key.startswith("pooling_mode_") and on is True]
+    if "pooling_mode" in stated:  # how newer releases of sentence-transformers write it
+        modes = [str(stated["pooling_mode"])]
+    known = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
+    known |= {"cls": "cls", "mean": "mean"}
+    if len(modes) != 1 or modes[0] not in known:
+        raise InputError(f"{path}: pooling {modes or 'unstated'}; expected cls or mean alone")
+    return known[modes[0]]
+
+
+def stated_length(folder: Path) -> int | None:
+    """The greatest text length in tokens by sentence_bert_config.json, None where unstated."""
+    path = folder / "sentence_bert_config.json"
+    return _json(path).get("max_seq_length") if path.is_file() else None
+
+
+def _pooled(states: Any, mask: Any, pooling: str) -> Any:
+    """Pool hidden states (n, length, d) under the 0/1 mask (n, length) to (n, d)."""
+    if pooling == "cls":
+        return states[:, 0]
+    weights = mask.unsqueeze(-1).to(states.dtype)
+    return (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error})") from error
+
+
+def _load_static(ref: str, folder: Path, sha256: str) -> StaticEmbedder:
+    from safetensors.numpy import load_file
+    from tokenizers import Tokenizer
+
+    weights = sorted(folder.glob("*.safetensors"))
+    if len(weights) != 1 or not (folder / "tokenizer.json").is_file():
+        raise InputError(f"{folder}: expected one *.safetensors and tokenizer.json")
+    tables = list(load_file(weights[0]).values())
+    if len(tables) != 1 or tables[0].ndim != 2:
+        raise InputError(f"{weights[0]}: expected one matrix, tokens x dimensions")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return StaticEmbedder(ref, sha256, tables[0].astype(np.float32), tokenizer)

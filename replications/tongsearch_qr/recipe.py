@@ -1,0 +1,139 @@
+"""A training recipe: every setting of a GRPO run, each default with where it comes from.
+
+"paper script" is scripts/train/train_grpo.py of the released repository at 1cdf6a48; settings it
+leaves to TRL are written out here, since TRL's defaults changed between its releases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from shared.errors import InputError
+from shared.training import read_recipe
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank adapters through peft; a recipe without them trains every parameter."""
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0  # a dropped adapter would make old and new log-probabilities differ
+    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One GRPO run. Batch sizes count completions, lengths count tokens."""
+
+    name: str
+    model: str
+    data: str
+    max_steps: int
+    # --- batch: 16 x 4 x 3 completions are 12 prompts a step (paper script)
+    per_device_batch: int = 16
+    accumulation: int = 4
+    processes: int = 3
+    group_size: int = 16
+    # --- reward (paper script, reward.py)
+    embedder: str = "hub:BAAI/bge-base-en-v1.5@a5beb1e3e68b9ab74eb54cfd186867f64f240e1a"
+    reward_scale: float = 10.0
+    failure_reward: float = -1.0
+    subtract_baseline: bool = True
+    think: bool = False
+    # --- data
+    prompt: Literal["training", "inference", "earlier-inference", "readme"] = "training"
+    max_question_words: int | None = None  # ours, for CPU recipes: long prompts cost most
+    max_rows: int | None = None
+    held_out: int = 0
+    data_seed: int = 2024  # paper script: seed of the shuffle in build_dataset.py
+    # --- optimiser (paper script)
+    learning_rate: float = 1e-6
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.99
+    weight_decay: float = 0.1
+    warmup_ratio: float = 0.1
+    scheduler: str = "cosine_with_min_lr"
+    min_lr_rate: float = 0.1
+    max_grad_norm: float = 0.1
+    # --- objective
+    kl_beta: float = 0.008  # paper script
+    epsilon: float = 0.2  # TRL 0.16 to 0.23 default
+    num_iterations: int = 1  # TRL 0.16 to 0.23 default
+    scale_rewards: Literal["group", "batch", "none"] = "group"  # TRL default in every version
+    loss_type: Literal["bnpo", "dapo", "grpo", "dr_grpo"] = "bnpo"  # TRL 0.17; 0.23: dapo
+    mask_truncated: bool = False  # TRL default; 4 of 5 released outputs are truncated
+    # --- rollout
+    temperature: float = 0.9  # TRL 0.16 and 0.17; 0.23: 1.0
+    top_k: int = 50  # TRL 0.16 and 0.17; 0.23: none
+    top_p: float = 1.0  # TRL default
+    max_prompt_tokens: int = 8000  # paper script
+    max_completion_tokens: int = 500  # paper script
+    vllm: Literal["off", "server", "colocate"] = "server"  # paper script: trl vllm-serve on GPU 0
+    vllm_importance_correction: bool = False  # none in TRL 0.16 and 0.17; on in 0.23
+    # --- weights
+    lora: Lora | None = None
+    precision: Literal["bfloat16", "float32"] = "bfloat16"  # paper script
+    gradient_checkpointing: bool = True  # paper script, non-reentrant
+    # --- run
+    seed: int = 42  # paper script: its --seed 5202 names the folder; GRPOConfig.seed stays 42
+    save_steps: int = 50
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        completions = self.per_device_batch * self.accumulation * self.processes
+        if self.group_size < 2 or completions % self.group_size:
+            raise InputError(
+                f"{self.name}: {self.per_device_batch} x {self.accumulation} x {self.processes} "
+                f"completions a step do not divide into groups of {self.group_size}; expected "
+                "groups of two or more that fill the batch"
+            )
+        if self.max_steps < 1 or self.max_completion_tokens < 1 or self.learning_rate <= 0:
+            raise InputError(
+                f"{self.name}: expected max_steps, max_completion_tokens and learning_rate above 0"
+            )
+
+    @property
+    def prompts_per_step(self) -> int:
+        """Distinct questions in one optimiser step."""
+        return self.per_device_batch * self.accumulation * self.processes // self.group_size
+
+    def request(self) -> dict[str, Any]:
+        """The settings that decide the trained weights: everything but names and saving."""
+        values = asdict(self)
+        for name in ("name", "note", "save_steps"):
+            del values[name]
+        return values
+
+
+def load_recipe(name: str, **changes: Any) -> Recipe:
+    """A recipe by the name of its file in recipes/, or by path; `changes` replace settings."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else RECIPES / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
+        raise InputError(f"no recipe {name!r}; expected a .yaml file or one of {known}")
+    return read_recipe(path, Recipe, **changes)
+
+
+def arithmetic(recipe: Recipe, rows: int | None = None) -> list[str]:
+    """What a run amounts to, line by line, for --dry-run."""
+    completions = recipe.per_device_batch * recipe.accumulation * recipe.processes
+    prompts = recipe.prompts_per_step * recipe.max_steps
+    warmup = round(recipe.warmup_ratio * recipe.max_steps)
+    lines = [
+        f"{recipe.per_device_batch} per device x {recipe.accumulation} accumulation x "
+        f"{recipe.processes} processes = {completions} completions a step",
+        f"groups of {recipe.group_size}: {recipe.prompts_per_step} prompts a step",
+        f"{recipe.max_steps} steps: {prompts:,} prompts, {prompts * recipe.group_size:,} "
+        f"completions of at most {recipe.max_completion_tokens} tokens "
+        f"({prompts * recipe.group_size * recipe.max_completion_tokens / 1e6:.1f} M tokens)",
+        f"learning rate {recipe.learning_rate:g}, {warmup} warm-up steps, floor "
+        f"{recipe.min_lr_rate * recipe.learning_rate:g}",
+    ]
+    if rows is not None:
+        lines.append(f"{rows:,} training questions: {prompts / max(1, rows):.2f} epochs")
+    return lines

@@ -1,0 +1,89 @@
+"""Supervised fine-tuning on the same questions: the comparison of the paper's ablation.
+
+The target is the question's first positive document, cut at the recipe's completion length, so
+that both methods see the same pairs and produce texts of the same length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from replications.tongsearch_qr.grpo import lora_config
+from replications.tongsearch_qr.prompts import messages
+from replications.tongsearch_qr.recipe import Recipe
+from replications.tongsearch_qr.training_data import Row
+from shared.errors import MissingDependencyError
+
+
+def make_sft_trainer(
+    recipe: Recipe,
+    model: Any,
+    tokenizer: Any,
+    rows: Sequence[Row],
+    output_dir: Path,
+    callbacks: Sequence[Any] = (),
+) -> Any:
+    """A TRL SFTTrainer on (prompt, positive document); the loss covers the completion alone.
+
+    A step takes as many questions as a GRPO step of the recipe, and there are as many steps.
+    """
+    try:
+        from trl import SFTConfig, SFTTrainer
+    except ImportError as error:
+        raise MissingDependencyError(
+            "training needs trl and peft: pip install 'ir-replications[tongsearch_qr]'"
+        ) from error
+    import torch
+    from datasets import Dataset
+
+    entries = [
+        {
+            "prompt": messages(row.query, recipe.prompt),
+            "completion": [{"role": "assistant", "content": first_tokens(tokenizer, row, recipe)}],
+        }
+        for row in rows
+    ]
+    arguments = SFTConfig(
+        output_dir=str(output_dir),
+        max_steps=recipe.max_steps,
+        per_device_train_batch_size=max(1, recipe.prompts_per_step // recipe.processes),
+        gradient_accumulation_steps=1,
+        max_length=recipe.max_prompt_tokens + recipe.max_completion_tokens + 8,
+        completion_only_loss=True,
+        packing=False,
+        learning_rate=recipe.learning_rate,
+        adam_beta1=recipe.adam_beta1,
+        adam_beta2=recipe.adam_beta2,
+        weight_decay=recipe.weight_decay,
+        warmup_steps=round(recipe.warmup_ratio * recipe.max_steps),
+        lr_scheduler_type=recipe.scheduler,
+        lr_scheduler_kwargs=(
+            {"min_lr_rate": recipe.min_lr_rate} if recipe.scheduler == "cosine_with_min_lr" else {}
+        ),
+        max_grad_norm=recipe.max_grad_norm,
+        bf16=recipe.precision == "bfloat16",
+        gradient_checkpointing=recipe.gradient_checkpointing,
+        use_cpu=not torch.cuda.is_available(),
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        logging_steps=1,
+        save_steps=recipe.save_steps,
+        save_total_limit=2,
+        report_to=[],
+    )
+    return SFTTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=Dataset.from_list(entries),
+        processing_class=tokenizer,
+        peft_config=lora_config(recipe),
+        callbacks=list(callbacks),
+    )
+
+
+def first_tokens(tokenizer: Any, row: Row, recipe: Recipe) -> str:
+    """The first positive document, cut at the recipe's completion length."""
+    ids = tokenizer(row.positives[0], add_special_tokens=False)["input_ids"]
+    return tokenizer.decode(ids[: recipe.max_completion_tokens], skip_special_tokens=True)

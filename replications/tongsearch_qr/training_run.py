@@ -1,0 +1,178 @@
+"""One training run from recipe to weights: data, folder, resume, and what it took."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from replications.tongsearch_qr.embedder import load_embedder
+from replications.tongsearch_qr.grpo import make_trainer
+from replications.tongsearch_qr.qa_files import load_rows
+from replications.tongsearch_qr.recipe import Recipe
+from replications.tongsearch_qr.reward import RelevanceReward
+from replications.tongsearch_qr.sft import make_sft_trainer
+from replications.tongsearch_qr.training_data import Row, shorter_than, shuffled, split_rows
+from reports import provenance
+from shared.errors import InputError
+from shared.files import find_cache_dir, sha256_file
+from shared.models import fetch_model, load_causal_lm
+from shared.training import TrainingFolder, digest_of
+from shared.training.adapters import note_base
+
+METHODS = ("grpo", "sft")
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """The questions of a recipe: those trained on, those held out, and the sha256 of the source."""
+
+    train: list[Row]
+    held_out: list[Row]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run: its weights (an adapter or a whole model), its log and its own record."""
+
+    weights: Path
+    log: list[dict[str, Any]]
+    result: dict[str, Any]
+
+
+def training_rows(
+    recipe: Recipe, data_root: Path | None = None, download: bool = True
+) -> TrainingRows:
+    """The recipe's questions, in the order of its data seed; the held-out ones are set by hash."""
+    rows, sha256 = load_rows(recipe.data, data_root=data_root, download=download)
+    if recipe.max_question_words is not None:
+        rows = shorter_than(rows, recipe.max_question_words)
+    train, held_out = split_rows(rows, recipe.held_out)
+    return TrainingRows(shuffled(train, recipe.data_seed)[: recipe.max_rows], held_out, sha256)
+
+
+def train(
+    recipe: Recipe,
+    method: str = "grpo",
+    *,
+    rows: TrainingRows | None = None,
+    output: Path | None = None,
+    data_root: Path | None = None,
+    callbacks: Sequence[Any] = (),
+) -> Trained:
+    """Train, or go on where a killed run stopped, or return what is already finished.
+
+    The folder is `output`, else one in the cache named after everything that decides the result.
+    Raises InputError when the folder belongs to another run, holds a checkpoint of another
+    model, or the disk is full.
+    """
+    if method not in METHODS:
+        raise InputError(f"method {method!r}: expected one of {', '.join(METHODS)}")
+    rows = rows or training_rows(recipe, data_root)
+    model_files = fetch_model(recipe.model)
+    request = {
+        "method": method,
+        **recipe.request(),
+        "data_sha256": rows.sha256,
+        "model_sha256": model_files.sha256,
+        "embedder_sha256": fetch_model(recipe.embedder).sha256 if method == "grpo" else None,
+    }
+    name = f"tongsearch_qr-{recipe.name}-{method}-{digest_of(request)[:12]}"
+    folder = TrainingFolder(output or find_cache_dir() / "training" / name, request)
+    if done := folder.finished():
+        return Trained(folder.final, folder.read_log(), done)
+    checkpoint = folder.start(_bytes_needed(recipe, model_files.path))
+    with folder.one_line_errors():
+        result = _run(recipe, method, rows, folder, checkpoint, list(callbacks))
+    return Trained(folder.final, folder.read_log(), result)
+
+
+def _run(
+    recipe: Recipe,
+    method: str,
+    rows: TrainingRows,
+    folder: TrainingFolder,
+    checkpoint: Path | None,
+    callbacks: list[Any],
+) -> dict[str, Any]:
+    """Train to the end and write the weights and finished.json."""
+    from transformers import set_seed
+
+    from shared.training.callbacks import LogMetrics
+
+    started, clock = datetime.now(UTC), time.perf_counter()
+    set_seed(recipe.seed)  # before anything is created that draws random numbers
+    files = fetch_model(recipe.model)
+    model, tokenizer = load_causal_lm(recipe.model, dtype=recipe.precision)
+    callbacks = [LogMetrics(folder), *callbacks]
+    reward = None
+    if method == "grpo":
+        reward = RelevanceReward(
+            load_embedder(recipe.embedder),
+            think=recipe.think,
+            scale=recipe.reward_scale,
+            failure=recipe.failure_reward,
+            subtract_baseline=recipe.subtract_baseline,
+        )
+        trainer = make_trainer(
+            recipe, model, tokenizer, rows.train, reward, folder.path, callbacks
+        )
+    else:
+        trainer = make_sft_trainer(recipe, model, tokenizer, rows.train, folder.path, callbacks)
+    if not sys.stderr.isatty():
+        _silence(trainer)
+    if trainer.args.world_size != recipe.processes:
+        raise InputError(
+            f"{recipe.name}: the recipe counts {recipe.processes} processes, {trainer.args.world_size} "
+            "run; start it with `accelerate launch --num_processes "
+            f"{recipe.processes}` or set processes in the recipe"
+        )
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.save_model(str(folder.final))
+    if not trainer.accelerator.is_main_process:
+        return {}
+    note_base(folder.final, recipe.model, files.sha256)
+    weights = sorted(folder.final.glob("*.safetensors"))
+    return folder.finish(
+        {
+            "weights_sha256": {path.name: sha256_file(path) for path in weights},
+            "trainable_parameters": sum(
+                p.numel() for p in trainer.model.parameters() if p.requires_grad
+            ),
+            "train_rows": len(rows.train),
+            "held_out_rows": len(rows.held_out),
+            "resumed_from": checkpoint.name if checkpoint else None,
+            "outputs": dict(reward.counters) if reward else {},
+            "provenance": provenance.collect(
+                paper="tongsearch_qr",
+                command=f"python -m replications.tongsearch_qr.train {recipe.name} --method {method}",
+                seed=recipe.seed,
+                data={recipe.data: rows.sha256},
+                models={recipe.model: files.sha256},
+                started=started,
+                wall_s=time.perf_counter() - clock,
+                code_sha256=provenance.code_digest("tongsearch_qr"),
+            ),
+        }
+    )
+
+
+def _silence(trainer: Any) -> None:
+    """No progress bar and no printed metrics where nobody watches; log.jsonl has them."""
+    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+    trainer.remove_callback(ProgressCallback)
+    trainer.remove_callback(PrinterCallback)
+
+
+def _bytes_needed(recipe: Recipe, model_folder: Path) -> int:
+    """Room for the last two checkpoints: small for adapters, weights and optimiser otherwise."""
+    if recipe.lora is not None:
+        return 200_000_000
+    weights = sum(path.stat().st_size for path in model_folder.glob("*.safetensors"))
+    return 2 * 4 * weights

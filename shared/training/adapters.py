@@ -1,0 +1,76 @@
+"""LoRA adapters in peft's format, tied to the base model they were trained on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from shared.errors import InputError, MissingDependencyError
+from shared.files import atomic_write, sha256_file
+
+_BASE = "base.json"  # sha256 of the base weights; peft keeps only a name or a path
+
+
+def adapter_sha256(folder: Path | str) -> str:
+    """Hex sha256 of an adapter's weights. Raises InputError when there are none."""
+    weights = Path(folder) / "adapter_model.safetensors"
+    if not weights.is_file():
+        raise InputError(f"{folder}: no adapter_model.safetensors; expected a LoRA adapter")
+    return sha256_file(weights)
+
+
+def note_base(folder: Path | str, ref: str, sha256: str) -> None:
+    """Write beside an adapter which base model it belongs to."""
+    with atomic_write(Path(folder) / _BASE) as handle:
+        handle.write(json.dumps({"ref": ref, "sha256": sha256}) + "\n")
+
+
+def load_adapter(model: Any, folder: Path | str, base_sha256: str | None = None) -> Any:
+    """Merge the adapter in `folder` into `model` and return the merged model, in eval mode.
+
+    Raises InputError when `base.json` there names other base weights than `base_sha256`, when
+    a tensor's shape or name fits no layer of the model, and when the folder holds no adapter.
+    """
+    try:
+        from peft import PeftModel
+    except ImportError as error:
+        raise MissingDependencyError(f"{folder}: adapters need peft: pip install peft") from error
+    from safetensors import SafetensorError, safe_open
+
+    folder = Path(folder)
+    adapter_sha256(folder)
+    _check_base(folder, base_sha256)
+    try:
+        with safe_open(folder / "adapter_model.safetensors", "pt") as weights:
+            saved = {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}
+        loaded = PeftModel.from_pretrained(model, str(folder))
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{folder}: does not fit this model ({reason:.150})") from error
+    have = {
+        name.replace(".default", ""): tuple(value.shape)
+        for name, value in loaded.state_dict().items()
+        if ".default" in name
+    }
+    if strange := sorted(name for name, shape in saved.items() if have.get(name) != shape):
+        raise InputError(
+            f"{folder}: {strange[0]} and {len(strange) - 1} more tensors fit no layer of this model"
+        )
+    return loaded.merge_and_unload().eval()
+
+
+def _check_base(folder: Path, base_sha256: str | None) -> None:
+    note = folder / _BASE
+    if base_sha256 is None or not note.is_file():
+        return
+    try:
+        base = json.loads(note.read_text("utf-8"))
+        ref, sha256 = base["ref"], base["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{note}: cannot be read; expected ref and sha256 of the base") from error
+    if sha256 != base_sha256:
+        raise InputError(
+            f"{folder}: the adapter was trained on {ref} ({sha256[:12]}), not on this model "
+            f"({base_sha256[:12]}); load it with its own base"
+        )
