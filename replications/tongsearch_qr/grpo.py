@@ -60,7 +60,10 @@ def make_trainer(
         ),
         max_grad_norm=recipe.max_grad_norm,
         beta=recipe.kl_beta,
+        # TRL 1.16 multiplies the KL term by the importance ratio; its releases of 2025 did not.
+        use_bias_correction_kl=False,
         epsilon=recipe.epsilon,
+        importance_sampling_level="token",
         scale_rewards=recipe.scale_rewards,
         loss_type=recipe.loss_type,
         mask_truncated_completions=recipe.mask_truncated,

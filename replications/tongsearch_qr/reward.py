@@ -6,6 +6,7 @@ embeddings; -1 where the output holds no query (released code, scripts/train/rew
 
 from __future__ import annotations
 
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -57,6 +58,7 @@ class RelevanceReward:
         self.failure = failure
         self.subtract_baseline = subtract_baseline
         self.counters: Counter[str] = Counter()
+        self.seconds = 0.0  # spent in calls by TRL, for the share of a training step
         self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
 
     def __call__(
@@ -68,7 +70,10 @@ class RelevanceReward:
         **ignored: Any,
     ) -> list[float]:
         """Score completions as TRL hands them over: strings, or lists of chat messages."""
-        return self.score(query, [text_of(completion) for completion in completions], positives)
+        started = time.perf_counter()
+        rewards = self.score(query, [text_of(each) for each in completions], positives)
+        self.seconds += time.perf_counter() - started
+        return rewards
 
     def score(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any
 
 from replications.tongsearch_qr.embedder import load_embedder
 from replications.tongsearch_qr.grpo import make_trainer
+from replications.tongsearch_qr.leakage import separated
 from replications.tongsearch_qr.qa_files import load_rows
 from replications.tongsearch_qr.recipe import Recipe
 from replications.tongsearch_qr.reward import RelevanceReward
@@ -48,11 +50,17 @@ class Trained:
 def training_rows(
     recipe: Recipe, data_root: Path | None = None, download: bool = True
 ) -> TrainingRows:
-    """The recipe's questions, in the order of its data seed; the held-out ones are set by hash."""
+    """The recipe's questions, in the order of its data seed.
+
+    The held-out ones are chosen by a hash of their id; questions that nearly repeat one of them
+    are not trained on.
+    """
     rows, sha256 = load_rows(recipe.data, data_root=data_root, download=download)
     if recipe.max_question_words is not None:
         rows = shorter_than(rows, recipe.max_question_words)
     train, held_out = split_rows(rows, recipe.held_out)
+    if held_out:
+        train = separated(train, held_out)
     return TrainingRows(shuffled(train, recipe.data_seed)[: recipe.max_rows], held_out, sha256)
 
 
@@ -106,6 +114,8 @@ def _run(
     from shared.training.callbacks import LogMetrics
 
     started, clock = datetime.now(UTC), time.perf_counter()
+    # transformers warns of its own renamed settings, which TRL still uses.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
     set_seed(recipe.seed)  # before anything is created that draws random numbers
     files = fetch_model(recipe.model)
     model, tokenizer = load_causal_lm(recipe.model, dtype=recipe.precision)
@@ -148,6 +158,7 @@ def _run(
             "held_out_rows": len(rows.held_out),
             "resumed_from": checkpoint.name if checkpoint else None,
             "outputs": dict(reward.counters) if reward else {},
+            "reward_seconds": round(reward.seconds, 3) if reward else None,
             "provenance": provenance.collect(
                 paper="tongsearch_qr",
                 command=f"python -m replications.tongsearch_qr.train {recipe.name} --method {method}",

@@ -13,7 +13,7 @@ from shared.errors import InputError, MissingDependencyError
 T = TypeVar("T")
 
 
-def read_recipe(path: Path | str, kind: type[T], **changes: Any) -> T:
+def read_recipe(path: Path | str, kind: type[T], /, **changes: Any) -> T:
     """Read a YAML mapping into the dataclass `kind`; `changes` that are not None replace values.
 
     Raises InputError that names the file and the key for a file that cannot be read, a key that

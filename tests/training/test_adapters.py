@@ -1,0 +1,72 @@
+"""Adapters: merged as peft merges them, and refused on any other base."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+peft = pytest.importorskip("peft")
+
+from shared.errors import InputError  # noqa: E402
+from shared.training import adapter_sha256, load_adapter  # noqa: E402
+from shared.training.adapters import note_base  # noqa: E402
+from tests.tiny_model import tiny_model  # noqa: E402
+
+
+def with_adapter(model: Any, targets: list[str], seed: int = 1) -> Any:
+    torch.manual_seed(seed)
+    config = peft.LoraConfig(r=2, lora_alpha=4, target_modules=targets, task_type="CAUSAL_LM")
+    wrapped = peft.get_peft_model(model, config)
+    with torch.no_grad():
+        for name, value in wrapped.named_parameters():
+            if "lora_B" in name:  # starts at zero, where an adapter changes nothing
+                value.normal_(std=0.5)
+    return wrapped.eval()
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    folder = tmp_path / "adapter"
+    with_adapter(tiny_model(), ["q_proj", "v_proj"]).save_pretrained(str(folder))
+    note_base(folder, "tiny", "a" * 64)
+    return folder
+
+
+def test_the_merged_model_computes_what_the_adapter_did(adapter: Path) -> None:
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.inference_mode():
+        expected = with_adapter(tiny_model(), ["q_proj", "v_proj"])(ids).logits
+        plain = tiny_model()(ids).logits
+        merged = load_adapter(tiny_model(), adapter, "a" * 64)(ids).logits
+    torch.testing.assert_close(merged, expected, atol=1e-5, rtol=1e-5)
+    assert (merged - plain).abs().max() > 0.01
+
+
+def test_another_base_is_refused(adapter: Path) -> None:
+    with pytest.raises(InputError, match="trained on tiny"):
+        load_adapter(tiny_model(), adapter, "b" * 64)
+
+
+def test_an_adapter_that_fits_no_layer_is_refused(adapter: Path) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    other = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=32,
+            hidden_size=24,
+            intermediate_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=4,
+        )
+    )
+    with pytest.raises(InputError, match="fit"):
+        load_adapter(other, adapter)
+
+
+def test_a_folder_without_adapter_is_refused(tmp_path: Path) -> None:
+    for use in (adapter_sha256, lambda folder: load_adapter(tiny_model(), folder)):
+        with pytest.raises(InputError, match="no adapter_model"):
+            use(tmp_path)
