@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import shlex
 import time
@@ -20,12 +21,16 @@ from reports import provenance
 from reports.results import Record, Store, config_hash
 from shared.analysis import Tokens, corpus_tokens, tokenize_queries
 from shared.data import UNPINNED, Collection, check_collection, load_collection
+from shared.data.resolve import find_data_root
 from shared.errors import InputError, MissingDependencyError
+from shared.files import sha256_file
 from shared.metrics import Scores
 from shared.runs import Run, why_not_writable
 
 PAPERS_FOLDER = Path(__file__).resolve().parent
 TIERS = ("embedded", "small", "paper")
+
+FILES = "files:"  # in a record's data: files of the data root that are no collection
 
 Config = Mapping[str, Any]
 
@@ -85,6 +90,24 @@ class Context:
             self.mismatches += [line for line in lines if not line.startswith(UNPINNED)]
         return found
 
+    def files(self, name: str) -> Path:
+        """A file or folder of the data root that is no collection, noted with its sha256."""
+        root = find_data_root(self.data_root)
+        if root is None or not (root / name).exists():
+            raise MissingDependencyError(
+                f"{name}: not in the data root ({root or 'none is set'}); set IR_REPLICATIONS_DATA "
+                "to a folder that holds it"
+            )
+        self.data[f"{FILES}{name}"] = _files_sha256(root / name)
+        return root / name
+
+    def fingerprint(self, name: str) -> str:
+        """The sha256 that a record notes for a collection or for files."""
+        if name.startswith(FILES):
+            self.files(name.removeprefix(FILES))
+            return self.data[name]
+        return self.collection(name).sha256
+
     def tokens(self, name: str, analyzer: str, title: str) -> Tokens:
         """Documents of a collection as tokens, cached on disk by checksum."""
         self.collection(name)
@@ -101,6 +124,18 @@ class Context:
 def cached_collection(ref: str | Path, data_root: Path | None, download: bool) -> Collection:
     """`load_collection`, remembered in this process."""
     return load_collection(ref, data_root=data_root, download=download)
+
+
+def _files_sha256(place: Path) -> str:
+    """One file's sha256; of a folder, that of its files' names and sums."""
+    if place.is_file():
+        return sha256_file(place)
+    lines = [
+        f"{sha256_file(path)}  {path.relative_to(place).as_posix()}\n"
+        for path in sorted(place.rglob("*"))
+        if path.is_file()
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 @lru_cache(maxsize=8)
@@ -202,7 +237,7 @@ def reusable(record: Record, job: Job, context: Context, *, keep: bool = False) 
     if not keep and record.provenance.get("code_sha256") != code_digest(job.paper):
         return False
     return all(
-        context.collection(name).sha256 == sha256
+        context.fingerprint(name) == sha256
         for name, sha256 in record.provenance.get("data", {}).items()
     )
 

@@ -8,4 +8,4 @@ class InputError(ValueError):
 
 
 class MissingDependencyError(InputError):
-    """An optional dependency is absent; the message holds the install line."""
+    """A package, file or model that only some work needs is absent; the message says the remedy."""

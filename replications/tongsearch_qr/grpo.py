@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from replications.tongsearch_qr.prompts import instructed, messages
 from replications.tongsearch_qr.recipe import Recipe
@@ -88,7 +88,7 @@ def make_trainer(
     # TRL seeds itself from `seed` before it creates the adapter.
     return GRPOTrainer(
         model=model,
-        reward_funcs=reward,
+        reward_funcs=cast(Any, reward),
         args=arguments,
         train_dataset=dataset(recipe, tokenizer, rows),
         processing_class=tokenizer,

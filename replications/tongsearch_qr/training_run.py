@@ -113,7 +113,13 @@ def _run(
 
     from shared.training.callbacks import LogMetrics
 
+    if not sys.stderr.isatty():
+        import datasets
+
+        datasets.disable_progress_bars()
+
     started, clock = datetime.now(UTC), time.perf_counter()
+    command = f"python -m replications.tongsearch_qr.train {recipe.name} --method {method}"
     # transformers warns of its own renamed settings, which TRL still uses.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
     set_seed(recipe.seed)  # before anything is created that draws random numbers
@@ -129,18 +135,16 @@ def _run(
             failure=recipe.failure_reward,
             subtract_baseline=recipe.subtract_baseline,
         )
-        trainer = make_trainer(
-            recipe, model, tokenizer, rows.train, reward, folder.path, callbacks
-        )
+        trainer = make_trainer(recipe, model, tokenizer, rows.train, reward, folder.path, callbacks)
     else:
         trainer = make_sft_trainer(recipe, model, tokenizer, rows.train, folder.path, callbacks)
     if not sys.stderr.isatty():
         _silence(trainer)
-    if trainer.args.world_size != recipe.processes:
+    running = trainer.args.world_size
+    if running != recipe.processes:
         raise InputError(
-            f"{recipe.name}: the recipe counts {recipe.processes} processes, {trainer.args.world_size} "
-            "run; start it with `accelerate launch --num_processes "
-            f"{recipe.processes}` or set processes in the recipe"
+            f"{recipe.name}: {running} processes run, the recipe counts {recipe.processes}; start "
+            f"it with `accelerate launch --num_processes {recipe.processes}`, or set processes"
         )
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.save_model(str(folder.final))
@@ -161,7 +165,7 @@ def _run(
             "reward_seconds": round(reward.seconds, 3) if reward else None,
             "provenance": provenance.collect(
                 paper="tongsearch_qr",
-                command=f"python -m replications.tongsearch_qr.train {recipe.name} --method {method}",
+                command=command,
                 seed=recipe.seed,
                 data={recipe.data: rows.sha256},
                 models={recipe.model: files.sha256},

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from shared.training.adapters import adapter_sha256, load_adapter
+from shared.training.adapters import adapter_sha256, check_base, load_adapter
 from shared.training.folder import TrainingFolder, digest_of
 from shared.training.recipes import read_recipe
 
-__all__ = ["TrainingFolder", "adapter_sha256", "digest_of", "load_adapter", "read_recipe"]
+__all__ = [
+    "TrainingFolder",
+    "adapter_sha256",
+    "check_base",
+    "digest_of",
+    "load_adapter",
+    "read_recipe",
+]

@@ -40,10 +40,11 @@ def load_adapter(model: Any, folder: Path | str, base_sha256: str | None = None)
 
     folder = Path(folder)
     adapter_sha256(folder)
-    _check_base(folder, base_sha256)
+    check_base(folder, base_sha256)
     try:
         with safe_open(folder / "adapter_model.safetensors", "pt") as weights:
-            saved = {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}
+            names = list(weights.keys())
+            saved = {name: tuple(weights.get_slice(name).get_shape()) for name in names}
         loaded = PeftModel.from_pretrained(model, str(folder))
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())
@@ -60,8 +61,9 @@ def load_adapter(model: Any, folder: Path | str, base_sha256: str | None = None)
     return loaded.merge_and_unload().eval()
 
 
-def _check_base(folder: Path, base_sha256: str | None) -> None:
-    note = folder / _BASE
+def check_base(folder: Path | str, base_sha256: str | None) -> None:
+    """Raise InputError when `base.json` beside an adapter names other base weights."""
+    note = Path(folder) / _BASE
     if base_sha256 is None or not note.is_file():
         return
     try:

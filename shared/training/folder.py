@@ -1,10 +1,10 @@
 """A training run's folder: what it was asked to do, its log, its checkpoints, its end.
 
-    run.json        what was asked for, and its digest; another request in this folder is refused
-    log.jsonl       one line of metrics per logged step
-    checkpoint-N/   transformers checkpoints
-    final/          the weights at the end (an adapter, or a whole model)
-    finished.json   written last: what the run did; a folder that has it is complete
+run.json        what was asked for, and its digest; another request in this folder is refused
+log.jsonl       one line of metrics per logged step
+checkpoint-N/   transformers checkpoints
+final/          the weights at the end (an adapter, or a whole model)
+finished.json   written last: what the run did; a folder that has it is complete
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("yaml")
 
-from shared.errors import InputError  # noqa: E402
-from shared.training import read_recipe  # noqa: E402
+from shared.errors import InputError
+from shared.training import read_recipe
 
 
 @dataclass(frozen=True)

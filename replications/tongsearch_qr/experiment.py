@@ -1,0 +1,30 @@
+"""The experiments of the TongSearch QR replication, one module per experiment."""
+
+from __future__ import annotations
+
+from replications.tongsearch_qr import (
+    e1_goldens,
+    e2_bright,
+    e3_proxy,
+    e4_released,
+    e5_training,
+    e6_baseline,
+)
+from replications.tongsearch_qr.reasoned_files import PROXY
+
+COLLECTIONS = {
+    "embedded": ("pydocs",),
+    "small": (PROXY, "beir/nfcorpus", "beir/scifact"),
+    "paper": e2_bright.COLLECTIONS,
+}
+
+EXPERIMENTS = (
+    e1_goldens.EXPERIMENT,
+    e2_bright.EXPERIMENT,
+    e3_proxy.EXPERIMENT,
+    e4_released.EXPERIMENT,
+    e5_training.EXPERIMENT,
+    e6_baseline.EXPERIMENT,
+)
+
+__all__ = ["COLLECTIONS", "EXPERIMENTS"]

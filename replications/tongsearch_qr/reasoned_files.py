@@ -1,0 +1,162 @@
+"""Files of reasoned queries: one per query id, as JSON Lines or as a map keyed by query text."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from shared.data.lines import check_unicode, json_lines, numbered_lines, only_file
+from shared.data.resolve import find_data_root
+from shared.errors import InputError
+from shared.files import atomic_write
+
+PROXY = "derived/bright-goldanswer"  # its query ids are "<BRIGHT subset>/<id>#q"
+
+
+def read_reasoned(
+    path: Path | str, queries: Mapping[str, str], name: str | None = None
+) -> dict[str, str]:
+    """Read the reasoned query of each of `queries`, `{query id: text}`, in their order.
+
+    `path` is a file or a folder, and in a folder `name` chooses `<name>.jsonl` or `<name>.json`,
+    which it needs when there are several. A .jsonl[.gz] file has lines {"_id": ..., "text": ...};
+    a .json[.gz] file is one object that maps the original text of a query to the reasoned one, as
+    the paper's code writes it. Entries for other queries are ignored. Raises InputError with the
+    place for anything malformed, empty or double, and one that names the queries that are missing.
+    """
+    file = _find(Path(path), name)
+    if file.name.endswith((".json", ".json.gz")):
+        by_text = _read_map(file)
+        found = {qid: by_text[text] for qid, text in queries.items() if text in by_text}
+    else:
+        by_id = _read_lines(file)
+        found = {qid: by_id[qid] for qid in queries if qid in by_id}
+    _check_complete(queries, found, file)
+    return found
+
+
+def write_reasoned(path: Path | str, reasoned: Mapping[str, str]) -> Path:
+    """Write `{query id: reasoned query}` as JSON Lines that `read_reasoned` reads; return path.
+
+    The file (gzip when its name ends in .gz) appears whole or not at all. Raises InputError for an
+    empty text, which a reader would refuse, and when the disk refuses.
+    """
+    path = Path(path)
+    for qid, text in reasoned.items():
+        if not text.strip():
+            raise InputError(f"query {qid!r}: the reasoned query is empty; write the original one")
+    lines = (
+        json.dumps({"_id": qid, "text": text}, ensure_ascii=False) + "\n"
+        for qid, text in reasoned.items()
+    )
+    if path.suffix == ".gz":
+        with atomic_write(path, "wb") as handle:
+            handle.write(gzip.compress("".join(lines).encode("utf-8"), mtime=0))
+    else:
+        with atomic_write(path) as handle:
+            handle.writelines(lines)
+    return path
+
+
+def read_released(
+    collection: str,
+    queries: Mapping[str, str],
+    name: str,
+    data_root: Path | str | None = None,
+) -> dict[str, str]:
+    """Read the reasoned queries that the authors released, for the queries of a collection.
+
+    `collection` is "bright/<subset>" or the gold-answer proxy made of seven of them, `name` the
+    file's, such as "tongsearch-qr-7b"; files lie at `<data root>/bright/<subset>/reasoned/`.
+    """
+    root = find_data_root(data_root)
+    if root is None:
+        raise InputError(
+            "the released reasoned queries need a data root that holds bright/<subset>/reasoned; "
+            "set IR_REPLICATIONS_DATA"
+        )
+    if collection != PROXY:
+        return read_reasoned(root / collection / "reasoned", queries, name)
+    own: dict[str, dict[str, str]] = {}  # subset -> id in BRIGHT -> id in the proxy
+    for qid in queries:
+        subset, slash, rest = qid.removesuffix("#q").partition("/")
+        if not slash:
+            raise InputError(f"query id {qid!r} of {PROXY}: expected <BRIGHT subset>/<id>#q")
+        own.setdefault(subset, {})[rest] = qid
+    found: dict[str, str] = {}
+    for subset, ids in own.items():
+        texts = {rest: queries[qid] for rest, qid in ids.items()}
+        reasoned = read_reasoned(root / "bright" / subset / "reasoned", texts, name)
+        found |= {ids[rest]: text for rest, text in reasoned.items()}
+    return {qid: found[qid] for qid in queries}
+
+
+def _find(path: Path, name: str | None) -> Path:
+    """The file that `path` (and in a folder, `name`) stands for."""
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise InputError(f"{path}: no such file or folder; expected reasoned queries there")
+    if name is not None:
+        chosen = [only_file(path, f"{name}.jsonl"), only_file(path, f"{name}.json")]
+        files = [file for file in chosen if file]
+    else:
+        endings = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
+        files = sorted(file for file in path.iterdir() if file.name.endswith(endings))
+    if len(files) == 1:
+        return files[0]
+    wanted = f"{name}.jsonl" if name is not None else "one .jsonl or .json file"
+    there = ", ".join(sorted(file.name for file in path.iterdir())[:5]) or "nothing"
+    raise InputError(f"{path}: expected {wanted}, found {there}; give the path of the file")
+
+
+def _read_lines(path: Path) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for line, record in json_lines(path):
+        where = f"{path}:{line}"
+        key, text = record.get("_id"), record.get("text")
+        if not isinstance(key, str) or not isinstance(text, str):
+            raise InputError(f'{where}: expected the strings "_id" and "text"')
+        if not text.strip():
+            raise InputError(f"{where}: the reasoned query is empty; put the original query there")
+        if key in texts:
+            raise InputError(f"{where}: duplicate query id {key!r}; keep one of the two")
+        texts[key] = text
+    return texts
+
+
+def _read_map(path: Path) -> dict[str, str]:
+    lines = dict(numbered_lines(path))  # blank lines are left out: put them back, for the numbers
+    content = "\n".join(lines.get(number, "") for number in range(1, max(lines, default=0) + 1))
+
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for key, value in pairs:
+            if key in found and found[key] != value:
+                raise InputError(f"{path}: query {key[:40]!r} occurs twice; keep one of the two")
+            found[key] = value
+        return found
+
+    try:
+        texts = json.loads(content, object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from error
+    if not isinstance(texts, dict):
+        raise InputError(f"{path}: expected one JSON object that maps query texts to reasoned ones")
+    for key, text in texts.items():
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"{path}: the reasoned query of {key[:40]!r} is empty or not a text")
+    check_unicode(content, str(path), texts)
+    return texts
+
+
+def _check_complete(queries: Mapping[str, str], found: Mapping[str, str], file: Path) -> None:
+    missing = [qid for qid in queries if qid not in found]
+    if missing:
+        shown = ", ".join(map(repr, missing[:3])) + (", ..." if len(missing) > 3 else "")
+        raise InputError(
+            f"{file}: no reasoned query for {len(missing)} of {len(queries)} queries: {shown}; "
+            "rewrite them and add the lines"
+        )

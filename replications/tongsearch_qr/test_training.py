@@ -1,0 +1,203 @@
+"""Training on a tiny random model: same seed same trace, resume, refusals, arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("trl")
+pytest.importorskip("peft")
+
+from click.testing import CliRunner  # noqa: E402
+
+from replications.tongsearch_qr.e6_baseline import trajectory  # noqa: E402
+from replications.tongsearch_qr.recipe import (  # noqa: E402
+    RECIPES,
+    Lora,
+    Recipe,
+    arithmetic,
+    load_recipe,
+)
+from replications.tongsearch_qr.train import main  # noqa: E402
+from replications.tongsearch_qr.training_data import Row  # noqa: E402
+from replications.tongsearch_qr.training_run import TrainingRows, train  # noqa: E402
+from shared.errors import InputError  # noqa: E402
+from tests.tiny_model import WORDS, tiny_model, tiny_tokenizer  # noqa: E402
+
+ROWS = TrainingRows(
+    [Row(f"q{i}", f"w{i} w{i + 1} w{i + 2}", (f"w{i + 3} w{i + 4}",)) for i in range(8)],
+    [Row("h", "w9 w8", ("w7",))],
+    "0" * 64,
+)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Folders of a random causal LM and of a random encoder that share a vocabulary."""
+    import transformers
+
+    folder = tmp_path_factory.mktemp("models")
+    tiny_model().save_pretrained(str(folder / "lm"))
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        initializer_range=0.5,
+    )
+    transformers.BertModel(config).save_pretrained(str(folder / "encoder"))
+    for name in ("lm", "encoder"):
+        tiny_tokenizer().save_pretrained(str(folder / name))
+    (folder / "encoder" / "1_Pooling").mkdir()
+    (folder / "encoder" / "1_Pooling" / "config.json").write_text(
+        '{"pooling_mode_mean_tokens": true}'
+    )
+    return str(folder / "lm"), str(folder / "encoder")
+
+
+@pytest.fixture
+def recipe(models: tuple[str, str]) -> Recipe:
+    return Recipe(
+        name="tiny",
+        model=models[0],
+        embedder=models[1],
+        data="none",
+        max_steps=4,
+        per_device_batch=4,
+        accumulation=1,
+        processes=1,
+        group_size=4,
+        max_prompt_tokens=400,
+        max_completion_tokens=6,
+        learning_rate=1e-2,
+        kl_beta=0.1,
+        vllm="off",
+        precision="float32",
+        gradient_checkpointing=False,
+        lora=Lora(rank=2, alpha=4),
+        save_steps=2,
+    )
+
+
+def trace(log: list[dict[str, Any]]) -> list[tuple[float, float]]:
+    return [(entry["reward"], entry["loss"]) for entry in log]
+
+
+def test_the_same_seed_gives_the_same_losses_and_weights(recipe: Recipe, tmp_path: Path) -> None:
+    one = train(recipe, rows=ROWS, output=tmp_path / "one")
+    two = train(recipe, rows=ROWS, output=tmp_path / "two")
+    other = train(replace(recipe, seed=7), rows=ROWS, output=tmp_path / "three")
+    assert len(one.log) == recipe.max_steps
+    assert trace(one.log) == trace(two.log) != trace(other.log)
+    assert one.result["weights_sha256"] == two.result["weights_sha256"]
+    assert one.result["weights_sha256"] != other.result["weights_sha256"]
+    assert one.log[-1]["kl"] > 0, "the policy must have left its reference"
+
+
+def test_a_killed_run_resumes_to_the_weights_of_an_unbroken_one(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    from transformers import TrainerCallback
+
+    class Kill(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == 3:
+                raise KeyboardInterrupt
+
+    unbroken = train(recipe, rows=ROWS, output=tmp_path / "unbroken")
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, rows=ROWS, output=tmp_path / "killed", callbacks=[Kill()])
+    resumed = train(recipe, rows=ROWS, output=tmp_path / "killed")
+    assert resumed.result["resumed_from"] == "checkpoint-2"
+    assert trace(resumed.log) == trace(unbroken.log)
+    assert resumed.result["weights_sha256"] == unbroken.result["weights_sha256"]
+
+
+def test_a_finished_run_is_read_not_repeated(recipe: Recipe, tmp_path: Path) -> None:
+    first = train(recipe, rows=ROWS, output=tmp_path / "run")
+    again = train(recipe, rows=ROWS, output=tmp_path / "run")
+    assert again.result == first.result
+    with pytest.raises(InputError, match="another learning_rate"):
+        train(replace(recipe, learning_rate=1e-3), rows=ROWS, output=tmp_path / "run")
+
+
+def test_full_parameters_and_fine_tuning_train_too(recipe: Recipe, tmp_path: Path) -> None:
+    short = replace(recipe, max_steps=1)
+    full = train(replace(short, lora=None), rows=ROWS, output=tmp_path / "full")
+    assert full.result["trainable_parameters"] == sum(p.numel() for p in tiny_model().parameters())
+    sft = train(short, "sft", rows=ROWS, output=tmp_path / "sft")
+    assert sft.result["outputs"] == {}
+    assert sft.result["trainable_parameters"] < full.result["trainable_parameters"]
+
+
+def test_think_mode_on_a_model_without_tags_fails_everywhere_and_learns_nothing(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    thinking = train(replace(recipe, think=True, max_steps=2), rows=ROWS, output=tmp_path / "run")
+    assert thinking.result["outputs"].get("tags missing", 0) == 8
+    assert [entry["reward"] for entry in thinking.log] == [-1.0, -1.0]
+    assert all(entry["frac_reward_zero_std"] == 1.0 for entry in thinking.log)
+
+
+def test_subtracting_the_baseline_leaves_the_trajectory(recipe: Recipe) -> None:
+    subtracted, log, _ = trajectory(recipe, ROWS)
+    plain, other, _ = trajectory(replace(recipe, subtract_baseline=False), ROWS)
+    moved = np.linalg.norm(subtracted[-1] - subtracted[0])
+    assert moved > 1e-3
+    # Adam divides by the gradient's size, so float32 rounding of tiny gradients shows.
+    assert np.linalg.norm(subtracted[-1] - plain[-1]) < 0.01 * moved
+    assert log[0]["reward"] != pytest.approx(other[0]["reward"])
+
+
+def test_questions_longer_than_the_recipe_allows_are_refused_when_none_is_left(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="0 of 8 questions"):
+        train(replace(recipe, max_prompt_tokens=5), rows=ROWS, output=tmp_path / "run")
+
+
+def test_a_recipe_for_several_processes_does_not_run_in_one(recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="accelerate launch"):
+        train(replace(recipe, processes=2), rows=ROWS, output=tmp_path / "run")
+
+
+def test_the_released_recipe_takes_twelve_prompts_a_step() -> None:
+    recipe = load_recipe("released-1.5b")
+    assert recipe.prompts_per_step == 12
+    assert "1,800 prompts" in "\n".join(arithmetic(recipe))
+    assert (recipe.learning_rate, recipe.kl_beta, recipe.group_size) == (1e-6, 0.008, 16)
+    assert recipe.lora is None
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_can_be_printed(path: Path) -> None:
+    result = CliRunner().invoke(main, [path.stem, "--dry-run"])
+    assert result.exit_code == 0
+    assert "prompts a step" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "no recipe 'nothing'"),
+        (["small", "--data", "no/such/data"], "no/such/data"),
+        (["embedded", "--model", "hub:a/b"], "hub:"),
+    ],
+)
+def test_bad_requests_are_one_line(arguments: list[str], message: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, [*arguments, "--output", str(tmp_path / "run")])
+    assert result.exit_code == 2
+    assert message in result.output
+    assert result.output.count("\n") == 1
+
+
+def test_groups_that_do_not_fill_the_batch_are_refused() -> None:
+    with pytest.raises(InputError, match="do not divide"):
+        Recipe(name="x", model="m", data="d", max_steps=1, per_device_batch=5, processes=1)
