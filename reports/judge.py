@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from reports.claim_types import Claim, Column, Paper, Row, Table
@@ -50,9 +50,9 @@ class Judgement:
     cells: tuple[Cell, ...]
     findings: tuple[Finding, ...]
 
-    def counts(self) -> dict[Verdict, int]:
-        """Findings per verdict, in display order, verdicts that do not occur left out."""
-        found = Counter(finding.verdict for finding in self.findings)
+    def counts(self, claims: Collection[str] | None = None) -> dict[Verdict, int]:
+        """Findings (of these claims) per verdict, in display order, absent verdicts left out."""
+        found = Counter(f.verdict for f in self.findings if claims is None or f.claim in claims)
         return {verdict: found[verdict] for verdict in Verdict if found[verdict]}
 
     def cell_counts(self) -> dict[Verdict, int]:

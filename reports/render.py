@@ -77,7 +77,7 @@ def paper_view(
     digest = cite.records_digest(records)
     return PaperView(
         paper=paper,
-        tiers=[tier_view(judgements[tier], records) for tier in TIERS],
+        tiers=[tier_view(paper, judgements[tier], records) for tier in TIERS],
         claims=[claim_view(paper, claim, judgements) for claim in paper.claims],
         tables=[table_view(paper, table, judgements) for table in paper.tables],
         figures=figures,

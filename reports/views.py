@@ -32,6 +32,7 @@ class CellView:
     tier: str
     source: str
     second_hand: bool
+    the_papers: bool
     record: str
 
 
@@ -88,11 +89,15 @@ class RecordView:
 
 @dataclass(frozen=True)
 class TierView:
-    """One tier of a paper: number of records, verdict counts of claims and of table cells."""
+    """One tier of a paper: number of records, verdict counts of claims and of table cells.
+
+    `claims` are statements of the paper or its code, `checks` those derived or measured here.
+    """
 
     name: str
     records: int
     claims: dict[Verdict, int]
+    checks: dict[Verdict, int]
     cells: dict[Verdict, int]
     outcome: list[tuple[Verdict, list[str]]]
 
@@ -117,8 +122,9 @@ def anchor(record: Record) -> str:
     return f"{record.tier}-{record.experiment}-{record.stem}"
 
 
-def tier_view(judgement: Judgement, records: Sequence[Record]) -> TierView:
+def tier_view(paper: Paper, judgement: Judgement, records: Sequence[Record]) -> TierView:
     """Counts of one tier, and its claims grouped by verdict."""
+    theirs = {claim.id for claim in paper.claims if is_the_papers(paper, claim.source)}
     outcome = []
     for verdict in judgement.counts():
         names: dict[str, list[str]] = {}
@@ -134,7 +140,19 @@ def tier_view(judgement: Judgement, records: Sequence[Record]) -> TierView:
         ]
         outcome.append((verdict, shown))
     number_of = sum(record.tier == judgement.tier for record in records)
-    return TierView(judgement.tier, number_of, judgement.counts(), judgement.cell_counts(), outcome)
+    return TierView(
+        judgement.tier,
+        number_of,
+        judgement.counts(theirs),
+        judgement.counts({claim.id for claim in paper.claims} - theirs),
+        judgement.cell_counts(),
+        outcome,
+    )
+
+
+def is_the_papers(paper: Paper, source: str | None) -> bool:
+    """True for what the paper, its authors or reports of them say; False for our own numbers."""
+    return source is not None and paper.sources[source].trust in ("primary", "second-hand")
 
 
 def table_view(paper: Paper, table: Table, judgements: Mapping[str, Judgement]) -> TableView:
@@ -174,6 +192,7 @@ def table_view(paper: Paper, table: Table, judgements: Mapping[str, Judgement]) 
                     tier=cell.tier,
                     source=source.title if source else "",
                     second_hand=bool(source and source.trust not in ("primary", "ours")),
+                    the_papers=is_the_papers(paper, tag),
                     record=anchor(cell.records[0]) if cell.records else "",
                 )
             )
@@ -208,7 +227,11 @@ def claim_view(paper: Paper, claim: Claim, judgements: Mapping[str, Judgement]) 
     absent = [finding for finding in findings if finding.verdict is Verdict.NOT_RUN]
     return ClaimView(
         claim=claim,
-        findings=[_finding_view(claim, f, widest) for f in findings if f not in absent],
+        findings=[
+            _finding_view(claim, f, widest, is_the_papers(paper, claim.source))
+            for f in findings
+            if f not in absent
+        ],
         not_run=list(dict.fromkeys(finding.command for finding in absent)),
         missing=list(dict.fromkeys(finding.tier for finding in absent)),
         second_hand=bool(source and source.trust not in ("primary", "ours")),
@@ -251,7 +274,7 @@ def _spread(values: Sequence[float], decimals: int) -> str:
     return f"sd {number(deviation, decimals)}, {len(values)} seeds"
 
 
-def _finding_view(claim: Claim, finding: Finding, widest: float) -> FindingView:
+def _finding_view(claim: Claim, finding: Finding, widest: float, the_papers: bool) -> FindingView:
     check, effect = claim.check, finding.effect
     decimals = min(check.decimals + 1, 6) if check.kind != "bound" else 6
     details: list[tuple[str, str]] = []
@@ -270,7 +293,7 @@ def _finding_view(claim: Claim, finding: Finding, widest: float) -> FindingView:
                 if exact
                 else signed(finding.printed, check.decimals)
             )
-            printed = f"paper {printed}"
+            printed = f"{'paper' if the_papers else 'expected'} {printed}"
     elif check.kind == "effect":
         printed = "claimed > 0" if check.expect == "greater" else "claimed < 0"
     elif check.kind == "equivalent":

@@ -49,16 +49,18 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
         "seed": recipe.seed,
     }
     if plan.tier == "embedded":
-        systems = ("untrained", "grpo")  # both in one cell: they share a process and a model
         return [
-            base | {"collection": "pydocs", "system": system, "queries": FEW} for system in systems
+            base | {"collection": name, "system": system, "queries": FEW}
+            for name in plan.collections
+            for system in ("untrained", "grpo")
         ]
     found = [
         base | {"collection": name, "system": system}
         for name in plan.collections
+        if name != recipe.data
         for system in SYSTEMS
     ]
-    if plan.chosen:
+    if plan.chosen and recipe.data not in plan.collections:
         return found
     held_out = [
         base | {"collection": recipe.data, "system": system, "think": system == "think"}
@@ -113,7 +115,7 @@ def _rewrite(
         prompt="training" if config.get("think") else "inference",
         think=bool(config.get("think")),
         sampling=replace(RELEASED, max_new_tokens=config["max_new_tokens"]),
-        batch_size=50,
+        batch_size=16,  # long questions: the attention of a batch of 50 took 16 GB
     ).rewrite(queries)
 
 

@@ -24,10 +24,12 @@ STEPS = {"embedded": 2, "small": 12}
 
 
 def cells(plan: Plan) -> list[dict[str, Any]]:
-    """One cell: both runs, compared step by step; no collection of the user's is involved."""
-    if plan.tier not in STEPS or plan.chosen:
+    """One cell: both runs, compared step by step, on the recipe's own questions."""
+    if plan.tier not in STEPS:
         return []
     recipe = load_recipe("embedded" if plan.tier == "embedded" else "small")
+    if plan.chosen and recipe.data not in plan.collections:
+        return []
     return [
         {
             "recipe": recipe.name,

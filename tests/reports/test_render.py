@@ -153,6 +153,19 @@ def test_numbers_words_and_marks_stand_on_the_page(tmp_path: Path, papers: Path)
     assert "@misc{toy," in flat and "sha256:" in flat
 
 
+def test_our_own_expectations_are_not_called_the_papers(tmp_path: Path) -> None:
+    """Replication verdicts and checks against our own numbers are counted and named apart."""
+    theirs = write_paper(tmp_path / "papers").parent
+    render_site(theirs, records(), tmp_path / "out")
+    flat = words(tmp_path)
+    assert "paper 0.50" in flat and "expected 0.50" not in flat
+    ours = CLAIMS.replace('trust = "primary"', 'trust = "ours"')
+    render_site(write_paper(tmp_path / "own", ours).parent, records(), tmp_path / "out")
+    flat = words(tmp_path)
+    assert "expected 0.50" in flat and "paper 0.50" not in flat
+    assert "expected 50.0 ours 50.04" in flat and "paper 40.3 † ours 40.00" in flat
+
+
 def test_cell_that_was_not_run_shows_no_number_of_ours(tmp_path: Path) -> None:
     papers = write_paper(tmp_path / "papers").parent
     render_site(papers, [], tmp_path / "out")
