@@ -23,6 +23,8 @@ from shared.sampling import Sampling, Seen, choose, uniforms
 
 Prompt = str | Sequence[Mapping[str, str]]
 
+_BATCH_TOKENS = 16_384  # padded tokens in a batch: long prompts must not cost memory without bound
+
 # (model, tokenizer, prompts, rows, sampling, batch size) -> (row, text), batch by batch
 Produce = Callable[
     [Any, Any, Sequence[Prompt], Sequence["Row"], Sampling, int], Iterator[tuple["Row", str]]
@@ -183,8 +185,7 @@ def _generate_rows(
     rendered, encoded = encode(tokenizer, prompts, rows, sampling, context)
     # Equal lengths side by side waste no work on padding; the longest first fails early, if at all.
     ordered = sorted(rows, key=lambda row: (-len(encoded[row.prompt]), row.prompt, row.sample))
-    for start in range(0, len(ordered), batch_size):
-        batch = ordered[start : start + batch_size]
+    for batch in _batches(ordered, encoded, sampling.max_new_tokens, batch_size):
         draws = np.stack([uniforms(rendered[r.prompt], r.sample, sampling) for r in batch])
         places = {i: place for place, i in enumerate(dict.fromkeys(r.prompt for r in batch))}
         tokens = _decode(
@@ -197,6 +198,18 @@ def _generate_rows(
         )
         texts = tokenizer.batch_decode(tokens, skip_special_tokens=True)
         yield from zip(batch, texts, strict=True)
+
+
+def _batches(
+    ordered: Sequence[Row], encoded: Mapping[int, list[int]], new_tokens: int, batch_size: int
+) -> Iterator[list[Row]]:
+    """Split rows, longest prompt first, into batches of bounded number and padded length."""
+    start = 0
+    while start < len(ordered):
+        longest = len(encoded[ordered[start].prompt]) + new_tokens
+        size = min(batch_size, max(1, _BATCH_TOKENS // longest))
+        yield list(ordered[start : start + size])
+        start += size
 
 
 def encode(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.errors import InputError
-from shared.text_generation import CachedGenerator, Prompt, Sampling, generate
+from shared.text_generation import CachedGenerator, Prompt, Row, Sampling, generate
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -277,3 +277,16 @@ def test_smollm2_answers(smollm2: tuple[Any, Any]) -> None:
     texts = generate(*smollm2, prompts, max_new_tokens=16, batch_size=2)
     assert "Paris" in texts[0][0]
     assert texts[1] == generate(*smollm2, prompts[1:], max_new_tokens=16)[0]
+
+
+def test_a_batch_of_long_prompts_is_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows times (longest prompt + new tokens) stays within the bound; one row always goes."""
+    from shared import text_generation
+
+    monkeypatch.setattr(text_generation, "_BATCH_TOKENS", 100)
+    rows = [Row(i, 0) for i in range(6)]
+    lengths = [190, 40, 30, 20, 10, 10]
+    encoded = {i: [0] * length for i, length in enumerate(lengths)}
+    batches = list(text_generation._batches(rows, encoded, 10, 4))
+    assert [[row.prompt for row in batch] for batch in batches] == [[0], [1, 2], [3, 4, 5]]
+    assert [len(b) for b in text_generation._batches(rows[3:], encoded, 10, 2)] == [2, 1]

@@ -33,6 +33,7 @@ from shared.retrieval import named_retriever, search
 SYSTEMS = ("original", "untrained", "grpo", "sft")
 RETRIEVERS = ("bm25q", "bm25")  # BRIGHT's query-side BM25 and the bag of words, both k1=.9 b=.4
 MODES = ("replace", "append")
+MAX_WORDS = 100  # small tier: longer questions take a CPU hours, and none was trained on
 FEW = 100  # embedded tier: enough to show that every part works
 CURVE = ("reward", "reward_std", "kl", "entropy", "grad_norm", "frac_reward_zero_std")
 
@@ -55,7 +56,7 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
             for system in ("untrained", "grpo")
         ]
     found = [
-        base | {"collection": name, "system": system}
+        base | {"collection": name, "system": system, "max_query_words": MAX_WORDS}
         for name in plan.collections
         if name != recipe.data
         for system in SYSTEMS
@@ -115,7 +116,7 @@ def _rewrite(
         prompt="training" if config.get("think") else "inference",
         think=bool(config.get("think")),
         sampling=replace(RELEASED, max_new_tokens=config["max_new_tokens"]),
-        batch_size=16,  # long questions: the attention of a batch of 50 took 16 GB
+        batch_size=32,
     ).rewrite(queries)
 
 
@@ -179,11 +180,20 @@ def _retrieval(
     name = config["collection"]
     collection = context.collection(name)
     split = collection.default_split
-    topics = _some(collection.topics(split), config.get("queries"))
+    everything = collection.topics(split)
+    topics = _some(everything, config.get("queries"), config.get("max_query_words"))
     qrels = {qid: collection.qrels[split][qid] for qid in topics}
     # The original query followed by nothing is the control of both modes.
     texts: dict[str, dict[str, str]] = dict.fromkeys(MODES, topics)
-    facts: dict[str, Any] = {"queries": len(topics), "split": split}
+    if not topics:
+        raise InputError(
+            f"{name}: no query of split {split} has at most {config['max_query_words']} words"
+        )
+    facts: dict[str, Any] = {
+        "queries": len(topics),
+        "left_out": len(everything) - len(topics),
+        "split": split,
+    }
     if config["system"] != "original":
         rewritten = _rewrite(config, recipe, trained, topics)
         facts |= {"outputs": rewritten.counts, "texts_sha256": _digest(rewritten.texts)}
@@ -207,8 +217,13 @@ def _retrieval(
     return Outcome(scores=scores, facts=facts)
 
 
-def _some(topics: dict[str, str], number: int | None) -> dict[str, str]:
-    """A fixed pseudo-random choice of topics, by hash of the id; all when `number` is None."""
+def _some(
+    topics: dict[str, str], number: int | None, max_words: int | None = None
+) -> dict[str, str]:
+    """Topics of at most `max_words` words; of those a fixed choice by hash of the id."""
+    if max_words is not None:
+        short = {qid: text for qid, text in topics.items() if len(text.split()) <= max_words}
+        topics = short
     chosen = sorted(topics, key=lambda qid: hashlib.sha256(qid.encode()).digest())[:number]
     return {qid: text for qid, text in topics.items() if qid in set(chosen)}
 
