@@ -12,11 +12,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from shared.errors import InputError
 from shared.files import atomic_write
@@ -37,6 +40,7 @@ class TrainingFolder:
         self.request = json.loads(json.dumps(dict(request)))
         self.log_path = self.path / "log.jsonl"
         self.final = self.path / "final"
+        self._lock = FileLock(self.path / ".lock")
 
     def finished(self) -> dict[str, Any] | None:
         """What the completed run wrote at its end; None when it is not complete.
@@ -56,10 +60,20 @@ class TrainingFolder:
     def start(self, needed_bytes: int = 0) -> Path | None:
         """Prepare the folder; returns the last complete checkpoint to resume from, if any.
 
-        Raises InputError for a folder of another request, and when the disk has too little room.
+        Raises InputError for a folder of another request, one in which another process trains,
+        and when the disk has too little room.
         """
         self.finished()
+        if os.environ.get("RANK", "0") != "0":  # of several processes the first keeps the folder
+            return self.last_checkpoint()
         self.path.mkdir(parents=True, exist_ok=True)
+        try:  # released when the process ends, however it ends
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(
+                f"{self.path}: another process is training here; wait for it or choose another "
+                "folder"
+            ) from None
         free = shutil.disk_usage(self.path).free
         if free < needed_bytes * _HEADROOM:
             raise InputError(

@@ -98,3 +98,20 @@ def test_other_errors_pass_through(tmp_path: Path) -> None:
     folder = TrainingFolder(tmp_path, {})
     with pytest.raises(RuntimeError, match="shapes"), folder.one_line_errors():
         raise RuntimeError("shapes differ")
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    first, second = (TrainingFolder(tmp_path / "run", {"seed": 1}) for _ in range(2))
+    first.start()
+    with pytest.raises(InputError, match="another process is training here"):
+        second.start()
+    first.finish({})
+    assert second.finished() == {}
+
+
+def test_other_ranks_of_a_launch_only_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = TrainingFolder(tmp_path, {"seed": 1})
+    first.start()
+    kept = checkpoint(first, 3)
+    monkeypatch.setenv("RANK", "1")
+    assert TrainingFolder(tmp_path, {"seed": 1}).start() == kept
