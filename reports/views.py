@@ -176,7 +176,7 @@ def table_view(paper: Paper, table: Table, judgements: Mapping[str, Judgement]) 
             if cell.verdict is Verdict.NOT_RUN:
                 commands[cell.command] = None
                 missing += 1
-            else:
+            elif cell.values:
                 tiers.add(cell.tier)
             decimals = column.decimals if column.decimals is not None else table.decimals
             more = decimals + (decimals < 4)
