@@ -236,10 +236,13 @@ def reusable(record: Record, job: Job, context: Context, *, keep: bool = False) 
         return False
     if not keep and record.provenance.get("code_sha256") != code_digest(job.paper):
         return False
-    return all(
-        context.fingerprint(name) == sha256
-        for name, sha256 in record.provenance.get("data", {}).items()
-    )
+    try:
+        return all(
+            context.fingerprint(name) == sha256
+            for name, sha256 in record.provenance.get("data", {}).items()
+        )
+    except MissingDependencyError:  # files that are no longer there: the cell itself will say so
+        return False
 
 
 def run_job(

@@ -87,14 +87,14 @@ def scrub(value: Any) -> Any:
 def code_digest(paper: str, *, root: Path = ROOT) -> str:
     """Hex sha256 over the code that can change the paper's numbers.
 
-    The .py and .toml files of shared/ and of the paper's folder, by path and content, without
-    tests, benchmarks, claims.toml and figures.py.
+    The .py, .toml and .yaml files of shared/ and of the paper's folder, by path and content,
+    without tests, benchmarks, claims.toml and figures.py.
     """
     digest = hashlib.sha256()
     for folder in (root / "shared", root / "replications" / paper):
         for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(root).as_posix()):
             name = path.name
-            if path.suffix not in (".py", ".toml") or name.startswith(("test_", "bench_")):
+            if path.suffix not in (".py", ".toml", ".yaml") or name.startswith(("test_", "bench_")):
                 continue
             if name not in NOT_CODE and path.is_file():
                 content = path.read_bytes().replace(b"\r\n", b"\n")

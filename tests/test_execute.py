@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from replications.execute import (
     reusable,
     run_job,
 )
-from reports.results import Store
+from reports.results import Record, Store
 from shared.errors import InputError, MissingDependencyError
 from shared.metrics import Scores
 from tests.cli import beir, files, forget
@@ -161,6 +162,29 @@ def test_a_finished_record_is_taken_only_for_the_same_code_and_data(
     assert not again(keep=True) and len(runs) == 4
     changed = Store(tmp_path / "s").get("toy", "E1", "small", toy_job().config)
     assert changed is not None and changed.means == {"n": 6.0} != first.means
+
+
+def test_a_record_is_reused_while_its_files_are_the_same(tmp_path: Path) -> None:
+    (tmp_path / "qa").mkdir()
+    (tmp_path / "qa" / "a.jsonl").write_text("{}\n")
+    context = Context(tmp_path)
+    context.files("qa")
+    job = toy_job()
+    provenance = {"data": dict(context.data), "code_sha256": execute.code_digest(job.paper)}
+    record = Record.create(
+        paper=job.paper,
+        experiment=job.experiment,
+        tier=job.tier,
+        label=job.label,
+        config=job.config,
+        provenance=provenance,
+    )
+    assert list(context.data) == ["files:qa"]
+    assert reusable(record, job, Context(tmp_path))
+    (tmp_path / "qa" / "b.jsonl").write_text("{}\n")
+    assert not reusable(record, job, Context(tmp_path))
+    shutil.rmtree(tmp_path / "qa")
+    assert not reusable(record, job, Context(tmp_path))
 
 
 def test_reusable_asks_for_the_data_only_when_the_code_agrees(

@@ -118,3 +118,13 @@ def test_code_digest_follows_code_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "shared" / "bm25.py").rename(tmp_path / "shared" / "bm26.py")
     assert len({before, after, code_digest("toy", root=tmp_path)}) == 3
     assert code_digest("other", root=tmp_path) != before
+
+
+def test_code_digest_follows_recipes(tmp_path: Path) -> None:
+    recipe = tmp_path / "replications" / "toy" / "recipes" / "small.yaml"
+    recipe.parent.mkdir(parents=True)
+    digests = set()
+    for text in ("steps: 1\n", "steps: 2\n"):
+        recipe.write_text(text)
+        digests.add(code_digest("toy", root=tmp_path))
+    assert len(digests) == 2
