@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,12 +34,8 @@ def make_trainer(
         raise MissingDependencyError(
             "GRPO training needs trl and peft: pip install 'ir-replications[tongsearch_qr]'"
         ) from error
-    import torch
-
-    cuda = torch.cuda.is_available()
     arguments = GRPOConfig(
-        output_dir=str(output_dir),
-        max_steps=recipe.max_steps,
+        **common_arguments(recipe, output_dir),
         per_device_train_batch_size=recipe.per_device_batch,
         gradient_accumulation_steps=recipe.accumulation,
         steps_per_generation=recipe.accumulation,  # one rollout per optimiser step: on-policy
@@ -49,16 +46,6 @@ def make_trainer(
         top_k=recipe.top_k,
         top_p=recipe.top_p,
         repetition_penalty=1.0,
-        learning_rate=recipe.learning_rate,
-        adam_beta1=recipe.adam_beta1,
-        adam_beta2=recipe.adam_beta2,
-        weight_decay=recipe.weight_decay,
-        warmup_steps=round(recipe.warmup_ratio * recipe.max_steps),
-        lr_scheduler_type=recipe.scheduler,
-        lr_scheduler_kwargs=(
-            {"min_lr_rate": recipe.min_lr_rate} if recipe.scheduler == "cosine_with_min_lr" else {}
-        ),
-        max_grad_norm=recipe.max_grad_norm,
         beta=recipe.kl_beta,
         # TRL 1.16 multiplies the KL term by the importance ratio; its releases of 2025 did not.
         use_bias_correction_kl=False,
@@ -69,20 +56,9 @@ def make_trainer(
         mask_truncated_completions=recipe.mask_truncated,
         disable_dropout=True,
         shuffle_dataset=True,
-        bf16=recipe.precision == "bfloat16",
-        gradient_checkpointing=recipe.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
         use_vllm=recipe.vllm != "off",
         vllm_mode=recipe.vllm if recipe.vllm != "off" else "colocate",
         vllm_importance_sampling_correction=recipe.vllm_importance_correction,
-        use_cpu=not cuda,
-        seed=recipe.seed,
-        data_seed=recipe.seed,
-        logging_steps=1,
-        save_steps=recipe.save_steps,
-        save_total_limit=2,
-        report_to=["tensorboard"] if _installed("tensorboard") else [],
-        dataloader_num_workers=0,
         remove_unused_columns=False,
     )
     # TRL seeds itself from `seed` before it creates the adapter.
@@ -95,6 +71,36 @@ def make_trainer(
         peft_config=lora_config(recipe),
         callbacks=list(callbacks),
     )
+
+
+def common_arguments(recipe: Recipe, output_dir: Path) -> dict[str, Any]:
+    """Optimiser, precision, seeds, logging and saving: the same for every way of training."""
+    import torch
+
+    floor = {"min_lr_rate": recipe.min_lr_rate}
+    return {
+        "output_dir": str(output_dir),
+        "max_steps": recipe.max_steps,
+        "learning_rate": recipe.learning_rate,
+        "adam_beta1": recipe.adam_beta1,
+        "adam_beta2": recipe.adam_beta2,
+        "weight_decay": recipe.weight_decay,
+        "warmup_steps": round(recipe.warmup_ratio * recipe.max_steps),
+        "lr_scheduler_type": recipe.scheduler,
+        "lr_scheduler_kwargs": floor if recipe.scheduler == "cosine_with_min_lr" else {},
+        "max_grad_norm": recipe.max_grad_norm,
+        "bf16": recipe.precision == "bfloat16",
+        "gradient_checkpointing": recipe.gradient_checkpointing,
+        "gradient_checkpointing_kwargs": {"use_reentrant": False},
+        "use_cpu": not torch.cuda.is_available(),
+        "seed": recipe.seed,
+        "data_seed": recipe.seed,
+        "logging_steps": 1,
+        "save_steps": recipe.save_steps,
+        "save_total_limit": 2,
+        "report_to": ["tensorboard"] if find_spec("tensorboard") else [],
+        "dataloader_num_workers": 0,
+    }
 
 
 def dataset(recipe: Recipe, tokenizer: Any, rows: Sequence[Row]) -> Any:
@@ -140,9 +146,3 @@ def lora_config(recipe: Recipe) -> Any:
         bias="none",
         task_type="CAUSAL_LM",
     )
-
-
-def _installed(module: str) -> bool:
-    from importlib.util import find_spec
-
-    return find_spec(module) is not None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from replications.tongsearch_qr.grpo import lora_config
+from replications.tongsearch_qr.grpo import common_arguments, lora_config
 from replications.tongsearch_qr.prompts import messages
 from replications.tongsearch_qr.recipe import Recipe
 from replications.tongsearch_qr.training_data import Row
@@ -35,7 +35,6 @@ def make_sft_trainer(
         raise MissingDependencyError(
             "training needs trl and peft: pip install 'ir-replications[tongsearch_qr]'"
         ) from error
-    import torch
     from datasets import Dataset
 
     entries = [
@@ -46,32 +45,12 @@ def make_sft_trainer(
         for row in rows
     ]
     arguments = SFTConfig(
-        output_dir=str(output_dir),
-        max_steps=recipe.max_steps,
+        **common_arguments(recipe, output_dir),
         per_device_train_batch_size=max(1, recipe.prompts_per_step // recipe.processes),
         gradient_accumulation_steps=1,
         max_length=recipe.max_prompt_tokens + recipe.max_completion_tokens + 8,
         completion_only_loss=True,
         packing=False,
-        learning_rate=recipe.learning_rate,
-        adam_beta1=recipe.adam_beta1,
-        adam_beta2=recipe.adam_beta2,
-        weight_decay=recipe.weight_decay,
-        warmup_steps=round(recipe.warmup_ratio * recipe.max_steps),
-        lr_scheduler_type=recipe.scheduler,
-        lr_scheduler_kwargs=(
-            {"min_lr_rate": recipe.min_lr_rate} if recipe.scheduler == "cosine_with_min_lr" else {}
-        ),
-        max_grad_norm=recipe.max_grad_norm,
-        bf16=recipe.precision == "bfloat16",
-        gradient_checkpointing=recipe.gradient_checkpointing,
-        use_cpu=not torch.cuda.is_available(),
-        seed=recipe.seed,
-        data_seed=recipe.seed,
-        logging_steps=1,
-        save_steps=recipe.save_steps,
-        save_total_limit=2,
-        report_to=[],
     )
     return SFTTrainer(
         model=model,

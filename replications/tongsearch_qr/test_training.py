@@ -201,3 +201,24 @@ def test_bad_requests_are_one_line(arguments: list[str], message: str, tmp_path:
 def test_groups_that_do_not_fill_the_batch_are_refused() -> None:
     with pytest.raises(InputError, match="do not divide"):
         Recipe(name="x", model="m", data="d", max_steps=1, per_device_batch=5, processes=1)
+
+
+def test_every_trained_weight_is_float32_whatever_the_precision(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the paper's learning rate of 1e-6, weights kept in bfloat16 would never move."""
+    from replications.tongsearch_qr import training_run
+
+    kinds: list[set[torch.dtype]] = []
+    make = training_run.make_trainer
+
+    def spy(*arguments: Any) -> Any:
+        trainer = make(*arguments)
+        kinds.append({p.dtype for p in trainer.model.parameters() if p.requires_grad})
+        return trainer
+
+    monkeypatch.setattr(training_run, "make_trainer", spy)
+    short = replace(recipe, max_steps=1, precision="bfloat16")
+    train(short, rows=ROWS, output=tmp_path / "adapter")
+    train(replace(short, lora=None), rows=ROWS, output=tmp_path / "full")
+    assert kinds == [{torch.float32}, {torch.float32}]

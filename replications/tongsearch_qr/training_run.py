@@ -124,7 +124,9 @@ def _run(
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
     set_seed(recipe.seed)  # before anything is created that draws random numbers
     files = fetch_model(recipe.model)
-    model, tokenizer = load_causal_lm(recipe.model, dtype=recipe.precision)
+    # Trained weights stay in float32: in bfloat16 a step of 1e-6 would round to nothing.
+    frozen = recipe.lora is not None
+    model, tokenizer = load_causal_lm(recipe.model, dtype=recipe.precision if frozen else "float32")
     callbacks = [LogMetrics(folder), *callbacks]
     reward = None
     if method == "grpo":
