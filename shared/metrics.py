@@ -44,10 +44,14 @@ def evaluate(run: Run, qrels: Qrels, measures: Sequence[str] = DEFAULT_MEASURES)
         if qid in qrels and results
     }
     per_query = {name: dict.fromkeys(qrels, 0.0) for name in parsed}
+    # Grades below 0 (spam in TREC's web tracks) are not relevant; pytrec_eval crashes on them.
+    judged = {
+        qid: {docid: max(grade, 0) for docid, grade in grades.items()}
+        for qid, grades in qrels.items()
+    }
     names: dict[ir_measures.Measure, list[str]] = {}
     for name, measure in parsed.items():
-        names.setdefault(_without_perl(measure, qrels), []).append(name)
-    judged = {qid: dict(grades) for qid, grades in qrels.items()}
+        names.setdefault(_without_perl(measure, judged), []).append(name)
     for metric in _calculate(list(names), judged, ranked):
         if metric.query_id in qrels:
             for name in names[metric.measure]:
@@ -76,7 +80,7 @@ def _without_perl(measure: ir_measures.Measure, qrels: Qrels) -> ir_measures.Mea
     if measure.NAME != "nDCG" or measure["dcg"] != "exp-log2":
         return measure
     grades = {grade for judged in qrels.values() for grade in judged.values()}
-    params = {**measure.params, "gains": {g: 2 ** max(g, 0) - 1 for g in sorted(grades)}}
+    params = {**measure.params, "gains": {g: 2**g - 1 for g in sorted(grades)}}
     params.pop("dcg")
     return ir_measures.nDCG(**params)
 
@@ -86,8 +90,11 @@ def _calculate(
     qrels: dict[str, dict[str, int]],
     ranked: dict[str, dict[str, float]],
 ) -> list[ir_measures.Metric]:
+    # In one call ir-measures may lend the gains of one measure to another.
+    plain = [measure for measure in measures if "gains" not in measure.params]
+    groups = [plain, *([measure] for measure in measures if measure not in plain)]
     try:
-        return list(ir_measures.iter_calc(measures, qrels, ranked))
+        return [m for group in groups if group for m in ir_measures.iter_calc(group, qrels, ranked)]
     except (ValueError, RuntimeError, ImportError, subprocess.SubprocessError) as error:
         listed = ", ".join(map(str, measures))
         raise InputError(f"cannot calculate {listed} ({error!s:.100}); use others") from error

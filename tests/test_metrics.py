@@ -141,3 +141,15 @@ def test_equal_to_pytrec_eval_on_random_runs_with_the_same_order(seed: int) -> N
         expected = {qid: oracle[qid][trec_name] for qid in qrels}
         assert scores.per_query[name] == pytest.approx(expected, abs=1e-12)
         assert scores.means[name] == pytest.approx(np.mean(list(expected.values())), abs=1e-12)
+
+
+def test_both_gains_in_one_call_and_grades_below_zero() -> None:
+    """Gains 3, 0, 2, 0, 1 in this order: linear .9212, exponential .9461; -2 is not relevant."""
+    qrels = {"q": {"a": 3, "b": 0, "c": 2, "d": -2, "e": 1}}
+    run = {"q": [(docid, 9.0 - rank) for rank, docid in enumerate("abcde")]}
+    measures = ["nDCG@10", "nDCG(dcg='exp-log2')@10", "R@100"]
+    for names in (measures, measures[::-1]):
+        means = evaluate(run, qrels, names).means
+        assert means["nDCG@10"] == pytest.approx(0.9212478446)
+        assert means["nDCG(dcg='exp-log2')@10"] == pytest.approx(0.9461356537)
+        assert means["R@100"] == 1.0

@@ -209,7 +209,7 @@ def test_every_trained_weight_is_float32_whatever_the_precision(
     """At the paper's learning rate of 1e-6, weights kept in bfloat16 would never move."""
     from replications.tongsearch_qr import training_run
 
-    kinds: list[set[torch.dtype]] = []
+    kinds: list[set[Any]] = []
     make = training_run.make_trainer
 
     def spy(*arguments: Any) -> Any:
