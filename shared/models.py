@@ -129,6 +129,16 @@ def load_encoder(
     return _load("AutoModel", ref, dtype, cache_dir)
 
 
+def load_cross_encoder(
+    ref: str, dtype: str = "float32", cache_dir: Path | str | None = None
+) -> tuple[Any, Any]:
+    """Load (model, tokenizer) of a sequence classifier, in eval mode, on the CPU.
+
+    Raises InputError where any weight of its head is missing, which would be random numbers.
+    """
+    return _load("AutoModelForSequenceClassification", ref, dtype, cache_dir)
+
+
 def set_threads(n: int) -> None:
     """Let torch compute with `n` threads; more than the free cores makes it many times slower."""
     if n < 1:
@@ -321,8 +331,9 @@ def _load(kind: str, ref: str, dtype: str, cache_dir: Path | str | None) -> tupl
     except (OSError, ValueError, KeyError, _require("safetensors").SafetensorError) as error:
         reason = (str(error).strip().splitlines() or [""])[0]
         raise InputError(f"{ref}: cannot be loaded from {path} ({reason:.150})") from error
-    # A pooler is never used here; anything else would be random numbers in place of weights.
-    missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
+    # An encoder's pooler is never used; anything else would be random numbers for weights.
+    unused = ("pooler.",) if kind == "AutoModel" else ()
+    missing = sorted(name for name in info["missing_keys"] if not name.startswith(unused))
     if missing:
         raise InputError(
             f"{ref}: the weights lack {missing[0]} and {len(missing) - 1} more of {kind}; "

@@ -1,0 +1,104 @@
+"""Rerank any first stage: python -m replications.prorank.rerank MODEL --collection NAME.
+
+MODEL is a model reference, or the short name of a released one (released.py).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from replications.execute import Context
+from replications.prorank.first_stages import DEPTH, candidate_run, judgements
+from replications.prorank.released import MODELS
+from shared.errors import InputError
+from shared.metrics import evaluate
+from shared.reranking import candidates, oracle, read_first_stage, rerank
+from shared.runs import write_run
+
+MEASURES = ["nDCG@10", "AP@100", "R@100"]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("model")
+@click.option("--collection", required=True, help="Collection by name, or a BEIR folder.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Folder of trained weights.")
+@click.option("--run", type=click.Path(path_type=Path), help="First stage as a TREC run file.")
+@click.option("--split", help="Split of the queries; by default the collection's own.")
+@click.option("--depth", default=DEPTH, show_default=True, help="Candidates of each query.")
+@click.option("--max-length", default=8192, show_default=True, help="Tokens of query and text.")
+@click.option("--bf16", is_flag=True, help="Compute hidden states in bfloat16.")
+@click.option("--engine", type=click.Choice(["transformers", "vllm"]), default="transformers")
+@click.option("--output", type=click.Path(path_type=Path), help="Write the reranked TREC run.")
+@click.option("--data-root", type=click.Path(path_type=Path), help="Folder of collections.")
+def main(**options: Any) -> None:
+    """Score the first DEPTH candidates of each query with MODEL and put them in its order.
+
+    Scores are kept in the cache as they are made: run the same command again to go on.
+    """
+    try:
+        click.echo(_rerank(**options))
+    except InputError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        click.echo("interrupted; run the same command again to go on", err=True)
+        sys.exit(130)
+
+
+def _rerank(
+    model: str,
+    collection: str,
+    weights: Path | None,
+    run: Path | None,
+    split: str | None,
+    depth: int,
+    max_length: int,
+    bf16: bool,
+    engine: str,
+    output: Path | None,
+    data_root: Path | None,
+) -> str:
+    """Rerank; returns the table of measures."""
+    from replications.prorank.reranker import any_reranker, score_candidates
+
+    if output is not None and output.exists():
+        raise InputError(f"{output}: is there already; name another file, or remove it")
+    folder = Path(collection)
+    context = Context(data_root, folders={collection: folder} if folder.is_dir() else {})
+    found = context.collection(collection)
+    split = split or found.default_split
+    qrels = judgements(collection, split, context)
+    first = (
+        read_first_stage(run, found, split) if run else candidate_run(collection, split, context)
+    )
+    first = {qid: first.get(qid, []) for qid in qrels}
+    reranker = any_reranker(
+        MODELS.get(model, model),
+        weights,
+        max_length=max_length,
+        bf16=bf16,
+        engine=engine,
+    )
+    scores = score_candidates(reranker, found, candidates(first, depth)).scores
+    rows = {
+        "first stage": first,
+        f"best of the first {depth}": oracle(first, qrels, depth),
+        model: rerank(first, scores, depth),
+    }
+    if output is not None:
+        write_run(output, rows[model], tag="prorank")
+    width = max(map(len, rows))
+    head = " " * width + "".join(f"{measure:>10}" for measure in MEASURES)
+    lines = [f"{found.id} {split}, {len(qrels)} queries", head]
+    for label, ranked in rows.items():
+        means = evaluate(ranked, qrels, MEASURES).means
+        lines.append(f"{label:{width}}" + "".join(f"{means[m]:10.4f}" for m in MEASURES))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

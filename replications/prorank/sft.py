@@ -1,0 +1,77 @@
+"""Supervised warmup: cross-entropy on the answer token, on the batches that stage 1 would see.
+
+The comparison that the paper's argument for reinforcement needs: the same pairs, order, adapter,
+learning rate and number of updates; no sampling, no reference.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from replications.prorank.answer_grpo import answer_logits, answer_metrics, constant_answer
+from replications.prorank.batches import Prompts, pair_batches
+from replications.prorank.loop import Loop, prepared
+from replications.prorank.pairs import Pair
+from replications.prorank.prompt import answer_ids
+from replications.prorank.recipe import Recipe
+from shared.training import TrainingFolder
+
+
+def sft(
+    model: Any, tokenizer: Any, pairs: Sequence[Pair], recipe: Recipe, folder: TrainingFolder
+) -> dict[str, Any]:
+    """Train the model to give each pair's label as its answer; weights in `folder.final`.
+
+    Takes the settings of stage 1. Folder, log, result and errors are as in `warmup`.
+    """
+    if done := folder.finished():
+        return done
+    settings, digits = recipe.warmup, answer_ids(tokenizer)
+    size, labels = settings.pairs_per_step, [pair.label for pair in pairs]
+    batches = pair_batches(labels, size, settings.steps, recipe.seed, settings.balanced)
+    model = prepared(model, recipe)
+    prompts = Prompts(tokenizer, recipe, pairs, model)
+    with folder.one_line_errors():
+        loop = Loop(model, recipe, settings, folder)
+        for step in loop.steps():
+            started = time.perf_counter()
+            loss, seen, truth = 0.0, [], []
+            for numbers in prompts.parts(batches[step], settings.forward_pairs):
+                ids, mask, wanted = prompts.batch(numbers)
+                with loop.autocast():
+                    logits = answer_logits(model, ids, mask)
+                of_part = answer_ce(logits, wanted, digits) * len(numbers) / size
+                of_part.backward()
+                loss += float(of_part.detach())
+                seen.append(logits.detach())
+                truth.append(wanted)
+            loop.log(
+                {
+                    **loop.update(loss),
+                    **answer_metrics(torch.cat(seen), torch.cat(truth), digits),
+                    "step_seconds": round(time.perf_counter() - started, 4),
+                }
+            )
+        collapsed = constant_answer(folder.read_log()) if settings.balanced else None
+        loop.save_weights()
+        return loop.finish(
+            {
+                "method": "sft",
+                "updates": settings.steps,
+                "pairs": settings.steps * size,
+                "collapsed_to": collapsed,
+            }
+        )
+
+
+def answer_ce(
+    logits: torch.Tensor, labels: torch.Tensor, answer_ids: tuple[int, int]
+) -> torch.Tensor:
+    """Mean cross-entropy of the labels' digits under logits (B, V) of the whole vocabulary."""
+    digits = torch.tensor(answer_ids, device=logits.device)
+    return F.cross_entropy(logits, digits[labels])

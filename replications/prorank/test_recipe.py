@@ -1,0 +1,150 @@
+"""Recipes: what they hold, refuse and amount to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("yaml")
+
+from replications.prorank.recipe import (
+    RECIPES,
+    FineGrained,
+    Warmup,
+    arithmetic,
+    fine_grained_alone,
+    load_recipe,
+)
+from replications.prorank.tiny_reranker import tiny_recipe
+from replications.prorank.training_data import run_request, training_data
+from shared.data import Collection
+from shared.errors import InputError
+
+NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recipes_have_equal_batches_in_both_stages(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    alone = fine_grained_alone(recipe)
+    both = recipe.warmup.steps + recipe.fine_grained.steps
+    assert alone.fine_grained.steps == both
+    pairs = recipe.warmup.steps * recipe.warmup.pairs_per_step
+    pairs += recipe.fine_grained.steps * recipe.fine_grained.pairs_per_step
+    assert alone.fine_grained.steps * alone.fine_grained.pairs_per_step == pairs
+    assert alone.request("warmup") == recipe.request("warmup")
+    assert len(arithmetic(recipe, pairs=100, groups=100)) == 5
+
+
+def test_names_of_the_recipes() -> None:
+    assert NAMES == ["embedded", "released-0.5b", "small"]
+
+
+def test_arithmetic() -> None:
+    recipe = load_recipe("released-0.5b", seed=3)
+    assert recipe.seed == 3
+    assert (recipe.warmup.kl_beta, recipe.warmup.group_size) == (0.04, 8)
+    recipe = replace(recipe, warmup=Warmup(steps=10, pairs_per_step=16, group_size=8))
+    lines = arithmetic(recipe)
+    assert "10 steps x 16 pairs = 160 pairs, 1,280 answers, 10 updates" in lines[0]
+    assert "160 prompts a pass (exact)" in lines[1]
+    trl = replace(recipe, warmup=replace(recipe.warmup, method="trl"))
+    assert "1,280 prompts a pass (trl)" in arithmetic(trl)[1]
+
+
+def test_what_decides_the_weights_is_in_the_request() -> None:
+    recipe = tiny_recipe()
+    assert replace(recipe, name="other", note="x").request("warmup") == recipe.request("warmup")
+    colder = replace(recipe, warmup=replace(recipe.warmup, temperature=0.5))
+    assert colder.request("warmup") != recipe.request("warmup")
+    assert colder.request("sft") == recipe.request("sft"), "nothing is drawn there"
+    assert colder.request("fine_grained") == recipe.request("fine_grained")
+    pairwise = replace(recipe, fine_grained=replace(recipe.fine_grained, loss="ranknet"))
+    assert pairwise.request("fine_grained") != recipe.request("fine_grained")
+    assert pairwise.request("warmup") == recipe.request("warmup")
+    with pytest.raises(InputError, match="expected one of warmup, sft, fine_grained"):
+        recipe.request("stage1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, "expected steps"),
+        ({"group_size": 1}, "group_size of 2 or more"),
+        ({"temperature": 0.0}, "temperature above 0"),
+        ({"epsilon": 1.0}, "epsilon in"),
+        ({"pairs_per_step": 5}, "an even number"),
+        ({"method": "trl", "forward_pairs": 3}, "multiple of"),
+        ({"max_completion_tokens": 2}, "method trl"),
+        ({"warmup_ratio": 1.0}, "warmup_ratio in"),
+    ],
+)
+def test_impossible_settings_of_stage_1(changes: dict[str, Any], message: str) -> None:
+    recipe = tiny_recipe()
+    with pytest.raises(InputError, match=f"tiny: warmup: .*{message}"):
+        replace(recipe, warmup=replace(recipe.warmup, **changes))
+
+
+def test_impossible_settings_of_stage_2() -> None:
+    recipe = tiny_recipe()
+    for changes in ({"negatives": 0}, {"tau": 0.0}, {"groups_per_step": 0}):
+        with pytest.raises(InputError, match="tiny: fine_grained: expected groups_per_step"):
+            replace(recipe, fine_grained=FineGrained(**({"steps": 1} | changes)))
+
+
+def test_training_data_of_a_recipe() -> None:
+    """Queries q0 to q3, each with a relevant document and four others in its candidates."""
+    names = [f"{kind}{i}" for kind in "qr" for i in range(4)] + [f"z{i}" for i in range(9)]
+    collection = Collection(
+        id="made",
+        doc_ids=sorted(names),
+        titles=[""] * len(names),
+        texts=[f"text of {name}" for name in sorted(names)],
+        queries={f"q{i}": f"{word} tide" for i, word in enumerate(("sea", "moon", "oak", "tea"))},
+        qrels={"train": {f"q{i}": {f"r{i}": 1} for i in range(4)}},
+        source="",
+        licence="",
+    )
+    run = {f"q{i}": [(f"r{i}", 9.0), *((f"z{i + j}", 8.0 - j) for j in range(4))] for i in range(4)}
+    recipe = replace(tiny_recipe(), fine_grained=FineGrained(steps=1, negatives=3))
+    found = training_data(recipe, [(collection, run)])
+    assert [pair.label for pair in found.pairs] == [1, 0] * 4
+    assert {len(group) for group in found.groups} == {4}
+    assert len(found.notes) == 3
+    assert training_data(recipe, [(collection, run)]) == found
+    other = training_data(replace(recipe, seed=1), [(collection, run)])
+    assert other.sha256 != found.sha256
+    with pytest.raises(InputError, match="groups wanted"):  # two negatives are left
+        training_data(replace(recipe, candidates=3), [(collection, run)])
+
+
+def test_the_request_of_a_run_names_data_model_and_start() -> None:
+    recipe = tiny_recipe()
+    one = run_request(recipe, "fine_grained", data_sha256="d", model_sha256="m")
+    two = run_request(recipe, "fine_grained", data_sha256="d", model_sha256="m", start_sha256="s")
+    assert one != two
+    assert one["settings"] == recipe.request("fine_grained")["settings"]
+    assert (one["stage"], one["data_sha256"], one["model_sha256"]) == ("fine_grained", "d", "m")
+
+
+def test_a_control_of_unequal_pairs_is_refused() -> None:
+    recipe = tiny_recipe()
+    wider = replace(recipe, fine_grained=replace(recipe.fine_grained, negatives=2))
+    with pytest.raises(InputError, match=r"4 pairs a step in stage 1 .* and 6 in stage 2"):
+        fine_grained_alone(wider)
+
+
+def test_unknown_recipes_and_keys(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected a \.yaml file or one of embedded, "):
+        load_recipe("large")
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "name: mine\nmodel: m\ndata: d\nwarmup: {steps: 2, betta: 1}\nfine_grained: {steps: 1}\n"
+    )
+    with pytest.raises(InputError, match="unknown key 'betta'"):
+        load_recipe(str(path))

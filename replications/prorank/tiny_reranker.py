@@ -1,0 +1,69 @@
+"""A random model, a tokenizer and pairs, small enough to train in a test and known to learn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from replications.prorank.answer_grpo import answer_logits
+from replications.prorank.goldens_prompt import byte_tokenizer
+from replications.prorank.goldens_score import tiny_llama
+from replications.prorank.pairs import Pair
+from replications.prorank.prompt import PromptTokenizer, answer_ids, pad_left
+from replications.prorank.recipe import FineGrained, Lora, Recipe, Warmup
+
+QUERIES = ("sea", "map", "sun", "tea", "owl", "ink", "oak", "sky")
+
+
+def tiny_pairs(queries: int = 8) -> list[Pair]:
+    """Couples of a document that repeats its query and one that does not."""
+    return [
+        Pair(query, f"{query}{label}", query, f"{query} {query}" if label else "none of it", label)
+        for query in QUERIES[:queries]
+        for label in (1, 0)
+    ]
+
+
+def tiny_model(answers: float = 0.0) -> tuple[Any, Any]:
+    """A Llama of 37,888 parameters with a byte tokenizer.
+
+    `answers` above 0 trains it until it answers "0" or "1" with that probability, each as often:
+    an untrained one does so once in 600 times, from which a short test learns nothing.
+    """
+    tokenizer = byte_tokenizer("gpt2")
+    model = tiny_llama(len(tokenizer))
+    prompts = PromptTokenizer(tokenizer)
+    rows = [prompts.encode(pair.query, pair.document) for pair in tiny_pairs()]
+    ids, mask = (torch.from_numpy(x) for x in pad_left(rows, prompts.pad_id))
+    digits = torch.tensor(answer_ids(tokenizer))
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(400):
+        logp = answer_logits(model, ids, mask).log_softmax(-1)[:, digits]
+        if float(logp.detach().exp().sum(-1).mean()) >= answers:
+            break
+        optimizer.zero_grad()
+        F.kl_div(logp, torch.full_like(logp, 0.5), reduction="batchmean").backward()
+        optimizer.step()
+    return model.eval(), tokenizer
+
+
+def tiny_recipe() -> Recipe:
+    """Four steps of stage 1 and of stage 2, with a checkpoint in the middle."""
+    return Recipe(
+        name="tiny",
+        model="tiny",
+        data=("none",),
+        warmup=Warmup(
+            steps=4, learning_rate=1e-2, pairs_per_step=4, group_size=8, save_steps=2,
+            temperature=1.0, warmup_ratio=0.0,
+        ),
+        fine_grained=FineGrained(
+            steps=4, learning_rate=1e-2, groups_per_step=2, negatives=1, save_steps=2,
+            warmup_ratio=0.0,
+        ),
+        lora=Lora(rank=2, alpha=4),
+        max_length=64,
+        precision="float32",
+    )  # fmt: skip

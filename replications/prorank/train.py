@@ -1,0 +1,76 @@
+"""Train a reranker: python -m replications.prorank.train RECIPE [--system "stage 1+2"] [--dry-run].
+
+Several GPUs: accelerate launch --config_file <...> -m replications.prorank.train RECIPE.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from replications.prorank.recipe import arithmetic, load_recipe
+from shared.errors import InputError
+
+SYSTEM_NAMES = ["sft", "stage 1", "stage 2", "stage 1+2", "sft+stage 2"]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("recipe")
+@click.option("--system", type=click.Choice(SYSTEM_NAMES), default="stage 1+2", show_default=True)
+@click.option(
+    "--data", multiple=True, help="Collection or BEIR folder with train qrels; may be repeated."
+)
+@click.option("--model", help="Model reference: embedded:, hub:<name>@<revision>, or a folder.")
+@click.option("--rewards", type=click.Choice(["both", "format", "relevance"]))
+@click.option("--loss", type=click.Choice(["bce", "softmax", "ranknet"]))
+@click.option("--seed", type=int)
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Run folder.")
+@click.option("--data-root", type=click.Path(path_type=Path), help="Folder of collections.")
+@click.option("--dry-run", is_flag=True, help="Print the batch arithmetic and train nothing.")
+def main(
+    recipe: str,
+    system: str,
+    data: tuple[str, ...],
+    model: str | None,
+    rewards: Literal["both", "format", "relevance"] | None,
+    loss: Literal["bce", "softmax", "ranknet"] | None,
+    seed: int | None,
+    output: Path | None,
+    data_root: Path | None,
+    dry_run: bool,
+) -> None:
+    """Train RECIPE (a name in recipes/, or a YAML file); a killed run goes on when run again."""
+    try:
+        settings = load_recipe(recipe, data=list(data) or None, model=model, seed=seed)
+        if rewards:
+            settings = replace(settings, warmup=replace(settings.warmup, rewards=rewards))
+        if loss:
+            settings = replace(settings, fine_grained=replace(settings.fine_grained, loss=loss))
+        if dry_run:
+            click.echo("\n".join([f"{settings.name}: {settings.model}", *arithmetic(settings)]))
+            return
+        from replications.execute import Context
+        from replications.prorank.first_stages import recipe_data
+        from replications.prorank.training_run import train
+
+        found = recipe_data(settings, Context(data_root))
+        click.echo("\n".join(found.notes), err=True)
+        stages = train(settings, system, found, output=output)
+    except InputError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        click.echo("interrupted; run the same command again to go on", err=True)
+        sys.exit(130)
+    for stage in stages:
+        if answer := stage.result.get("collapsed_to"):
+            click.echo(f"warning: {stage.stage} collapsed to the answer {answer}", err=True)
+    click.echo(f"weights in {stages[-1].weights}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Candidate pools of rerankers: run.<name>.jsonl beside a collection's BEIR files.
+
+One line per query, `{"qid": ..., "candidates": [{"docid": ..., "rank": 1, "score": ...}, ...]}`,
+best first: the format in which RankLLM's data come.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from shared.data.beir import read_qrels
+from shared.data.collection import Grades
+from shared.data.lines import json_lines
+from shared.errors import InputError
+from shared.runs import Run
+
+_CANDIDATE = '{"docid": "...", "rank": 1, "score": 0.5}'
+
+
+def pools(folder: Path | str) -> dict[str, Run]:
+    """Read every run.<name>.jsonl[.gz] of `folder`: name -> run, sorted by name.
+
+    Raises InputError, beginning with the folder or `file:line`, when there is none, when one is
+    there plain and gzipped, and for whatever `read_pool` refuses.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give one that holds run.<name>.jsonl")
+    files: dict[str, Path] = {}
+    for path in sorted(folder.glob("run.*.jsonl*")):
+        if not path.name.endswith((".jsonl", ".jsonl.gz")):
+            continue
+        name = path.name.removeprefix("run.").removesuffix(".gz").removesuffix(".jsonl")
+        if name in files:
+            raise InputError(f"{path}: pool {name!r} is there twice; remove the .jsonl or the .gz")
+        files[name] = path
+    if not files:
+        raise InputError(f"{folder}: no pools; expected files named run.<name>.jsonl")
+    return {name: read_pool(path) for name, path in files.items()}
+
+
+def read_pool(path: Path | str) -> Run:
+    """Read one pool file as a run whose order is that of the file.
+
+    Stored scores are rounded, so candidates tie; the ranks say which is better, and a tied score
+    is lowered by one float64 step so that the canonical order of the run is the stored one.
+    Raises InputError with `path:line` for a line that is not as expected, ranks other than 1, 2,
+    3, ... in order, a score above the one before it or not finite, and a query or a candidate
+    given twice; with `path` for an empty or unreadable file.
+    """
+    path = Path(path)
+    run: Run = {}
+    for line, record in json_lines(path):
+        where = f"{path}:{line}"
+        qid, candidates = record.get("qid"), record.get("candidates")
+        if not isinstance(qid, str) or not qid or not isinstance(candidates, list):
+            raise InputError(f'{where}: expected {{"qid": "...", "candidates": [{_CANDIDATE}]}}')
+        if qid in run:
+            raise InputError(f"{where}: query {qid!r} is there twice; keep one line")
+        run[qid] = _candidates(candidates, where)
+    if not run:
+        raise InputError(f"{path}: no candidates; expected one query per line")
+    return run
+
+
+def pool_qrels(folder: Path | str, split: str = "test.full") -> Grades:
+    """Every judgement of qrels/<split>.tsv, those of documents outside the corpus too.
+
+    A pool's corpus holds the candidates alone, so the qrels of its `Collection` lack the relevant
+    documents that no pool found, and nDCG and recall against them come out too high.
+    """
+    place = Path(folder) / "qrels"
+    found = [path for path in (place / f"{split}.tsv", place / f"{split}.tsv.gz") if path.exists()]
+    if not found:
+        raise InputError(f"{place}: no {split}.tsv; put the complete judgements there")
+    return read_qrels(found[0])
+
+
+def _candidates(candidates: list[Any], where: str) -> list[tuple[str, float]]:
+    results: list[tuple[str, float]] = []
+    seen: set[str] = set()
+    stored = previous = math.inf
+    for rank, candidate in enumerate(candidates, start=1):
+        fields = candidate if isinstance(candidate, dict) else {}
+        docid, score = fields.get("docid"), _number(fields.get("score"))
+        if not isinstance(docid, str) or not docid or not math.isfinite(score):
+            raise InputError(f"{where}: candidate {rank}: expected {_CANDIDATE}, a finite score")
+        if fields.get("rank") != rank:
+            raise InputError(
+                f"{where}: candidate {rank} has rank {fields.get('rank')!r}; "
+                "list the candidates best first, ranks counting from 1"
+            )
+        if docid in seen:
+            raise InputError(f"{where}: document {docid!r} is a candidate twice; keep one")
+        if score > stored:
+            raise InputError(
+                f"{where}: candidate {rank} has score {score}, above the one before it "
+                f"({stored}); ranks and scores must agree"
+            )
+        seen.add(docid)
+        stored = score
+        previous = min(stored, math.nextafter(previous, -math.inf))
+        results.append((docid, previous))
+    return results
+
+
+def _number(value: Any) -> float:
+    """A JSON number as float, NaN for anything else."""
+    numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
+    try:
+        return float(value) if numeric else math.nan
+    except OverflowError:  # an integer of some 310 digits
+        return math.nan

@@ -1,0 +1,110 @@
+"""Scores of a reranker in a JSON Lines file, query by query, so that a killed run resumes.
+
+The first line says what the scores depend on (weights, prompt, lengths, collection) with a
+digest; scores made by anything else are refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from shared.errors import InputError
+from shared.training.folder import digest_of
+
+Produce = Callable[[str, Sequence[str]], tuple[Sequence[float], Mapping[str, float]]]
+"""(query id, document ids) -> a score for each of them, and further numbers about the query."""
+
+
+class ScoreFile:
+    """Scores by query and document, and further numbers by query.
+
+    Raises InputError, beginning with the path, when the file is of another request or damaged
+    anywhere but in its last line, which a kill cuts off and which is made again.
+    """
+
+    def __init__(self, path: Path | str, request: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        self.request = json.loads(json.dumps(dict(request)))
+        self.scores: dict[str, dict[str, float]] = {}
+        self.numbers: dict[str, dict[str, float]] = {}
+        self.made = 0  # scores that were not in the file
+        self.seconds = 0.0  # that all scores of the file took
+
+    def fill(self, wanted: Mapping[str, Sequence[str]], produce: Produce) -> None:
+        """Make the scores that the file lacks, a line for each query; others are kept.
+
+        Another process that fills the same file is waited for. The numbers of a query are those
+        of its first line.
+        """
+        from time import perf_counter
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path.with_suffix(".lock")):
+            end = self._read()
+            with open(self.path, "r+b" if end else "wb") as handle:
+                handle.seek(end)
+                handle.truncate()
+                if not end:
+                    first = {"digest": digest_of(self.request), "request": self.request}
+                    handle.write(json.dumps(first).encode() + b"\n")
+                for qid, docids in wanted.items():
+                    known = self.scores.get(qid, {})
+                    missing = [docid for docid in docids if docid not in known]
+                    if not missing:
+                        continue
+                    started = perf_counter()
+                    found, numbers = produce(qid, missing)
+                    line = {
+                        "qid": qid,
+                        "scores": dict(zip(missing, map(float, found), strict=True)),
+                        "numbers": dict(numbers),
+                        "seconds": round(perf_counter() - started, 4),
+                    }
+                    handle.write(json.dumps(line).encode() + b"\n")
+                    handle.flush()
+                    os.fsync(handle.fileno())
+                    self._take(line)
+                    self.made += len(missing)
+
+    def _read(self) -> int:
+        """Take in the file as another process may have left it; returns where to write on."""
+        self.scores, self.numbers, self.seconds = {}, {}, 0.0
+        if not self.path.exists():
+            return 0
+        end = 0
+        for number, raw in enumerate(_whole_lines(self.path), start=1):
+            try:
+                line = json.loads(raw)
+                if number > 1:
+                    self._take(line)
+                elif line["digest"] != digest_of(self.request):
+                    raise InputError(
+                        f"{self.path}: holds scores of another model, prompt or collection; "
+                        "delete it or name another file"
+                    )
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                raise InputError(
+                    f"{self.path}:{number}: cannot be read ({type(error).__name__}); delete this "
+                    "line and those after it, and they are made again"
+                ) from error
+            end += len(raw)
+        return end
+
+    def _take(self, line: Mapping[str, Any]) -> None:
+        known = self.scores.setdefault(line["qid"], {})
+        known |= {docid: float(score) for docid, score in line["scores"].items()}
+        self.numbers.setdefault(line["qid"], dict(line["numbers"]))
+        self.seconds += float(line["seconds"])
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    with open(path, "rb") as handle:
+        for raw in handle:
+            if raw.endswith(b"\n"):
+                yield raw
