@@ -328,7 +328,9 @@ def _load(kind: str, ref: str, dtype: str, cache_dir: Path | str | None) -> tupl
             output_loading_info=True,
             **options,
         )
-    except (OSError, ValueError, KeyError, _require("safetensors").SafetensorError) as error:
+    except (
+        OSError, ValueError, KeyError, RuntimeError, _require("safetensors").SafetensorError
+    ) as error:  # fmt: skip
         reason = (str(error).strip().splitlines() or [""])[0]
         raise InputError(f"{ref}: cannot be loaded from {path} ({reason:.150})") from error
     # An encoder's pooler is never used; anything else would be random numbers for weights.

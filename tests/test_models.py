@@ -346,6 +346,30 @@ def test_an_encoder_is_loaded_in_the_dtype_asked_for(tmp_path: Path) -> None:
         models.load_encoder(str(tmp_path), "int8")
 
 
+def test_a_cross_encoder_needs_the_weights_of_its_head(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    safetensors = pytest.importorskip("safetensors.torch")
+    from tests.tiny_model import tiny_tokenizer
+
+    config = transformers.DebertaV2Config(
+        vocab_size=32, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+        num_attention_heads=2, num_labels=1,
+    )  # fmt: skip
+    saved = transformers.AutoModelForSequenceClassification.from_config(config)
+    saved.save_pretrained(str(tmp_path))
+    tiny_tokenizer().save_pretrained(str(tmp_path))
+    model, _ = models.load_cross_encoder(str(tmp_path))
+    assert not model.training
+    for name, value in saved.state_dict().items():
+        assert bool((model.state_dict()[name] == value).all()), name
+    weights = tmp_path / "model.safetensors"
+    kept = {k: v for k, v in safetensors.load_file(weights).items() if "pooler" not in k}
+    safetensors.save_file(kept, weights, metadata={"format": "pt"})
+    models.load_encoder(str(tmp_path))
+    with pytest.raises(InputError, match=r"the weights lack pooler\.dense\.bias and 1 more"):
+        models.load_cross_encoder(str(tmp_path))
+
+
 def test_code_that_a_model_brings_is_not_run(tmp_path: Path) -> None:
     save_tiny(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())

@@ -45,18 +45,39 @@ def log_probabilities(
 
 
 def draw(
-    logits: torch.Tensor, group_size: int, temperature: float, generator: torch.Generator
+    logits: torch.Tensor,
+    group_size: int,
+    temperature: float,
+    generator: torch.Generator,
+    place: tuple[int, int] = (0, 1),
 ) -> torch.Tensor:
     """Token ids (B, G), G independent draws from softmax(logits / temperature) of each row.
 
     In float64 on the CPU, whose generator gives the same draws whatever device computed the
-    logits. Raises InputError for logits that are not finite.
+    logits. With `place` (r, W) the rows are every W-th of a larger batch, from the r-th on: they
+    get the draws, and leave the generator in the state, that all its rows would in one call.
+    Raises InputError for logits that are not finite, and for W above 1 with G of 1.
     """
     if not bool(torch.isfinite(logits).all()):
         raise InputError("logits of the answer are not finite; lower the learning rate")
     probabilities = (logits.detach().double().cpu() / temperature).softmax(-1)
-    drawn = torch.multinomial(probabilities, group_size, replacement=True, generator=generator)
-    return drawn.to(logits.device)
+    number, of = place
+    if of == 1:
+        drawn = torch.multinomial(probabilities, group_size, replacement=True, generator=generator)
+        return drawn.to(logits.device)
+    if group_size == 1:  # torch then draws in another way, of as many numbers as there are tokens
+        raise InputError("shares of a batch need group_size of 2 or more")
+
+    def skip(rows: int) -> None:
+        """Pass over the numbers that other rows' draws take, one float64 for each."""
+        torch.rand(rows * group_size, dtype=torch.float64, generator=generator)
+
+    rows = []
+    for row in probabilities:
+        skip(number)
+        rows.append(torch.multinomial(row, group_size, replacement=True, generator=generator))
+        skip(of - 1 - number)
+    return torch.stack(rows).to(logits.device)
 
 
 class RewardTable:
@@ -106,13 +127,15 @@ def answer(
     table: RewardTable,
     settings: Warmup,
     generator: torch.Generator,
+    place: tuple[int, int] = (0, 1),
 ) -> Answers:
     """Draw a group of answers from each row of logits (B, V) and reward them.
 
+    `place` is as in `draw`.
     `reference` are the reference model's logits (B, V), or None without a KL term. Advantages are
     the mixed rewards relative to their group's, as shared.grpo computes them.
     """
-    tokens = draw(logits, settings.group_size, settings.temperature, generator)
+    tokens = draw(logits, settings.group_size, settings.temperature, generator, place)
     of_format, of_relevance = table(tokens, labels)
     first, second = weights(settings.rewards)
     ref_logp = None
@@ -150,24 +173,36 @@ def answer_loss(
     return loss + settings.kl_beta * divergence, divergence.detach()
 
 
+Gather = Callable[[torch.Tensor], torch.Tensor]  # rows of a share (b, ...) to the batch's (B, ...)
+
+
+def _all_here(rows: torch.Tensor) -> torch.Tensor:
+    return rows
+
+
 def answer_metrics(
-    logits: torch.Tensor, labels: torch.Tensor, answer_ids: tuple[int, int]
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    answer_ids: tuple[int, int],
+    gather: Gather = _all_here,
 ) -> dict[str, float]:
     """What the distribution of the answer says, as means over the prompts; temperature 1.
 
     p0 and p1: P("0") and P("1"); p1_relevant and p1_irrelevant: P("1") given a valid answer, by
     label (absent where no prompt has it); accuracy: share of prompts whose more probable valid
-    answer is right; entropy: of the whole distribution, in nats.
+    answer is right; entropy: of the whole distribution, in nats. `gather` adds the prompts that
+    other processes have.
     """
     logp = logits.detach().log_softmax(-1)
-    zero, one = (logp[:, i] for i in answer_ids)
+    zero, one = (gather(logp[:, i]) for i in answer_ids)
+    entropy = gather(-(logp.exp() * logp.clamp(min=-1e4)).sum(-1))
     forced = torch.sigmoid(one - zero)
-    truth = labels.to(logits.device)
+    truth = gather(labels.to(logits.device))
     found = {
         "p0": zero.exp().mean(),
         "p1": one.exp().mean(),
         "accuracy": ((one > zero) == (truth == 1)).float().mean(),
-        "entropy": -(logp.exp() * logp.clamp(min=-1e4)).sum(-1).mean(),
+        "entropy": entropy.mean(),
     }
     for name, label in (("p1_relevant", 1), ("p1_irrelevant", 0)):
         if bool((truth == label).any()):
@@ -175,14 +210,16 @@ def answer_metrics(
     return {name: float(value) for name, value in found.items()}
 
 
-def reward_metrics(parts: Sequence[Answers], mix: str) -> dict[str, float]:
+def reward_metrics(
+    parts: Sequence[Answers], mix: str, gather: Gather = _all_here
+) -> dict[str, float]:
     """Mean rewards of a batch's answers, and the share of its groups that teach nothing.
 
     `parts` together are the batch; the names are those of TRL's log. A group teaches nothing where
-    its rewards are all equal.
+    its rewards are all equal. `gather` adds the prompts that other processes have.
     """
     of_format, of_relevance, advantages = (
-        torch.cat([getattr(part, name) for part in parts])
+        gather(torch.cat([getattr(part, name) for part in parts]))
         for name in ("format", "relevance", "advantages")
     )
     first, second = weights(mix)

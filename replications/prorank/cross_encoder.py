@@ -20,7 +20,7 @@ from shared.models import load_cross_encoder
 
 __all__ = ["CrossEncoderScorer", "load_cross_encoder"]
 
-MAX_LENGTH = 512  # tokens of query and document, what both models were evaluated with
+MAX_LENGTH = 512  # tokens; the positions that most encoders have
 
 
 class CrossEncoderScorer:

@@ -11,9 +11,11 @@ import torch
 
 from replications.prorank.answer_grpo import answer_logits
 from replications.prorank.batches import Prompts, order
-from replications.prorank.loop import Loop, prepared
+from replications.prorank.distributed import check_shares, gathered, process_group, share
+from replications.prorank.loop import Loop
 from replications.prorank.losses import LOSSES
 from replications.prorank.pairs import Group
+from replications.prorank.preparation import prepared
 from replications.prorank.prompt import answer_ids
 from replications.prorank.recipe import FineGrained, Recipe
 from replications.prorank.score import logit_difference
@@ -21,6 +23,7 @@ from shared.errors import InputError
 from shared.training import TrainingFolder
 
 
+@process_group()
 def fine_grained(
     model: Any,
     tokenizer: Any,
@@ -41,6 +44,7 @@ def fine_grained(
     settings, digits = recipe.fine_grained, answer_ids(tokenizer)
     width = 1 + settings.negatives
     _check(groups, width)
+    check_shares(settings.groups_per_step, "groups_per_step")
     pairs = [pair for group in groups for pair in group]
     batches = order(len(groups), settings.groups_per_step, settings.steps, recipe.seed)
     before = parameters(model)
@@ -52,8 +56,9 @@ def fine_grained(
         for step in loop.steps():
             started = time.perf_counter()
             loss, found, batch = 0.0, [], batches[step]
-            for first in range(0, len(batch), together):
-                chosen = batch[first : first + together]
+            mine = share(batch)
+            for first in range(0, len(mine), together):
+                chosen = mine[first : first + together]
                 numbers = [group * width + i for group in chosen for i in range(width)]
                 ids, mask, labels = prompts.batch(numbers)
                 with loop.autocast():
@@ -67,7 +72,7 @@ def fine_grained(
             loop.log(
                 {
                     **loop.update(loss),
-                    **score_metrics(torch.cat(found)),
+                    **score_metrics(gathered(torch.cat(found))),
                     "step_seconds": round(time.perf_counter() - started, 4),
                 }
             )

@@ -1,4 +1,7 @@
-"""What every stage's training loop needs: a model made ready, updates, checkpoints, an end."""
+"""What every stage's training loop needs: updates, checkpoints, a log, an end.
+
+Of several processes (see distributed.py) the first writes the files.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ import os
 import shutil
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,93 +20,25 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
-from replications.prorank.recipe import Lora, Recipe, Updates
+from replications.prorank.distributed import is_first, place, start_alike, sum_gradients, total
+from replications.prorank.recipe import Recipe, Updates
 from reports import provenance
-from shared.errors import InputError, MissingDependencyError
+from shared.errors import InputError
 from shared.files import sha256_file
-from shared.training import TrainingFolder, adapter_sha256
+from shared.training import TrainingFolder
 from shared.training.adapters import note_base
 
 KEPT = 2  # checkpoints
-
-
-def prepared(model: Any, recipe: Recipe, start: Path | None = None) -> Any:
-    """The model ready for training, on the GPU if there is one, with dropout off.
-
-    Seeds are set first. With LoRA a new adapter is attached, or the one in `start` goes on;
-    without, every parameter is trained, from the weights in `start` if given. Changes `model`.
-    """
-    from transformers import set_seed
-
-    set_seed(recipe.seed)  # before the adapter draws its random numbers
-    if recipe.lora is None:
-        if start is not None:
-            model = type(model).from_pretrained(str(start), dtype=model.dtype)
-        model.requires_grad_(True)
-    else:
-        model = _adapted(model, recipe, start)
-    if recipe.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-    model.train()  # gradient checkpointing works in training mode only
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-        if hasattr(module, "attention_dropout"):
-            module.attention_dropout = 0.0
-    return model.to("cuda") if torch.cuda.is_available() else model
-
-
-def lora_config(recipe: Recipe, model: Any) -> Any:
-    """The recipe's adapter of `model` for peft; None: every parameter is trained.
-
-    Raises InputError where the recipe leaves more layers alone than the model has.
-    """
-    if recipe.lora is None:
-        return None
-    try:
-        from peft import LoraConfig
-    except ImportError as error:
-        raise MissingDependencyError("adapters need peft: pip install peft") from error
-
-    return LoraConfig(
-        r=recipe.lora.rank,
-        lora_alpha=recipe.lora.alpha,
-        lora_dropout=0.0,
-        target_modules=list(recipe.lora.targets),
-        layers_to_transform=_adapted_layers(model, recipe.lora),
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
-
-
-def _adapted_layers(model: Any, lora: Lora) -> list[int] | None:
-    """Numbers of the layers with an adapter, counting from the input; None: all of them."""
-    if lora.first_layer == 0:
-        return None
-    layers = model.config.num_hidden_layers
-    if lora.first_layer >= layers:
-        raise InputError(f"lora: first_layer {lora.first_layer}, and the model has {layers} layers")
-    return list(range(lora.first_layer, layers))
-
-
-def _adapted(model: Any, recipe: Recipe, start: Path | None) -> Any:
-    config = lora_config(recipe, model)
-    from peft import PeftModel, get_peft_model
-
-    with warnings.catch_warnings():  # peft asks transformers by a name that is about to change
-        warnings.simplefilter("ignore", FutureWarning)
-        if start is None:
-            return get_peft_model(model, config)
-        adapter_sha256(start)
-        return PeftModel.from_pretrained(model, str(start), is_trainable=True)
 
 
 class Loop:
     """Optimiser, learning rate, checkpoints and log of one stage in its folder.
 
     `steps()` yields the numbers of the batches still to do; a run that was killed goes on after
-    its last checkpoint with the same weights, optimiser state and random numbers.
+    its last checkpoint with the same weights, optimiser state and random numbers, in as many
+    processes or in another number of them. A bar on the terminal shows how far it is.
     """
 
     def __init__(
@@ -141,14 +75,22 @@ class Loop:
         weights = sum(p.numel() * p.element_size() for p in self.trainable.values())
         if checkpoint := folder.start(needed_bytes=(1 + 3 * KEPT) * weights):
             self._resume(checkpoint)
+        start_alike(self.trainable.values(), self.done)
+        self._bar: Any = None
 
     def steps(self) -> Iterator[int]:
         """Batch numbers from 0, checkpointing after every `save_steps` of them."""
-        while self.done < self.settings.steps:
-            yield self.done
-            self.done += 1
-            if self.done % self.settings.save_steps == 0 and self.done < self.settings.steps:
-                self._save()
+        steps = self.settings.steps
+        hidden = None if is_first() else True  # None: hidden where stderr is no terminal
+        name = self.folder.request.get("stage")
+        with tqdm(total=steps, initial=self.done, desc=name, disable=hidden) as self._bar:
+            while self.done < steps:
+                yield self.done
+                self.done += 1
+                self._bar.update()
+                if is_first() and self.done % self.settings.save_steps == 0 and self.done < steps:
+                    self._save()
+        total(0.0)  # the log is complete for every process
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """Mixed precision where the recipe asks for bfloat16."""
@@ -156,8 +98,8 @@ class Loop:
         return torch.autocast(device, torch.bfloat16, enabled=self.recipe.precision == "bfloat16")
 
     def check(self, what: str, finite: bool) -> None:
-        """Raise InputError naming the step where something is not finite."""
-        if not finite:
+        """Raise InputError naming the step where something is not finite in any process."""
+        if total(float(not finite)):
             raise InputError(
                 f"{self.folder.path}: the {what} is not finite at step {self.done + 1}; lower "
                 "the learning rate; the last checkpoint is kept"
@@ -166,9 +108,12 @@ class Loop:
     def update(self, loss: float) -> dict[str, float]:
         """One update from the gradients that were accumulated; what to log of it.
 
+        Loss and gradients are this process's part of the batch's and are summed over processes.
         Raises InputError for a loss or gradient that is not finite, before any weight changes.
         """
+        loss = total(loss)
         self.check("loss", math.isfinite(loss))
+        sum_gradients(self.trainable.values())
         norm = float(
             torch.nn.utils.clip_grad_norm_(self.trainable.values(), self.settings.max_grad_norm)
         )
@@ -181,21 +126,30 @@ class Loop:
 
     def log(self, entry: Mapping[str, float]) -> None:
         """Write the metrics of the batch at hand."""
-        self.folder.log({"step": self.done + 1, **entry})
+        if is_first():
+            self.folder.log({"step": self.done + 1, **entry})
+        if self._bar is not None:
+            shown = {name: entry[name] for name in ("loss", "reward") if name in entry}
+            self._bar.set_postfix(shown, refresh=False)
 
     def save_weights(self) -> None:
         """Write the adapter, or the whole model, to the folder's `final`."""
-        save_weights(self.model, self.recipe, self.folder)
+        if is_first():
+            save_weights(self.model, self.recipe, self.folder)
 
     def finish(self, result: Mapping[str, Any]) -> dict[str, Any]:
-        """Write finished.json; returns the run's own record."""
+        """Write finished.json; returns the run's own record, in every process."""
         mine = {
             "steps": self.done,
             "trainable_parameters": sum(p.numel() for p in self.trainable.values()),
             "resumed_from": self.resumed_from,
+            "processes": place()[1],
         }
-        seconds = self._seconds + time.perf_counter() - self._started
-        return finish(self.folder, self.recipe, {**result, **mine}, self._began, seconds)
+        seconds, record = self._seconds + time.perf_counter() - self._started, None
+        if is_first():
+            record = finish(self.folder, self.recipe, {**result, **mine}, self._began, seconds)
+        total(0.0)  # the others wait for it
+        return record or self.folder.finished() or {}
 
     def _save(self) -> None:
         """A checkpoint, complete or not there: written beside and moved in place."""

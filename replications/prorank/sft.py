@@ -15,13 +15,16 @@ import torch.nn.functional as F
 
 from replications.prorank.answer_grpo import answer_logits, answer_metrics, constant_answer
 from replications.prorank.batches import Prompts, pair_batches
-from replications.prorank.loop import Loop, prepared
+from replications.prorank.distributed import check_shares, gathered, process_group, share
+from replications.prorank.loop import Loop
 from replications.prorank.pairs import Pair
+from replications.prorank.preparation import prepared
 from replications.prorank.prompt import answer_ids
 from replications.prorank.recipe import Recipe
 from shared.training import TrainingFolder
 
 
+@process_group()
 def sft(
     model: Any, tokenizer: Any, pairs: Sequence[Pair], recipe: Recipe, folder: TrainingFolder
 ) -> dict[str, Any]:
@@ -33,6 +36,7 @@ def sft(
         return done
     settings, digits = recipe.warmup, answer_ids(tokenizer)
     size, labels = settings.pairs_per_step, [pair.label for pair in pairs]
+    check_shares(size, "pairs_per_step")
     batches = pair_batches(labels, size, settings.steps, recipe.seed, settings.balanced)
     model = prepared(model, recipe)
     prompts = Prompts(tokenizer, recipe, pairs, model)
@@ -41,7 +45,8 @@ def sft(
         for step in loop.steps():
             started = time.perf_counter()
             loss, seen, truth = 0.0, [], []
-            for numbers in prompts.parts(batches[step], settings.forward_pairs):
+            mine = share(next(prompts.parts(batches[step], size)))
+            for numbers in prompts.parts(mine, settings.forward_pairs):
                 ids, mask, wanted = prompts.batch(numbers)
                 with loop.autocast():
                     logits = answer_logits(model, ids, mask)
@@ -53,7 +58,7 @@ def sft(
             loop.log(
                 {
                     **loop.update(loss),
-                    **answer_metrics(torch.cat(seen), torch.cat(truth), digits),
+                    **answer_metrics(torch.cat(seen), torch.cat(truth), digits, gathered),
                     "step_seconds": round(time.perf_counter() - started, 4),
                 }
             )

@@ -15,7 +15,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from replications.prorank.batches import Prompts, order, pair_batches  # noqa: E402
-from replications.prorank.loop import prepared  # noqa: E402
+from replications.prorank.preparation import prepared  # noqa: E402
 from replications.prorank.probe import probe  # noqa: E402
 from replications.prorank.score import PairScorer  # noqa: E402
 from replications.prorank.sft import answer_ce  # noqa: E402

@@ -7,9 +7,9 @@ is PairScorer's own path. The sigmoid on top is switched off with use_activation
 "Classification Usages" has it; in half precision it makes ties.
 
 Two other routes are worse. One generated token with its log-probabilities takes the difference of
-two logits that bfloat16 has each rounded (by 1/16 at 20), and the most likely tokens that vLLM
-reports need not hold both answers. LLM.score makes the prompt from texts, and one string has other
-tokens than the pieces of prompt.py: vLLM's issue 22983 is of scores that differ.
+two logits that bfloat16 has rounded apart (up to 1/16 each at 20), and the most likely tokens that
+vLLM reports need not hold both answers. LLM.score makes the prompt from texts, and one string has
+other tokens than the pieces of prompt.py; vLLM's issue 22983 is of scores that differ.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ class VllmScorer:
         for i, (row, request) in enumerate(zip(rows, done, strict=True)):
             if list(request.prompt_token_ids) != row:
                 raise RuntimeError(f"vLLM scored another prompt than that of pair {i + 1}")
-            (scores[i],) = _one_class(request.outputs.probs)
+            if len(request.outputs.probs) != 1:
+                raise RuntimeError(f"vLLM returned {len(request.outputs.probs)} classes, not one")
+            scores[i] = request.outputs.probs[0]
         return finite(scores, pairs)
 
 
@@ -129,20 +131,17 @@ def _check_answers(tokenizer: Any) -> None:
 def _save_merged(files: ModelFiles, lora: Path, dtype: str, target: Path) -> None:
     """Write the model with its adapter merged to `target`: merged in float32, then rounded."""
     import torch
+    from safetensors import safe_open
 
     model, _ = load_causal_lm(files.ref)
-    model = load_adapter(model, lora, files.sha256)
-    inner, outer = model.get_input_embeddings().weight, model.get_output_embeddings().weight
-    if getattr(model.config, "tie_word_embeddings", False) and not torch.equal(inner, outer):
-        # vLLM would read the embedding's rows for both.
-        raise InputError(f"{lora}: the adapter unties head and embedding; score with PairScorer")
-    model.to(getattr(torch, dtype)).save_pretrained(str(target))
-
-
-def _one_class(values: Any) -> Any:
-    if len(values) != 1:
-        raise RuntimeError(f"vLLM returned {len(values)} classes; expected the one difference")
-    return values
+    merged = load_adapter(model, lora, files.sha256)
+    with safe_open(lora / "adapter_model.safetensors", "pt") as weights:
+        names = list(weights.keys())
+    ends = [name for name in names if ".lm_head." in name or ".embed_tokens." in name]
+    if ends and merged.config.tie_word_embeddings:
+        # Head and embedding are one matrix: merged, the change of one would be the other's too.
+        raise InputError(f"{lora}: {ends[0]} changes tied weights; score with PairScorer, unmerged")
+    merged.to(getattr(torch, dtype)).save_pretrained(str(target))
 
 
 def _config_and_tokenizer(path: Path) -> tuple[Any, Any]:

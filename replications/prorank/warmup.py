@@ -21,11 +21,21 @@ from replications.prorank.answer_grpo import (
     reward_metrics,
 )
 from replications.prorank.batches import Prompts, pair_batches
-from replications.prorank.loop import Loop, prepared
+from replications.prorank.distributed import (
+    check_shares,
+    gathered,
+    place,
+    process_group,
+    share,
+    total,
+)
+from replications.prorank.loop import Loop
 from replications.prorank.pairs import Pair
+from replications.prorank.preparation import prepared
 from replications.prorank.prompt import answer_ids
 from replications.prorank.recipe import Recipe
 from replications.prorank.warmup_trl import warmup_with_trl
+from shared.errors import InputError
 from shared.training import TrainingFolder
 
 
@@ -40,6 +50,7 @@ class Part:
     answers: Answers | None = None
 
 
+@process_group()
 def warmup(
     model: Any, tokenizer: Any, pairs: Sequence[Pair], recipe: Recipe, folder: TrainingFolder
 ) -> dict[str, Any]:
@@ -53,11 +64,14 @@ def warmup(
     cannot batch, and for a folder of another run.
     """
     if recipe.warmup.method == "trl":
+        if place()[1] > 1:
+            raise InputError("method trl trains in one process; expected method exact in several")
         return warmup_with_trl(model, tokenizer, pairs, recipe, folder)
     if done := folder.finished():
         return done
     settings, digits = recipe.warmup, answer_ids(tokenizer)
     size, labels = settings.pairs_per_step, [pair.label for pair in pairs]
+    check_shares(size, "pairs_per_step")
     batches = pair_batches(labels, size, settings.steps, recipe.seed, settings.balanced)
     table = RewardTable(lambda token: tokenizer.decode([token]))
     model = prepared(model, recipe)
@@ -67,7 +81,8 @@ def warmup(
         loop = Loop(model, recipe, settings, folder, repeats=settings.num_iterations)
         for step in loop.steps():
             started = time.perf_counter()
-            pieces = prompts.parts(batches[step], settings.forward_pairs)
+            mine = share(next(prompts.parts(batches[step], size)))
+            pieces = prompts.parts(mine, settings.forward_pairs)
             parts = [Part(*prompts.batch(numbers)) for numbers in pieces]
             for _ in range(settings.num_iterations):
                 loss, kl = 0.0, 0.0
@@ -80,18 +95,18 @@ def warmup(
                         part.logits = logits.detach()
                         loop.check("answer's logit", bool(torch.isfinite(part.logits).all()))
                         part.answers = answer(
-                            logits, before, part.labels, table, settings, loop.generator
+                            logits, before, part.labels, table, settings, loop.generator, place()
                         )
                     of_part, divergence = answer_loss(logits, part.answers, settings)
-                    share = len(part.labels) / size
-                    (of_part * share).backward()
-                    loss += float(of_part.detach()) * share
-                    kl += float(divergence) * share
+                    weight = len(part.labels) / size
+                    (of_part * weight).backward()
+                    loss += float(of_part.detach()) * weight
+                    kl += float(divergence) * weight
                 update = loop.update(loss)
             loop.log(
                 {
                     **update,
-                    "kl": kl,
+                    "kl": total(kl),
                     **_metrics(parts, settings.rewards, digits),
                     "step_seconds": round(time.perf_counter() - started, 4),
                 }
@@ -132,4 +147,4 @@ def _metrics(parts: Sequence[Part], mix: str, digits: tuple[int, int]) -> dict[s
     answers = [part.answers for part in parts if part.answers is not None]
     logits = torch.cat([part.logits for part in parts if part.logits is not None])
     labels = torch.cat([part.labels for part in parts])
-    return reward_metrics(answers, mix) | answer_metrics(logits, labels, digits)
+    return reward_metrics(answers, mix, gathered) | answer_metrics(logits, labels, digits, gathered)
