@@ -23,7 +23,7 @@ from shared.metrics import Scores
 
 REWARDS = ("both", "format", "relevance")
 LOSSES = ("bce", "softmax", "ranknet")
-STUDY_DEPTHS = (10, 20, 50, 100)
+STUDY_DEPTHS = (10, 20, 50)
 SEED = 42
 
 
