@@ -76,8 +76,8 @@ def causal_reranker(
     def load() -> Scorer:
         from replications.prorank.score import PairScorer
 
-        model, tokenizer = trained_model(ref, weights)
-        return PairScorer(model, tokenizer, max_length=max_length, bf16=bf16, batch_size=batch_size)
+        model, tokenizer = trained_model(ref, weights, "bfloat16" if bf16 else "float32")
+        return PairScorer(model, tokenizer, max_length=max_length, batch_size=batch_size)
 
     return Reranker(identity, load)
 
@@ -126,17 +126,20 @@ def any_reranker(
 
 
 def trained_model(ref: str, weights: Path | None = None, dtype: str = "float32") -> tuple[Any, Any]:
-    """(model, tokenizer), on the GPU if there is one; an adapter in `weights` is merged.
+    """(model, tokenizer) in `dtype`, on the GPU if there is one; an adapter in `weights` is merged.
+
+    Merged in float32, and rounded afterwards.
 
     Raises InputError for weights that do not fit the model.
     """
     import torch
 
-    model, tokenizer = load_causal_lm(ref, dtype=dtype)
+    model, tokenizer = load_causal_lm(ref)
     if weights is not None and (weights / "adapter_model.safetensors").is_file():
         model = load_adapter(model, weights, fetch_model(ref).sha256)
     elif weights is not None:
         model = type(model).from_pretrained(str(weights), dtype=model.dtype).eval()
+    model = model.to(getattr(torch, dtype))
     return (model.to("cuda") if torch.cuda.is_available() else model), tokenizer
 
 

@@ -115,7 +115,12 @@ def test_training_data_of_a_recipe() -> None:
     found = training_data(recipe, [(collection, run)])
     assert [pair.label for pair in found.pairs] == [1, 0] * 4
     assert {len(group) for group in found.groups} == {4}
-    assert len(found.notes) == 3
+    assert found.notes[-1] == "taken: 8 pairs and 4 groups"
+    other_source = replace(collection, id="other", texts=["other text"] * len(names))
+    both = training_data(recipe, [(collection, run), (other_source, run)])
+    assert [p.document == "other text" for p in both.pairs] == [False, False, True, True] * 4
+    short = replace(recipe, warmup=replace(recipe.warmup, steps=1, pairs_per_step=4))
+    assert len(training_data(short, [(collection, run)]).pairs) == 4
     assert training_data(recipe, [(collection, run)]) == found
     other = training_data(replace(recipe, seed=1), [(collection, run)])
     assert other.sha256 != found.sha256
