@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from filelock import FileLock
 
@@ -40,7 +40,7 @@ class ScoreFile:
         """Make the scores that the file lacks, a line for each query; others are kept.
 
         Another process that fills the same file is waited for. The numbers of a query are those
-        of its first line.
+        of its first line. Raises InputError when the file cannot be written; what it has is kept.
         """
         from time import perf_counter
 
@@ -52,7 +52,7 @@ class ScoreFile:
                 handle.truncate()
                 if not end:
                     first = {"digest": digest_of(self.request), "request": self.request}
-                    handle.write(json.dumps(first).encode() + b"\n")
+                    self._append(handle, first)
                 for qid, docids in wanted.items():
                     known = self.scores.get(qid, {})
                     missing = [docid for docid in docids if docid not in known]
@@ -66,11 +66,20 @@ class ScoreFile:
                         "numbers": dict(numbers),
                         "seconds": round(perf_counter() - started, 4),
                     }
-                    handle.write(json.dumps(line).encode() + b"\n")
-                    handle.flush()
-                    os.fsync(handle.fileno())
+                    self._append(handle, line)
                     self._take(line)
                     self.made += len(missing)
+
+    def _append(self, handle: IO[bytes], line: Mapping[str, Any]) -> None:
+        try:
+            handle.write(json.dumps(line).encode() + b"\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: could not be written ({error.strerror or error}); free some space "
+                "and run the same command again, it goes on"
+            ) from error
 
     def _read(self) -> int:
         """Take in the file as another process may have left it; returns where to write on."""
@@ -81,18 +90,19 @@ class ScoreFile:
         for number, raw in enumerate(_whole_lines(self.path), start=1):
             try:
                 line = json.loads(raw)
+                digest = line["digest"] if number == 1 else None
                 if number > 1:
                     self._take(line)
-                elif line["digest"] != digest_of(self.request):
-                    raise InputError(
-                        f"{self.path}: holds scores of another model, prompt or collection; "
-                        "delete it or name another file"
-                    )
             except (ValueError, LookupError, TypeError, AttributeError) as error:
                 raise InputError(
                     f"{self.path}:{number}: cannot be read ({type(error).__name__}); delete this "
                     "line and those after it, and they are made again"
                 ) from error
+            if number == 1 and digest != digest_of(self.request):
+                raise InputError(
+                    f"{self.path}: holds scores of another model, prompt or collection; "
+                    "delete it or name another file"
+                )
             end += len(raw)
         return end
 

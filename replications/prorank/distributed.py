@@ -75,8 +75,11 @@ def is_first() -> bool:
 
 
 def check_shares(size: int, name: str) -> None:
-    """Raise InputError where a batch of `size`, the setting `name`, has no equal shares."""
-    _, processes = place()
+    """Raise InputError where a batch of `size`, the setting `name`, has no equal shares.
+
+    Among the processes of the group, or those that a launcher started to become one.
+    """
+    processes = place()[1] if together() else int(os.environ.get("WORLD_SIZE", "1"))
     if size % processes:
         raise InputError(
             f"{name}: {size} cannot be shared by {processes} processes; start a number of them "

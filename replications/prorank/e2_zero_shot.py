@@ -9,8 +9,7 @@ from typing import Any
 
 from replications.execute import Config, Context, Experiment, Outcome, Plan
 from replications.prorank.recipe import load_recipe
-from replications.prorank.systems import add, answers, held_out_pairs, ready
-from shared.errors import InputError
+from replications.prorank.systems import add, answers, needed_pairs, ready
 from shared.metrics import Scores
 
 WORDS = 80
@@ -23,7 +22,7 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
     recipe = load_recipe("embedded" if plan.tier == "embedded" else "small")
     base = {"recipe": recipe.name, "model": recipe.model, "system": "zero-shot"}
     if plan.tier == "embedded":
-        return [base | {"collection": name, "couples": 8} for name in plan.collections]
+        return [base | {"collection": name, "couples": 4} for name in plan.collections]
     return [
         base | {"collection": name, "couples": 60}
         for name in plan.collections
@@ -34,9 +33,7 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
 def run(config: Config, context: Context) -> Outcome:
     """Ask the model about couples of pairs."""
     recipe = load_recipe(config["recipe"], max_length=512)
-    pairs = held_out_pairs(config["collection"], context, config["couples"], WORDS)
-    if not pairs:
-        raise InputError(f"{config['collection']}: no development split to ask about (qrels/dev)")
+    pairs = needed_pairs(config["collection"], context, config["couples"], WORDS)
     system = ready(config, recipe, context)
     measures, facts = answers(system.reranker, recipe, pairs)
     scores = Scores(per_query={}, means={})

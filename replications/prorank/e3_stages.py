@@ -24,14 +24,11 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
     if plan.tier == "paper":
         return []
     if plan.tier == "embedded":
-        few = {"recipe": "embedded", "depth": 5, "queries": 6}
+        few = {"recipe": "embedded", "depth": 5, "queries": 6, "couples": 4}
         return [
             few | {"collection": name, "system": system} | _seed(system, 42)
             for name in plan.collections
-            for system in ("bm25", "oracle", "zero-shot", "sft", "stage 1+2")
-        ] + [
-            few | {"collection": name, "system": "stage 1", "couples": 4, "seed": 42}
-            for name in plan.collections
+            for system in ("bm25", "oracle", "zero-shot", "sft", "stage 1", "stage 1+2")
         ]
     found = []
     for name in plan.collections:

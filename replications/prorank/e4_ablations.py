@@ -11,8 +11,8 @@ from replications.prorank.systems import (
     add,
     answers,
     best,
-    held_out_pairs,
     measured,
+    needed_pairs,
     ready,
     recipe_of,
     reranked,
@@ -70,7 +70,8 @@ def run(config: Config, context: Context) -> Outcome:
         ranked = best(task, depth)
         return Outcome(scores=measured(task, ranked), facts=facts, run=ranked)
     system = ready(config, recipe_of(config), context)
-    scores, _, _ = scored(config, system, task, depth, context)
+    # Never fewer than FIRST: the numbers that E3 takes of their states are made with the scores.
+    scores, _, _ = scored(config, system, task, max(depth, FIRST), context)
     if config.get("output") == "answer":  # the coarse judgement: which answer is the likelier
         scores = {q: {d: float(s > 0) for d, s in found.items()} for q, found in scores.items()}
     ranked, found = reranked(task, scores, depth)
@@ -78,11 +79,9 @@ def run(config: Config, context: Context) -> Outcome:
 
 
 def _rewards(config: Config, context: Context) -> Outcome:
-    recipe = recipe_of(config)
+    recipe, pairs = recipe_of(config), needed_pairs(config["collection"], context)
     system = ready(config, recipe, context)
-    measures, facts = answers(
-        system.reranker, recipe, held_out_pairs(config["collection"], context)
-    )
+    measures, facts = answers(system.reranker, recipe, pairs)
     scores = Scores(per_query={}, means={})
     for name, values in measures.items():
         add(scores, name, values)

@@ -39,13 +39,17 @@ def candidate_run(name: str, split: str, context: Context, depth: int = DEPTH) -
 
 
 def judgements(name: str, split: str, context: Context) -> Grades:
-    """The split's judgements; of a pool all of the track's, those outside its corpus too."""
+    """The split's judgements; of a pool all of the track's, those outside its corpus too.
+
+    Raises InputError for an unknown split.
+    """
     collection = context.collection(name)
+    topics = collection.topics(split)
     complete = _beside(name, COMPLETE, context)
     if split != "test" or complete is None:
         return collection.qrels[split]
     judged = pool_qrels(complete.parent.parent)
-    return {qid: judged[qid] for qid in collection.topics(split)}
+    return {qid: judged[qid] for qid in topics}
 
 
 def chosen_queries(qids: Iterable[str], number: int | None, seed: int = 42) -> list[str]:
@@ -62,9 +66,9 @@ def recipe_data(recipe: Recipe, context: Context) -> TrainingData:
     """The pairs and groups that a recipe trains on, from BM25's candidates."""
     sources = []
     for name in recipe.data:
-        split = SOURCES.get(name, Source()).split
-        run = candidate_run(name, split, context, recipe.candidates)
-        sources.append((context.collection(name), run))
+        collection = context.collection(name)
+        split = SOURCES.get(collection.id, Source()).split  # the name may be a folder's
+        sources.append((collection, candidate_run(name, split, context, recipe.candidates)))
     held_out = []
     for name in recipe.held_out:
         collection = context.collection(name)

@@ -134,7 +134,7 @@ def trained_model(ref: str, weights: Path | None = None, dtype: str = "float32")
     """
     import torch
 
-    model, tokenizer = load_causal_lm(ref)
+    model, tokenizer = load_causal_lm(ref, dtype="float32" if weights else dtype)
     if weights is not None and (weights / "adapter_model.safetensors").is_file():
         model = load_adapter(model, weights, fetch_model(ref).sha256)
     elif weights is not None:

@@ -20,6 +20,7 @@ from replications.prorank.first_stages import (
 )
 from replications.prorank.pairs import Pair, Source, balanced, labelled_pairs
 from replications.prorank.recipe import Recipe, load_recipe
+from shared.data import check_available
 from shared.data.collection import Grades
 from shared.errors import InputError, MissingDependencyError
 from shared.metrics import Scores, evaluate
@@ -78,18 +79,23 @@ class Ready:
 def ready(config: Config, recipe: Recipe, context: Context) -> Ready:
     """Train the cell's system (resumable, or found finished) and make its reranker.
 
-    A model or extra that is missing costs this cell alone: MissingDependencyError.
+    A model, extra or training collection that is missing costs this cell alone:
+    MissingDependencyError.
     """
     from replications.prorank.reranker import causal_reranker
     from replications.prorank.training_run import train
 
+    trained = config["system"] != "zero-shot"
     try:
         models = {recipe.model: fetch_model(recipe.model, download=context.download).sha256}
+        for name in (*recipe.data, *recipe.held_out) if trained else ():
+            if name not in context.folders:
+                check_available(name, data_root=context.data_root, download=context.download)
     except InputError as error:
         raise MissingDependencyError(str(error)) from error
     weights: Path | None = None
     facts: dict[str, Any] = {}
-    if config["system"] != "zero-shot":
+    if trained:
         data = recipe_data(recipe, context)
         stages = train(recipe, config["system"], data, download=context.download)
         weights = stages[-1].weights
@@ -167,6 +173,21 @@ def held_out_pairs(
     if max_words is None:
         return pairs
     return [replace(p, document=" ".join(p.document.split()[:max_words])) for p in pairs]
+
+
+def needed_pairs(
+    name: str, context: Context, couples: int = COUPLES, max_words: int | None = None
+) -> list[Pair]:
+    """`held_out_pairs` of a cell that asks about nothing else.
+
+    A collection without a development split costs this cell alone: MissingDependencyError.
+    """
+    pairs = held_out_pairs(name, context, couples, max_words)
+    if not pairs:
+        raise MissingDependencyError(
+            f"{name}: no development split to ask about; add qrels/dev.tsv"
+        )
+    return pairs
 
 
 def answers(

@@ -1,7 +1,8 @@
-"""A random model, a tokenizer and pairs, small enough to train in a test and known to learn."""
+"""A random model, a tokenizer, pairs and a collection, small enough to train on in a test."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from replications.prorank.goldens_score import tiny_llama
 from replications.prorank.pairs import Pair
 from replications.prorank.prompt import PromptTokenizer, answer_ids, pad_left
 from replications.prorank.recipe import FineGrained, Lora, Recipe, Warmup
+from shared.data import Collection, write_beir
+from shared.data.collection import make_collection
 
 QUERIES = ("sea", "map", "sun", "tea", "owl", "ink", "oak", "sky")
 
@@ -49,6 +52,14 @@ def tiny_model(answers: float = 0.0) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
+def save_tiny(folder: Path, seed: int = 0) -> Path:
+    """Write an untrained model of `tiny_model`'s kind and its tokenizer; returns the folder."""
+    tokenizer = byte_tokenizer("gpt2")
+    tiny_llama(len(tokenizer), seed=seed).save_pretrained(str(folder))
+    tokenizer.save_pretrained(str(folder))
+    return folder
+
+
 def tiny_recipe() -> Recipe:
     """Four steps of stage 1 and of stage 2, with a checkpoint in the middle."""
     return Recipe(
@@ -67,3 +78,37 @@ def tiny_recipe() -> Recipe:
         max_length=64,
         precision="float32",
     )  # fmt: skip
+
+
+TOPICS = (
+    "sea", "map", "sun", "tea", "owl", "ink", "oak", "sky",
+    "fox", "jam", "bee", "elm", "fig", "hat", "jar", "kit",
+)  # fmt: skip
+
+
+def tiny_collection() -> Collection:
+    """Eight training, four development and four test queries, and 32 documents that all match.
+
+    A topic has a document that repeats it, of grade 1, and one of grade 2 without its word, which
+    BM25 ranks among those of other topics: reranking can gain.
+    """
+    documents = {}
+    for topic in TOPICS:
+        documents[f"a-{topic}"] = (f"About {topic}", f"{topic} tide")
+        documents[f"b-{topic}"] = ("", f"tide of the {topic[::-1]}x" + " harbour" * len(topic))
+    splits = {"train": TOPICS[:8], "dev": TOPICS[8:12], "test": TOPICS[12:]}
+    return make_collection(
+        "local/mine",
+        documents,
+        {f"q-{topic}": f"{topic} tide" for topic in TOPICS},
+        {
+            split: {f"q-{t}": {f"a-{t}": 1, f"b-{t}": 2} for t in topics}
+            for split, topics in splits.items()
+        },
+    )
+
+
+def tiny_root(folder: Path) -> Path:
+    """A data root that holds `tiny_collection`; returns it."""
+    write_beir(tiny_collection(), folder / "local" / "mine")
+    return folder

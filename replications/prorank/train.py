@@ -5,6 +5,7 @@ Several GPUs: accelerate launch --config_file <...> -m replications.prorank.trai
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -57,8 +58,9 @@ def main(
         from replications.prorank.first_stages import recipe_data
         from replications.prorank.training_run import train
 
-        found = recipe_data(settings, Context(data_root))
-        click.echo("\n".join(found.notes), err=True)
+        folders = {name: Path(name) for name in settings.data if Path(name).is_dir()}
+        found = recipe_data(settings, Context(data_root, folders=folders))
+        _say("\n".join(found.notes), err=True)
         stages = train(settings, system, found, output=output)
     except InputError as error:
         click.echo(f"error: {error}", err=True)
@@ -68,8 +70,14 @@ def main(
         sys.exit(130)
     for stage in stages:
         if answer := stage.result.get("collapsed_to"):
-            click.echo(f"warning: {stage.stage} collapsed to the answer {answer}", err=True)
-    click.echo(f"weights in {stages[-1].weights}")
+            _say(f"warning: {stage.stage} collapsed to the answer {answer}", err=True)
+    _say(f"weights in {stages[-1].weights}")
+
+
+def _say(text: str, err: bool = False) -> None:
+    """Print, once: in the first of several processes."""
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(text, err=err)
 
 
 if __name__ == "__main__":

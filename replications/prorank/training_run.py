@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from replications.prorank.distributed import check_shares
 from replications.prorank.fine_grained import fine_grained
 from replications.prorank.recipe import Recipe, fine_grained_alone
 from replications.prorank.reranker import weights_sha256
@@ -49,13 +50,18 @@ def train(
     """The system's stages, each trained, or gone on with where it was killed, or found finished.
 
     Folders are `output`/<stage>, else in the cache, named after everything that decides the
-    result, so systems that share a stage train it once. Raises InputError for an unknown system
-    and as the stages do.
+    result, so systems that share a stage train it once. Raises InputError for an unknown system,
+    where several processes cannot share the batches of every stage, and as the stages do.
     """
     if system not in SYSTEMS:
         raise InputError(f"system {system!r}: expected one of {', '.join(SYSTEMS)}")
     if system == "stage 2":
         recipe = fine_grained_alone(recipe)
+    for stage in SYSTEMS[system]:  # before any of them trains
+        if stage == "fine_grained":
+            check_shares(recipe.fine_grained.groups_per_step, "groups_per_step")
+        else:
+            check_shares(recipe.warmup.pairs_per_step, "pairs_per_step")
     done: list[Trained] = []
     for stage in SYSTEMS[system]:
         start = done[-1].weights if done else None

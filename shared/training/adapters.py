@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,9 @@ def load_adapter(model: Any, folder: Path | str, base_sha256: str | None = None)
         with safe_open(folder / "adapter_model.safetensors", "pt") as weights:
             names = list(weights.keys())
             saved = {name: tuple(weights.get_slice(name).get_shape()) for name in names}
-        loaded = PeftModel.from_pretrained(model, str(folder))
+        with warnings.catch_warnings():  # peft asks transformers by a name that is about to change
+            warnings.simplefilter("ignore", FutureWarning)
+            loaded = PeftModel.from_pretrained(model, str(folder))
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{folder}: does not fit this model ({reason:.150})") from error
