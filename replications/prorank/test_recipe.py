@@ -149,7 +149,7 @@ def test_unknown_recipes_and_keys(tmp_path: Path) -> None:
         load_recipe("large")
     path = tmp_path / "mine.yaml"
     path.write_text(
-        "name: mine\nmodel: m\ndata: d\nwarmup: {steps: 2, betta: 1}\nfine_grained: {steps: 1}\n"
+        "name: mine\nmodel: m\ndata: [d]\nwarmup: {steps: 2, betta: 1}\nfine_grained: {steps: 1}\n"
     )
     with pytest.raises(InputError, match="unknown key 'betta'"):
         load_recipe(str(path))

@@ -92,4 +92,6 @@ def _name(option: Any) -> str:
         return " or ".join(repr(value) for value in typing.get_args(option))
     if option is type(None):
         return "null"
+    if typing.get_origin(option) is tuple:
+        return "a list"
     return getattr(option, "__name__", str(option))
