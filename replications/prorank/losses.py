@@ -8,11 +8,12 @@ are 0 or 1. Every loss is a mean, so it does not grow with the batch.
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import torch
-import torch.nn.functional as F
+from typing import TYPE_CHECKING
 
 from shared.errors import InputError
+
+if TYPE_CHECKING:  # recipes name the losses, and are read to plan experiments without torch
+    import torch
 
 
 def bce(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -20,6 +21,8 @@ def bce(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
     What the released forward() leaves: logits of one value, float labels, sigmoid(s) > 0.5.
     """
+    import torch.nn.functional as F
+
     scores, labels = _checked(scores, labels)
     return F.binary_cross_entropy_with_logits(scores, labels)
 
@@ -45,6 +48,8 @@ def ranknet(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     The pairwise logistic loss (RankNet; Bradley-Terry preferences). Raises InputError where no
     query has both a positive and a negative.
     """
+    import torch.nn.functional as F
+
     scores, labels = _checked(scores, labels)
     # entry (i, j): document i is relevant and document j is not
     ordered = labels.unsqueeze(-1) * (1 - labels).unsqueeze(-2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -137,6 +139,33 @@ def test_a_cell_changes_its_recipe() -> None:
     recipe = systems.recipe_of({"recipe": "small", "reward": "format", "loss": "bce", "seed": 7})
     assert (recipe.warmup.rewards, recipe.fine_grained.loss, recipe.seed) == ("format", "bce", 7)
     assert systems.recipe_of({"recipe": "small"}) == load_recipe("small")
+
+
+def test_cells_name_the_model_of_their_recipe() -> None:
+    for tier in ("embedded", "small"):
+        for cell in e2_zero_shot.cells(plan(tier)):
+            assert cell["model"] == load_recipe(cell["recipe"]).model
+
+
+PLAN_WITHOUT_MODELS = """
+import sys
+from importlib.abc import MetaPathFinder
+class Absent(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "transformers", "peft", "trl", "accelerate", "yaml"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Absent())
+from replications.execute import TIERS, plan_jobs
+print([len(plan_jobs("prorank", tier)) for tier in TIERS])
+"""
+
+
+def test_planning_needs_no_extra() -> None:
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-c", PLAN_WITHOUT_MODELS]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-500:]
+    assert done.stdout.strip() == str([len(plan_jobs("prorank", tier)) for tier in TIERS])
 
 
 def test_every_claim_selects_a_planned_cell() -> None:
