@@ -10,11 +10,13 @@ B prompts, L positions, V tokens in the vocabulary, G answers to each prompt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from replications.prorank.causal import accepts, unwrapped
 from replications.prorank.recipe import Warmup
@@ -26,15 +28,36 @@ from shared.grpo import clipped_objective, group_advantages, k3
 def answer_logits(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Logits of the answer token, float32 (B, V), of left-padded prompts `ids` and `mask` (B, L).
 
-    The language-model head is applied to the last position alone where the model offers that.
-    Positions count from each prompt's first token, so that padding moves nothing.
+    The language-model head is applied to the last position alone where the model offers that, and
+    in float32 whatever the rest is computed in. Positions count from each prompt's first token, so
+    that padding moves nothing.
     """
     options: dict[str, Any] = {"use_cache": False}
     if accepts(unwrapped(model), "position_ids"):
         options["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)
     if accepts(unwrapped(model), "logits_to_keep"):
         options["logits_to_keep"] = 1
-    return model(input_ids=ids, attention_mask=mask, **options).logits[:, -1].float()
+    with _head_in_float32(unwrapped(model).get_output_embeddings()):
+        return model(input_ids=ids, attention_mask=mask, **options).logits[:, -1].float()
+
+
+@contextmanager
+def _head_in_float32(head: Any) -> Iterator[None]:
+    """Autocast would round logits of 20 to eighths, and with them the differences learnt from."""
+    if type(head) is not torch.nn.Linear:  # an adapter on the head computes by itself
+        yield
+        return
+
+    def product(states: torch.Tensor) -> torch.Tensor:
+        bias = None if head.bias is None else head.bias.float()
+        with torch.autocast(states.device.type, enabled=False):
+            return F.linear(states.float(), head.weight.float(), bias)
+
+    head.forward = product
+    try:
+        yield
+    finally:
+        del head.forward
 
 
 def log_probabilities(

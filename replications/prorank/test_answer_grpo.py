@@ -285,3 +285,19 @@ def test_answer_tokens_of_the_tiny_tokenizer_are_rewarded(tiny: Any) -> None:
     of_format, of_relevance = table(tokens, torch.tensor([1]))
     assert of_format.tolist() == [[1, 1]]
     assert of_relevance.tolist() == [[0, 1]]
+
+
+def test_logits_are_not_rounded_to_half_precision() -> None:
+    """Differences of logits are what is learnt; bfloat16 has steps of 1/8 at 20."""
+    model, tokenizer = tiny_model()
+    prompts = PromptTokenizer(tokenizer)
+    rows = [prompts.encode(pair.query, pair.document) for pair in tiny_pairs()]
+    ids, mask = (torch.from_numpy(x) for x in pad_left(rows, prompts.pad_id))
+    head = model.get_output_embeddings()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = answer_logits(model, ids, mask)
+    assert logits.dtype == torch.float32
+    assert float((logits != logits.bfloat16().float()).float().mean()) > 0.9
+    logits.sum().backward()
+    assert head.weight.grad is not None
+    assert "forward" not in vars(head), "the model's own head is back"
