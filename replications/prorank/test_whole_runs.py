@@ -29,7 +29,7 @@ from replications.prorank.test_experiments import (
     selections,
     use_tiny,
 )
-from replications.prorank.tiny_reranker import tiny_collection, tiny_model, tiny_recipe
+from replications.prorank.tiny_reranker import tiny_collection, tiny_qwen2, tiny_recipe
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def test_a_run_is_in_the_order_of_the_models_own_scores(bench: Bench) -> None:
     """Scored here by the plain way, all logits at every position."""
     first, found = (bench.one(experiment="E3", system=s).run for s in ("bm25", "zero-shot"))
     assert first is not None and found is not None
-    model, tokenizer = tiny_model()
+    model, tokenizer = tiny_qwen2()
     collection, length = tiny_collection(), tiny_recipe().max_length
     texts = dict(zip(collection.doc_ids, collection.contents("space"), strict=True))
     for qid, results in first.items():

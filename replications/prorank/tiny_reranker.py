@@ -52,11 +52,32 @@ def tiny_model(answers: float = 0.0) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
+def tiny_qwen2(seed: int = 0) -> tuple[Any, Any]:
+    """An untrained Qwen2 of two layers and a tokenizer of its kind."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    tokenizer = byte_tokenizer("qwen")
+    torch.manual_seed(seed)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        initializer_range=0.2,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    return Qwen2ForCausalLM(config).eval(), tokenizer
+
+
 def save_tiny(folder: Path, seed: int = 0) -> Path:
-    """Write an untrained model of `tiny_model`'s kind and its tokenizer; returns the folder."""
-    tokenizer = byte_tokenizer("gpt2")
-    tiny_llama(len(tokenizer), seed=seed).save_pretrained(str(folder))
-    tokenizer.save_pretrained(str(folder))
+    """Write `tiny_qwen2` as a released checkpoint lies in a folder; returns the folder."""
+    for part in tiny_qwen2(seed):
+        part.save_pretrained(str(folder))
     return folder
 
 
