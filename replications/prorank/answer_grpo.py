@@ -53,7 +53,7 @@ def _head_in_float32(head: Any) -> Iterator[None]:
         with torch.autocast(states.device.type, enabled=False):
             return F.linear(states.float(), head.weight.float(), bias)
 
-    head.forward = product
+    head.forward = product  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from replications.prorank.causal import context_of
-from replications.prorank.pairs import Pair
 from replications.prorank.prompt import PromptTokenizer, pad_left
 from replications.prorank.recipe import Recipe
 from shared.errors import InputError
+from shared.pairs import Pair
 
 
 class Prompts:

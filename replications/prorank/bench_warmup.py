@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from replications.prorank.pairs import Pair
 from replications.prorank.recipe import Recipe
 from shared.models import check_model, load_causal_lm, set_threads
+from shared.pairs import Pair
 
 pytest.importorskip("trl")
 pytest.importorskip("peft")

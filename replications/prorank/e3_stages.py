@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from replications.execute import Config, Context, Experiment, Outcome, Plan
-from replications.prorank.first_stages import DEPTH
+from replications.first_stages import DEPTH
 from replications.prorank.systems import FIRST, add, best, measured, rerank_outcome, task_of
 
 TRAINED = ("sft", "stage 1", "stage 2", "stage 1+2")

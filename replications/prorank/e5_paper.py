@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from replications.execute import Config, Context, Experiment, Outcome, Plan
-from replications.prorank.first_stages import DEPTH
+from replications.first_stages import DEPTH
 from replications.prorank.recipe import Recipe, load_recipe
 from replications.prorank.released import EXAMPLE, EXAMPLE_SCORES, MODELS, Model
 from replications.prorank.systems import (

@@ -11,16 +11,16 @@ import torch
 
 from replications.prorank.answer_grpo import answer_logits
 from replications.prorank.batches import Prompts, order
-from replications.prorank.distributed import check_shares, gathered, process_group, share
 from replications.prorank.loop import Loop
 from replications.prorank.losses import LOSSES
-from replications.prorank.pairs import Group
 from replications.prorank.preparation import prepared
 from replications.prorank.prompt import answer_ids
 from replications.prorank.recipe import FineGrained, Recipe
 from replications.prorank.score import logit_difference
 from shared.errors import InputError
+from shared.pairs import Group
 from shared.training import TrainingFolder
+from shared.training.distributed import check_shares, gathered, process_group, share
 
 
 @process_group()

@@ -12,11 +12,11 @@ import torch
 from replications.prorank.answer_grpo import answer_logits
 from replications.prorank.batches import Prompts
 from replications.prorank.causal import evaluating
-from replications.prorank.pairs import Pair
 from replications.prorank.prompt import answer_ids
 from replications.prorank.recipe import Recipe
 from replications.prorank.rewards import format_reward, relevance_reward
 from replications.prorank.score import logit_difference
+from shared.pairs import Pair
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from replications.prorank.losses import LOSSES
 from replications.prorank.rewards import weights
 from shared.errors import InputError
-from shared.training import read_recipe
+from shared.training import Updates, read_recipe
 
 RECIPES = Path(__file__).parent / "recipes"
 STAGES = ("warmup", "sft", "fine_grained")
@@ -33,32 +33,24 @@ class Lora:
 
 
 @dataclass(frozen=True)
-class Updates:
-    """How a stage changes the weights. Batches count prompts, (query, document) pairs."""
+class Stage(Updates):
+    """How a stage changes the weights. Batches count prompts, (query, document) pairs.
 
-    steps: int  # batches of pairs
-    learning_rate: float = 2e-5  # ours: 1e-6 of TRL 2025 is for all parameters, LoRA needs more
-    warmup_ratio: float = 0.1  # ours
-    scheduler: Literal["linear", "cosine", "constant_with_warmup"] = "linear"  # TRL 2025
-    adam_beta1: float = 0.9  # TRL 2025
-    adam_beta2: float = 0.999  # TRL 2025
-    weight_decay: float = 0.0  # TRL 2025
-    max_grad_norm: float = 1.0  # TRL 2025
+    Defaults are TRL 2025's but for warmup_ratio, ours, and the learning rate: TRL's 1e-6 is for
+    all parameters, LoRA needs more.
+    """
+
     forward_pairs: int = 16  # prompts in one forward pass: memory, not the gradient
-    save_steps: int = 50
 
     def check(self, name: str) -> None:
         """Raise InputError for values that cannot be."""
-        if self.steps < 1 or self.learning_rate <= 0 or self.forward_pairs < 1:
-            raise InputError(f"{name}: expected steps, learning_rate and forward_pairs above 0")
-        if not 0 <= self.warmup_ratio < 1 or self.max_grad_norm <= 0 or self.save_steps < 1:
-            raise InputError(
-                f"{name}: expected warmup_ratio in [0, 1), max_grad_norm and save_steps above 0"
-            )
+        super().check(name)
+        if self.forward_pairs < 1:
+            raise InputError(f"{name}: expected forward_pairs above 0")
 
 
 @dataclass(frozen=True)
-class Warmup(Updates):
+class Warmup(Stage):
     """Stage 1: GRPO on the answer token, and the supervised comparison on the same batches."""
 
     method: Literal["exact", "trl"] = "exact"  # ours: the same loss from one forward (answer_grpo)
@@ -103,7 +95,7 @@ class Warmup(Updates):
 
 
 @dataclass(frozen=True)
-class FineGrained(Updates):
+class FineGrained(Stage):
     """Stage 2: scores from the logits of both answers, one positive and its negatives a group."""
 
     groups_per_step: int = 2  # ours

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from replications.execute import Context
-from replications.prorank.first_stages import DEPTH, candidate_run, judgements
+from replications.first_stages import DEPTH, candidate_run, judgements
 from replications.prorank.released import MODELS
 from shared.errors import InputError
 from shared.metrics import evaluate

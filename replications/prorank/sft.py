@@ -15,13 +15,13 @@ import torch.nn.functional as F
 
 from replications.prorank.answer_grpo import answer_logits, answer_metrics, constant_answer
 from replications.prorank.batches import Prompts, pair_batches
-from replications.prorank.distributed import check_shares, gathered, process_group, share
 from replications.prorank.loop import Loop
-from replications.prorank.pairs import Pair
 from replications.prorank.preparation import prepared
 from replications.prorank.prompt import answer_ids
 from replications.prorank.recipe import Recipe
+from shared.pairs import Pair
 from shared.training import TrainingFolder
+from shared.training.distributed import check_shares, gathered, process_group, share
 
 
 @process_group()

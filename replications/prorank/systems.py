@@ -11,20 +11,15 @@ import numpy as np
 from scipy.stats import mannwhitneyu
 
 from replications.execute import Config, Context, Outcome
-from replications.prorank.first_stages import (
-    DEPTH,
-    candidate_run,
-    chosen_queries,
-    judgements,
-    recipe_data,
-)
-from replications.prorank.pairs import Pair, Source, balanced, labelled_pairs
+from replications.first_stages import DEPTH, candidate_run, chosen_queries, judgements
 from replications.prorank.recipe import Recipe, load_recipe
+from replications.prorank.training_data import recipe_data
 from shared.data import check_available
 from shared.data.collection import Grades
 from shared.errors import InputError, MissingDependencyError
 from shared.metrics import Scores, evaluate
 from shared.models import fetch_model
+from shared.pairs import Pair, Source, balanced, labelled_pairs
 from shared.reranking import RerankerScores, candidates, oracle, rerank, tied_shares
 from shared.runs import Run
 

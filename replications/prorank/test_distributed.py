@@ -26,7 +26,6 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from replications.prorank.answer_grpo import draw  # noqa: E402
-from replications.prorank.distributed import check_shares, place, process_group  # noqa: E402
 from replications.prorank.fine_grained import fine_grained  # noqa: E402
 from replications.prorank.goldens_prompt import byte_tokenizer  # noqa: E402
 from replications.prorank.goldens_score import tiny_llama  # noqa: E402
@@ -37,6 +36,7 @@ from replications.prorank.tiny_reranker import tiny_model, tiny_pairs, tiny_reci
 from replications.prorank.warmup import warmup  # noqa: E402
 from shared.errors import InputError  # noqa: E402
 from shared.training import TrainingFolder  # noqa: E402
+from shared.training.distributed import check_shares, place, process_group  # noqa: E402
 
 LAUNCH = Path(__file__).parent / "launch"
 PROCESSES = 2

@@ -16,7 +16,7 @@ pytest.importorskip("transformers")
 from click.testing import CliRunner, Result
 
 from replications.execute import Context
-from replications.prorank.first_stages import candidate_run, judgements
+from replications.first_stages import candidate_run, judgements
 from replications.prorank.rerank import MEASURES, main
 from replications.prorank.score import PairScorer
 from replications.prorank.tiny_reranker import TOPICS, save_tiny, tiny_collection, tiny_root

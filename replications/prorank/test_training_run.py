@@ -20,7 +20,6 @@ pytest.importorskip("yaml")
 from click.testing import CliRunner, Result
 
 from replications.prorank import training_run
-from replications.prorank.pairs import Group
 from replications.prorank.recipe import RECIPES, Recipe
 from replications.prorank.reranker import causal_reranker, weights_sha256
 from replications.prorank.tiny_reranker import (
@@ -33,6 +32,7 @@ from replications.prorank.train import SYSTEM_NAMES, main
 from replications.prorank.training_data import TrainingData
 from replications.prorank.training_run import SYSTEMS, Trained, train
 from shared.errors import InputError
+from shared.pairs import Group
 from tests.tiny_model import tiny_model as word_model
 from tests.tiny_model import tiny_tokenizer as word_tokenizer
 

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from replications.prorank.answer_grpo import answer_logits
 from replications.prorank.goldens_prompt import byte_tokenizer
 from replications.prorank.goldens_score import tiny_llama
-from replications.prorank.pairs import Pair
 from replications.prorank.prompt import PromptTokenizer, answer_ids, pad_left
 from replications.prorank.recipe import FineGrained, Lora, Recipe, Warmup
 from shared.data import Collection, write_beir
 from shared.data.collection import make_collection
+from shared.pairs import Pair
 
 QUERIES = ("sea", "map", "sun", "tea", "owl", "ink", "oak", "sky")
 

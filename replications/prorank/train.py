@@ -55,7 +55,7 @@ def main(
             click.echo("\n".join([f"{settings.name}: {settings.model}", *arithmetic(settings)]))
             return
         from replications.execute import Context
-        from replications.prorank.first_stages import recipe_data
+        from replications.prorank.training_data import recipe_data
         from replications.prorank.training_run import train
 
         folders = {name: Path(name) for name in settings.data if Path(name).is_dir()}

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, TypeVar
 
-from replications.prorank.pairs import Group, Pair, balanced, groups, training_pairs
+from replications.execute import Context
+from replications.first_stages import candidate_run
 from replications.prorank.recipe import Recipe
 from shared.data import Collection
+from shared.pairs import SOURCES, Group, Pair, Source, balanced, groups, training_pairs
 from shared.runs import Run
 
 
@@ -58,6 +60,20 @@ def training_data(
     notes.append(f"taken: {len(taken)} pairs and {len(grouped_in_turn)} groups")
     digest = pairs_sha256(taken, *grouped_in_turn)
     return TrainingData(taken, grouped_in_turn, digest, tuple(notes))
+
+
+def recipe_data(recipe: Recipe, context: Context) -> TrainingData:
+    """The pairs and groups that a recipe trains on, from BM25's candidates."""
+    sources = []
+    for name in recipe.data:
+        collection = context.collection(name)
+        split = SOURCES.get(collection.id, Source()).split  # the name may be a folder's
+        sources.append((collection, candidate_run(name, split, context, recipe.candidates)))
+    held_out = []
+    for name in recipe.held_out:
+        collection = context.collection(name)
+        held_out.append(collection.topics(collection.default_split))
+    return training_data(recipe, sources, held_out)
 
 
 T = TypeVar("T")

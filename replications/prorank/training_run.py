@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from replications.prorank.distributed import check_shares
 from replications.prorank.fine_grained import fine_grained
 from replications.prorank.recipe import Recipe, fine_grained_alone
 from replications.prorank.reranker import weights_sha256
@@ -17,6 +16,7 @@ from shared.errors import InputError
 from shared.files import find_cache_dir
 from shared.models import fetch_model, load_causal_lm
 from shared.training import TrainingFolder, digest_of
+from shared.training.distributed import check_shares
 
 # system: its stages, in order
 SYSTEMS: dict[str, tuple[str, ...]] = {

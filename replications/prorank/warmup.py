@@ -21,7 +21,15 @@ from replications.prorank.answer_grpo import (
     reward_metrics,
 )
 from replications.prorank.batches import Prompts, pair_batches
-from replications.prorank.distributed import (
+from replications.prorank.loop import Loop
+from replications.prorank.preparation import prepared
+from replications.prorank.prompt import answer_ids
+from replications.prorank.recipe import Recipe
+from replications.prorank.warmup_trl import warmup_with_trl
+from shared.errors import InputError
+from shared.pairs import Pair
+from shared.training import TrainingFolder
+from shared.training.distributed import (
     check_shares,
     gathered,
     place,
@@ -29,14 +37,6 @@ from replications.prorank.distributed import (
     share,
     total,
 )
-from replications.prorank.loop import Loop
-from replications.prorank.pairs import Pair
-from replications.prorank.preparation import prepared
-from replications.prorank.prompt import answer_ids
-from replications.prorank.recipe import Recipe
-from replications.prorank.warmup_trl import warmup_with_trl
-from shared.errors import InputError
-from shared.training import TrainingFolder
 
 
 @dataclass

@@ -15,12 +15,12 @@ from typing import Any, cast
 from replications.prorank.batches import pair_batches
 from replications.prorank.causal import context_of
 from replications.prorank.loop import finish, save_weights
-from replications.prorank.pairs import Pair
 from replications.prorank.preparation import lora_config
 from replications.prorank.prompt import PromptTokenizer, answer_ids, prompt_text
 from replications.prorank.recipe import Recipe
 from replications.prorank.rewards import format_reward, relevance_reward, weights
 from shared.errors import MissingDependencyError
+from shared.pairs import Pair
 from shared.training import TrainingFolder
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from shared.training.adapters import adapter_sha256, check_base, load_adapter
 from shared.training.folder import TrainingFolder, digest_of
 from shared.training.recipes import read_recipe
+from shared.training.updates import Updates
 
 __all__ = [
     "TrainingFolder",
+    "Updates",
     "adapter_sha256",
     "check_base",
     "digest_of",

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replications.prorank.leakage import NearDuplicate, leaked_queries, near_duplicates
 from shared.data import load_collection
 from shared.errors import InputError
+from shared.near_duplicates import NearDuplicate, leaked_queries, near_duplicates
 
 
 def test_near_duplicates_by_hand() -> None:

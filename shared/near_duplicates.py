@@ -1,8 +1,8 @@
 """Training queries that are near-duplicates of held-out ones.
 
-The paper's training data are not public, so no overlap with its test sets is known. Here both
-sides come from the same collections: of a scientific claim one split can have the negated form.
-Queries are short, so sets of stems are compared, word order and stop words ("not") left aside.
+Where both sides come from one collection they can be close: of a scientific claim one split can
+have the negated form. Queries are short, so sets of stems are compared, word order and stop words
+("not") left aside.
 """
 
 from __future__ import annotations

@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replications.prorank.leakage import near_duplicates
-from replications.prorank.pairs import (
+from shared.data import Collection, load_collection, make_collection
+from shared.data.pools import pools
+from shared.errors import InputError
+from shared.near_duplicates import near_duplicates
+from shared.pairs import (
     SOURCES,
     Pair,
     Source,
@@ -19,9 +22,6 @@ from replications.prorank.pairs import (
     labelled_pairs,
     training_pairs,
 )
-from shared.data import Collection, load_collection, make_collection
-from shared.data.pools import pools
-from shared.errors import InputError
 from shared.reranking import first_stage
 from shared.runs import Run
 

@@ -7,9 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from replications.execute import Context
-from replications.prorank.pairs import SOURCES, Source
-from replications.prorank.recipe import Recipe
-from replications.prorank.training_data import TrainingData, training_data
 from shared.data.collection import Grades
 from shared.data.pools import pool_qrels, read_pool
 from shared.data.resolve import find_data_root
@@ -60,20 +57,6 @@ def chosen_queries(qids: Iterable[str], number: int | None, seed: int = 42) -> l
     drawn = sorted(qids, key=lambda qid: hashlib.sha256(f"{seed}:{qid}".encode()).digest())
     chosen = set(drawn[:number])
     return [qid for qid in qids if qid in chosen]
-
-
-def recipe_data(recipe: Recipe, context: Context) -> TrainingData:
-    """The pairs and groups that a recipe trains on, from BM25's candidates."""
-    sources = []
-    for name in recipe.data:
-        collection = context.collection(name)
-        split = SOURCES.get(collection.id, Source()).split  # the name may be a folder's
-        sources.append((collection, candidate_run(name, split, context, recipe.candidates)))
-    held_out = []
-    for name in recipe.held_out:
-        collection = context.collection(name)
-        held_out.append(collection.topics(collection.default_split))
-    return training_data(recipe, sources, held_out)
 
 
 def _beside(name: str, file: str, context: Context) -> Path | None:

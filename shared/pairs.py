@@ -1,7 +1,7 @@
-"""Training pairs: queries with relevant documents and with hard negatives of a first stage.
+"""Training pairs of rerankers: relevant documents, and hard negatives of a first stage.
 
-The paper's training data are not public (report, section 1.5): all of this is ours. Stage 1 takes
-as many relevant as irrelevant pairs, stage 2 groups of one relevant document and n others.
+As couples of a relevant and an irrelevant document, or as groups of one relevant document and n
+others.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from replications.prorank.leakage import leaked_queries
 from shared.data import Collection
 from shared.errors import InputError
+from shared.near_duplicates import leaked_queries
 from shared.runs import Run, canonical
 
 NEGATIVES = ("unjudged", "judged")
@@ -62,6 +62,7 @@ SOURCES: Mapping[str, Source] = {
     "beir/scifact": Source(),
     # Both its grades count in the collection's own evaluation: the object and its See Also.
     "pydocs": Source(),
+    "derived/msmarco-mini": Source(split="dev"),
     # TREC's own rule for passages: 2 and 3 are relevant; 1 (related) is neither.
     "rerank/dl21": Source(split="test", positive_from=2, negatives="judged"),
 }
