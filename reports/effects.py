@@ -9,7 +9,14 @@ from typing import Any
 
 from reports.select import Sample, SelectionError
 from shared.errors import InputError
-from shared.significance import macro_bootstrap, paired_t, randomization_test, tost
+from shared.significance import (
+    macro_bootstrap,
+    macro_randomization_test,
+    paired_t,
+    randomization_test,
+    tost,
+)
+from shared.two_level import two_level_bootstrap
 
 _cache: dict[tuple[Any, ...], Effect] = {}  # the same pair is judged for pages, tests and drift
 
@@ -20,8 +27,8 @@ class Effect:
 
     [low, high] has 95 %, [low90, high90] 90 % (two one-sided tests). With two or more seeds a
     claim has to hold over queries and over seeds, so the intervals are the union of both and `p`
-    is the larger of both. `groups` maps a collection to its own difference; `wanted` is the
-    number of collections that the paper averages over.
+    is the larger of both; `test` names the methods, see `macro`. `groups` maps a collection to
+    its own difference; `wanted` is the number of collections that the paper averages over.
     """
 
     mean_a: float
@@ -56,11 +63,13 @@ def macro(
 
     `shares` gives each collection's weight, adding up to 1; by default all weigh the same.
 
-    Over queries: bootstrap interval, stratified by collection, with the sign-flip randomisation
-    p for one collection and the bootstrap p for several; a query's value is its mean over the
-    seeds. Over seeds: Student's t on the differences per seed; a side with one run counts as a
-    constant. A measure that has no per-query values is compared over seeds alone. Raises
-    SelectionError when queries, data or seeds of the two sides do not agree.
+    Over queries, a query's value being its mean over the seeds: bootstrap interval, stratified by
+    collection, with the sign-flip randomisation p for one collection and the bootstrap p for
+    several. Over several collections where both sides have two or more seeds in common: two-level
+    bootstrap interval (seeds, then queries within each collection) with the stratified sign-flip
+    randomisation p. Over seeds: Student's t on the differences per seed; a side with one run
+    counts as a constant. A measure that has no per-query values is compared over seeds alone.
+    Raises SelectionError when queries, data or seeds of the two sides do not agree.
     """
     shares = shares or dict.fromkeys(pairs, 1 / len(pairs))
     key = tuple(
@@ -99,14 +108,24 @@ def _macro(
     spans: list[tuple[float, float, float, float]] = []
     p_values, tests, count, unit = [], [], 0, "seeds"
     # The bootstrap weighs collections alike, so a share other than 1/n is put into the values.
+    factors = [scale * w * len(share) for w in share]
     diffs = [
-        _query_differences(a, b, measure, scale * w * len(share))
-        for w, (a, b) in zip(share, matched.values(), strict=True)
+        _query_differences(a, b, measure, factor)
+        for factor, (a, b) in zip(factors, matched.values(), strict=True)
     ]
+    two_level = False
     if all(diffs):
-        wide, narrow = macro_bootstrap(diffs), macro_bootstrap(diffs, 0.90)
+        by_seed = _query_differences_by_seed(list(matched.values()), measure, factors)
+        two_level = len(diffs) > 1 and bool(by_seed)
+        if two_level:
+            wide, narrow = two_level_bootstrap(by_seed), two_level_bootstrap(by_seed, 0.90)
+        else:
+            wide, narrow = macro_bootstrap(diffs), macro_bootstrap(diffs, 0.90)
         spans.append((wide.low, wide.high, narrow.low, narrow.high))
-        if len(diffs) == 1:
+        if two_level:
+            p_values.append(macro_randomization_test(diffs).p)
+            tests.append("stratified sign-flip randomisation")
+        elif len(diffs) == 1:
             p_values.append(randomization_test(diffs[0], [0.0] * len(diffs[0])).p)
             tests.append("sign-flip randomisation")
         else:
@@ -132,7 +151,7 @@ def _macro(
         low90=min(span[2] for span in spans),
         high90=max(span[3] for span in spans),
         p=max(p_values),
-        test=" and ".join(tests),
+        test=" and ".join(tests) + ("; two-level bootstrap interval" if two_level else ""),
         n=count or len(over_seeds),
         unit=unit,
         seeds=max(1, len(over_seeds)),
@@ -178,6 +197,30 @@ def _query_differences(a: Sample, b: Sample, measure: str, scale: float) -> list
         lacking = len(first.keys() ^ second.keys())
         raise SelectionError(f"the two sides have different queries ({lacking} are not in both)")
     return [scale * (first[qid] - second[qid]) for qid in first]
+
+
+def _query_differences_by_seed(
+    pairs: Sequence[tuple[Sample, Sample]], measure: str, factors: Sequence[float]
+) -> list[list[list[float]]]:
+    """Per collection, rows of per-query differences, one row per seed that all sides have.
+
+    Empty when a side has one run or the collections share fewer than two seeds.
+    """
+    sides = [side for pair in pairs for side in pair]
+    if any(len(side.good) < 2 for side in sides):
+        return []
+    common = set.intersection(*({record.seed for record in side.good} for side in sides))
+    seeds = [record.seed for record in sides[0].good if record.seed in common]
+    if len(seeds) < 2:
+        return []
+    tables = []
+    for factor, (a, b) in zip(factors, pairs, strict=True):
+        first = {record.seed: record.per_query[measure] for record in a.good}
+        second = {record.seed: record.per_query[measure] for record in b.good}
+        tables.append(
+            [[factor * (first[s][qid] - second[s][qid]) for qid in first[seeds[0]]] for s in seeds]
+        )
+    return tables
 
 
 def _seed_differences(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -120,6 +120,28 @@ def randomization_test(a: Values, b: Values, n: int = RESAMPLES, seed: int = 0) 
         flips = np.unpackbits(bits, axis=1, count=len(moving))
         extreme += int(np.sum(np.abs((1.0 - 2.0 * flips) @ moving) >= least))
     return PairedTest(estimate, (1 + extreme) / (1 + n), len(d), "randomization", f"{n} patterns")
+
+
+def macro_randomization_test(
+    diffs: Sequence[Values], n: int = RESAMPLES, seed: int = 0
+) -> PairedTest:
+    """Sign-flip randomization test of the mean of per-collection means, two-sided.
+
+    `diffs` holds the per-query differences of each collection; every collection weighs the same.
+    The sign of every query is flipped on its own, and the statistic is the mean of means; exact,
+    sampled and degenerate cases as in `randomization_test`, which it equals for one collection.
+    """
+    if not len(diffs):
+        raise InputError("no values: a test needs at least one collection")
+    strata = [
+        _finite(list(values.values()) if isinstance(values, Mapping) else values)
+        for values in diffs
+    ]
+    total = sum(map(len, strata))
+    # Scaled so that the plain mean over all queries is the mean of the means.
+    scaled = np.concatenate([d * (total / (len(strata) * len(d))) for d in strata])
+    result = randomization_test(scaled, np.zeros(total), n, seed)
+    return replace(result, method="stratified randomization")
 
 
 def bootstrap_interval(

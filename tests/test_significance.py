@@ -13,6 +13,7 @@ from shared.significance import (
     bootstrap_interval,
     holm,
     macro_bootstrap,
+    macro_randomization_test,
     paired,
     paired_bootstrap,
     paired_t,
@@ -99,6 +100,43 @@ def test_sampled_randomization_is_close_to_the_exact_p_and_fixed_by_its_seed() -
 
 def test_sampled_randomization_is_never_zero() -> None:
     assert randomization_test([1.0] * 40, [0.0] * 40, n=99).p == 1 / 100
+
+
+def test_stratified_randomization_by_hand() -> None:
+    # Means .2 and .4, macro mean .3. Signs of .1 .3 weigh 1/4 each, that of .4 weighs 1/2:
+    # +-.025 +-.075 +-.2, of which only all three signs alike reach .3: 2 of 8 patterns.
+    result = macro_randomization_test([[0.1, 0.3], [0.4]])
+    assert (result.estimate, result.p, result.n) == (pytest.approx(0.3), 2 / 8, 3)
+    assert result.method == "stratified randomization"
+    # A negative query in a large collection weighs little: +-.1 four times / 8, +-.5 / 2. The
+    # macro mean .25 + (.3 - .1) / 8 = .275 is reached by 1 + 4 patterns, and their mirrors.
+    result = macro_randomization_test([[0.1, 0.1, 0.1, -0.1], [0.5]])
+    assert (result.estimate, result.p) == (pytest.approx(0.275), 10 / 32)
+
+
+def test_stratified_randomization_of_one_collection_is_the_plain_test() -> None:
+    a, b = two_systems(50)
+    for d in (a - b, a[:9] - b[:9]):
+        plain = randomization_test(d, np.zeros(len(d)), n=1000, seed=4)
+        stratified = macro_randomization_test([d], n=1000, seed=4)
+        assert (stratified.estimate, stratified.p) == (plain.estimate, plain.p)
+
+
+def test_stratified_randomization_agrees_with_the_stratified_bootstrap() -> None:
+    strata = [np.subtract(*two_systems(n, seed=n, effect=0.015)) for n in (60, 150)]
+    result = macro_randomization_test(strata)
+    assert result.p == pytest.approx(macro_bootstrap(strata).p, abs=0.02)
+    assert result == macro_randomization_test(strata)
+    assert result.p != macro_randomization_test(strata, seed=1).p
+
+
+def test_stratified_randomization_of_degenerate_values_is_defined() -> None:
+    assert macro_randomization_test([[0.0, 0.0], [0.0]]).p == 1.0
+    assert macro_randomization_test([[0.1]]).p == 1.0
+    assert macro_randomization_test([[0.3], {"q": 0.1}]).p == 2 / 4  # one query each: both signs
+    for diffs, message in (([], "one collection"), ([[0.1], []], "one query")):
+        with pytest.raises(InputError, match=message):
+            macro_randomization_test(diffs)
 
 
 def test_bootstrap_equals_scipy() -> None:

@@ -1,0 +1,92 @@
+"""Bootstrap over seeds and queries, for experiments that repeat every system with several seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from shared.errors import InputError
+from shared.significance import RESAMPLES, Interval
+
+_BLOCK = 1_000_000  # numbers drawn at a time
+
+
+def two_level_bootstrap(
+    diffs: Sequence[ArrayLike], level: float = 0.95, n: int = RESAMPLES, seed: int = 0
+) -> Interval:
+    """Bootstrap interval of the mean of per-collection means, seeds and then queries resampled.
+
+    `diffs` holds one array (seeds, queries) of differences per collection, the seeds in the same
+    order in all; every collection weighs the same, as in `macro_bootstrap`. Seeds and queries are
+    crossed: a resample draws seeds once for all collections and queries once per collection for
+    all the seeds drawn (Owen's pigeonhole bootstrap, Annals of Applied Statistics 2007). The
+    interval is percentile. p is two-sided, from the resampled means shifted to a mean of zero,
+    (1 + as extreme) / (1 + n). The spread over S seeds comes out too small by (S - 1) / S, which
+    counts for few seeds: unite the interval with Student's t over seeds.
+
+    One seed: queries alone are resampled, as a note says. A collection with one query has no
+    resampling of queries; with a single query in every collection nothing bounds the mean and the
+    interval is infinite with p = 1. Equal values within every collection give an interval of no
+    width, p = 1 if the estimate is 0, else the least p, 1 / (1 + n). Raises InputError for arrays
+    that are empty, not finite, not two-dimensional or of different numbers of seeds.
+    """
+    if not 0 < level < 1:
+        raise InputError(f"level {level}: expected a fraction between 0 and 1, such as 0.95")
+    if n < 1 or not len(diffs):
+        raise InputError("the bootstrap needs at least one resample and one collection of values")
+    tables = [_table(values) for values in diffs]
+    seeds = len(tables[0])
+    if any(len(table) != seeds for table in tables):
+        counts = ", ".join(str(len(table)) for table in tables)
+        raise InputError(f"the collections have {counts} seeds; expected the same seeds in each")
+    estimate = float(np.mean([np.mean(table) for table in tables]))
+    if all(table.shape[1] == 1 for table in tables):
+        note = "one query: the interval is unbounded"
+        return Interval(estimate, -math.inf, math.inf, level, "none", 1.0, note)
+    if all(np.ptp(table) <= 1e-12 * np.max(np.abs(table)) for table in tables):
+        p = 1.0 if estimate == 0 else 1 / (1 + n)
+        return Interval(estimate, estimate, estimate, level, "none", p, "no value varies")
+    means = _resampled_means(tables, n, np.random.default_rng(seed))
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail]).tolist()
+    extreme = int(np.sum(np.abs(means - estimate) >= abs(estimate) * (1 - 1e-12)))
+    note = "one seed: queries alone are resampled" if seeds == 1 else ""
+    method = "two-level percentile bootstrap"
+    return Interval(estimate, low, high, level, method, (1 + extreme) / (1 + n), note)
+
+
+def _resampled_means(tables: Sequence[np.ndarray], n: int, rng: np.random.Generator) -> np.ndarray:
+    """Means of `n` resamples, (n,): how often each seed and query was drawn weighs its values."""
+    seeds = len(tables[0])
+    drawn_seeds = _counts(rng, n, seeds)
+    means = np.zeros(n)
+    for table in tables:
+        queries = table.shape[1]
+        rows = max(1, _BLOCK // queries)
+        for start in range(0, n, rows):
+            block = drawn_seeds[start : start + rows]
+            sums = _counts(rng, len(block), queries) @ table.T  # (rows, seeds)
+            means[start : start + rows] += np.sum(block * sums, axis=1) / (seeds * queries)
+    return means / len(tables)
+
+
+def _counts(rng: np.random.Generator, rows: int, size: int) -> np.ndarray:
+    """How often each of `size` items is drawn in `size` draws with replacement, (rows, size)."""
+    drawn = rng.integers(0, size, size=(rows, size))
+    drawn += size * np.arange(rows)[:, None]
+    return np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size).astype(float)
+
+
+def _table(values: ArrayLike) -> np.ndarray:
+    try:
+        table = np.asarray(values, dtype=np.float64)
+    except ValueError:  # rows of different lengths
+        table = np.zeros(0)
+    if table.ndim != 2 or not table.size:
+        raise InputError("expected an array (seeds, queries) for each collection, none empty")
+    if not np.all(np.isfinite(table)):
+        raise InputError("a value is not a finite number; check the scores")
+    return table
