@@ -319,6 +319,9 @@ def _load(kind: str, ref: str, dtype: str, cache_dir: Path | str | None) -> tupl
     path = str(fetch_model(ref, cache_dir).path)
     _quiet()
     options = {"local_files_only": True, "trust_remote_code": False}
+    logging = _require("transformers.utils.logging")
+    told = logging.get_verbosity()
+    logging.set_verbosity_error()  # weights that are missing are reported below, in one line
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, **options)
         model, info = getattr(transformers, kind).from_pretrained(
@@ -333,6 +336,8 @@ def _load(kind: str, ref: str, dtype: str, cache_dir: Path | str | None) -> tupl
     ) as error:  # fmt: skip
         reason = (str(error).strip().splitlines() or [""])[0]
         raise InputError(f"{ref}: cannot be loaded from {path} ({reason:.150})") from error
+    finally:
+        logging.set_verbosity(told)
     # An encoder's pooler is never used; anything else would be random numbers for weights.
     unused = ("pooler.",) if kind == "AutoModel" else ()
     missing = sorted(name for name in info["missing_keys"] if not name.startswith(unused))

@@ -1,0 +1,44 @@
+"""E3: the temperature axis from RankNet to Margin-MSE (C-6), and weights of layers (C-3, C-4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replications.bert_distill_losses.students import (
+    SEEDS,
+    base_of,
+    student_cell,
+    student_outcome,
+)
+from replications.execute import Experiment, Plan
+
+TEMPERATURES = (0.5, 1.0, 2.0, 5.0, 10.0)
+WEIGHTS = (0.001, 0.01, 0.1, 1.0)
+
+
+def cells(plan: Plan) -> list[dict[str, Any]]:
+    """Both axes with their ends, collection by collection, for the first three seeds."""
+    if plan.tier != "small":
+        return []
+    points: list[tuple[str, str, dict[str, Any]]] = [("temperature", "A3", {})]
+    points += [("temperature", "A6", {"temperature": t}) for t in TEMPERATURES]
+    points += [("temperature", "A5", {})]
+    points += [("weight", "A8", {})]
+    points += [("weight", "A13", {"weight": weight}) for weight in WEIGHTS]
+    return [
+        base_of(plan.tier, name) | {"study": study} | student_cell(arm, seed, plan.tier, **changes)
+        for study, arm, changes in points
+        for seed in SEEDS[plan.tier][:3]
+        for name in plan.collections
+    ]
+
+
+EXPERIMENT = Experiment(
+    id="E3",
+    title="axes: temperature, weight of the layers",
+    cells=cells,
+    run=student_outcome,
+    cost={"small": "4 h on one core; 91 MB of models"},
+    drift=None,
+    needs_model=True,
+)

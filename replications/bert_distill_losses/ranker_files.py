@@ -1,0 +1,101 @@
+"""Rankers as folders: safetensors, JSON and the tokenizer's files; nothing pickled.
+
+ranker.json          the format, its version and the name of the head
+head.safetensors     the head's weights
+encoder/             the encoder and its tokenizer, as shared.models reads them
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+
+from replications.bert_distill_losses.ranker import HEADS, Ranker
+from shared.errors import InputError
+from shared.models import load_encoder
+
+FORMAT, VERSION = "bert_distill_losses ranker", 1
+
+
+def save_ranker(ranker: Ranker, folder: Path | str) -> Path:
+    """Write the ranker and its tokenizer to `folder`, whole or not at all; return the folder.
+
+    An older ranker there is replaced. Raises InputError for a folder of something else, a ranker
+    without a tokenizer, and a place that cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    if ranker.tokenizer is None:
+        raise InputError(f"{folder}: this ranker has no tokenizer to save; build it with one")
+    if folder.exists() and not (folder / "ranker.json").is_file() and (
+        not folder.is_dir() or any(folder.iterdir())
+    ):  # fmt: skip
+        raise InputError(f"{folder}: holds something else than a ranker; choose another folder")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=folder.parent) as scratch:
+            made = Path(scratch) / "ranker"
+            made.mkdir()
+            ranker.encoder.save_pretrained(str(made / "encoder"))
+            ranker.tokenizer.save_pretrained(str(made / "encoder"))
+            head = {k: v.detach().cpu().contiguous() for k, v in ranker.head.state_dict().items()}
+            save_file(head, made / "head.safetensors")
+            stated = {"format": FORMAT, "version": VERSION, "head": ranker.head_name}
+            (made / "ranker.json").write_text(json.dumps(stated, indent=1) + "\n", "utf-8")
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(made, folder)
+    except OSError as error:
+        raise InputError(f"{folder}: not written ({error.strerror or error})") from error
+    return folder
+
+
+def load_ranker(folder: Path | str) -> Ranker:
+    """The ranker that `save_ranker` wrote, with its tokenizer, in eval mode on the CPU.
+
+    Raises InputError for a folder of something else, another version, and damaged files.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder = Path(folder)
+    path = folder / "ranker.json"
+    try:
+        stated = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"{folder}: no ranker.json; expected a folder of save_ranker") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error})") from error
+    if not isinstance(stated, dict) or stated.get("format") != FORMAT:
+        raise InputError(f"{path}: not a ranker's; expected the format {FORMAT!r}")
+    if stated.get("version") != VERSION or stated.get("head") not in HEADS:
+        raise InputError(
+            f"{path}: version {stated.get('version')}, head {stated.get('head')!r}; expected "
+            f"version {VERSION} and one of {', '.join(HEADS)}"
+        )
+    encoder, tokenizer = load_encoder(str(folder / "encoder"))
+    ranker = Ranker(encoder, stated["head"], tokenizer)
+    weights = folder / "head.safetensors"
+    try:
+        ranker.head.load_state_dict(load_file(weights))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = (str(error).strip().splitlines() or [""])[-1].strip()
+        raise InputError(f"{weights}: not this head's weights ({reason:.100})") from error
+    return ranker.eval()
+
+
+def weights_sha256(ranker: Ranker) -> str:
+    """Hex sha256 of all weights of encoder and head: names, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name, values in sorted(ranker.state_dict().items()):
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        flat = values.detach().cpu().contiguous().view(-1)
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,92 @@
+"""A student of an arm on a collection: the config of its cell, and what the cell measures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replications.bert_distill_losses.arms import arm_of
+from replications.bert_distill_losses.closeness import closeness
+from replications.bert_distill_losses.recipe import Recipe, load_recipe
+from replications.bert_distill_losses.systems import needed_data, saved, test_task
+from replications.bert_distill_losses.training_data import training_data
+from replications.bert_distill_losses.training_run import Trained, train_student
+from replications.execute import Config, Context, Outcome
+from shared.errors import InputError, MissingDependencyError
+
+SEEDS = {"embedded": (1,), "small": (1, 2, 3, 4, 5), "paper": (1, 2, 3)}
+DEPTHS = {"rerank/dl19": 100, "beir/msmarco": 100}
+QUERIES = {"beir/nfcorpus": 100, "beir/scifact": 100, "classic/cranfield": 100}  # a fixed choice
+DEPTH = 50
+RATES: dict[str, float] = {}  # of arms whose rate is another than the recipe's
+CURVE = (
+    "loss", "hard", "soft", "embedding", "hidden", "attention", "minilm", "ordered", "margin",
+    "grad_norm", "grad_norm/ranking", "grad_norm/layers", "grad_cosine",
+)  # fmt: skip
+
+
+def base_of(recipe: str, collection: str) -> dict[str, Any]:
+    """What every cell of a recipe on a collection has in its config."""
+    if recipe == "embedded":
+        return {"collection": collection, "recipe": recipe, "depth": 10, "queries": 20}
+    base = {"collection": collection, "recipe": recipe, "depth": DEPTHS.get(collection, DEPTH)}
+    queries = QUERIES.get(collection)
+    return base | ({"queries": queries} if queries else {})
+
+
+def student_cell(
+    arm: str, seed: int, tier: str, *, init: str = "pre-trained", **changes: Any
+) -> dict[str, Any]:
+    """A student's part of a config; `changes` are those of arms.arm_of."""
+    return {"system": "student", "arm": arm, "init": init, "seed": seed, **changes}
+
+
+def rate_of(arm: str) -> float | None:
+    """The learning rate chosen for an arm on development queries; None: the recipe's."""
+    return RATES.get(arm)
+
+
+def student_of_cell(config: Config, recipe: Recipe, context: Context) -> Trained:
+    """The trained student of a cell; trained now, gone on with, or found finished."""
+    data = training_data(recipe, recipe.student, config["seed"], context)
+    try:
+        return train_student(
+            recipe,
+            arm_of(config),
+            config["seed"],
+            data,
+            init=config["init"],
+            learning_rate=rate_of(config["arm"]),
+            download=context.download,
+        )
+    except MissingDependencyError:
+        raise
+    except InputError as error:  # a loss that is not finite ends this arm, not the experiment
+        raise RuntimeError(str(error)) from error
+
+
+def student_outcome(config: Config, context: Context) -> Outcome:
+    """Rerank with the cell's student; nDCG@10 and MRR@10, and what its training was."""
+    recipe = load_recipe(config["recipe"])
+    models = needed_data(recipe, context)
+    trained = student_of_cell(config, recipe, context)
+    task = test_task(config["collection"], config["depth"], config.get("queries"), context)
+    scorer = saved(trained.weights, recipe)
+    facts = {
+        "queries": len(task.run),
+        "pairs": len(task.couples),
+        "title": arm_of(config).title,
+        "training": trained.result,
+        "curve": _curve(trained.log),
+        **closeness(scorer.ranker, recipe, context),
+    }
+    return Outcome(scores=task.reranked(scorer.score(task.couples)), facts=facts, models=models)
+
+
+def _curve(log: list[dict[str, Any]], points: int = 40) -> list[dict[str, Any]]:
+    """The steps that were probed, or every so many, with what the pages draw."""
+    every = max(1, len(log) // points)
+    return [
+        {"step": entry["step"]} | {key: entry[key] for key in CURVE if key in entry}
+        for place, entry in enumerate(log)
+        if "grad_cosine" in entry or place % every == 0
+    ]

@@ -1,0 +1,202 @@
+"""A ranker on a collection: its candidates scored, reranked and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from replications.bert_distill_losses.evaluation_set import EvaluationSet, evaluation_set
+from replications.bert_distill_losses.recipe import Recipe, load_recipe
+from replications.bert_distill_losses.training_data import development, training_data
+from replications.bert_distill_losses.training_run import ENSEMBLE, SINGLE, Teachers
+from replications.execute import Context
+from replications.first_stages import DEPTH, candidate_run, chosen_queries, judgements
+from shared.data import check_available
+from shared.data.collection import Grades
+from shared.errors import InputError, MissingDependencyError
+from shared.metrics import Scores, evaluate
+from shared.models import fetch_model
+from shared.reranking import oracle, rerank
+from shared.runs import Run
+
+MEASURES = ("nDCG@10", "RR@10")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is reranked: the chosen queries' first stage, their judgements, the couples to score."""
+
+    collection: str
+    run: Run
+    qrels: Grades
+    depth: int
+    couples: EvaluationSet
+
+    def measured(self, run: Run) -> Scores:
+        """The measures of a run on the task's queries."""
+        return evaluate(run, self.qrels, list(MEASURES))
+
+    def reranked(self, scores: np.ndarray) -> Scores:
+        """The measures of the candidates in the order of flat scores (n,), ties as they were."""
+        return self.measured(rerank(self.run, self.couples.by_id(scores), self.depth))
+
+    def oracle(self) -> Scores:
+        """The measures of the best reranking that there could be."""
+        return self.measured(oracle(self.run, self.qrels, self.depth))
+
+
+def test_task(name: str, depth: int, queries: int | None, context: Context) -> Task:
+    """The test queries of a collection, a fixed choice of `queries` of them if given."""
+    split = context.collection(name).default_split
+    chosen = chosen_queries(context.collection(name).topics(split), queries)
+    return _task(name, split, chosen, depth, context)
+
+
+def development_task(name: str, depth: int, context: Context) -> Task:
+    """The queries of a training collection that choices are made on."""
+    return _task(name, *development(name, context), depth, context)
+
+
+def _task(name: str, split: str, qids: list[str], depth: int, context: Context) -> Task:
+    collection = context.collection(name)
+    run = candidate_run(name, split, context, DEPTH)
+    qrels = judgements(name, split, context)
+    couples = evaluation_set(collection, split, run, depth=depth, queries=qids)
+    return Task(name, {q: run[q] for q in qids}, {q: qrels[q] for q in qids}, depth, couples)
+
+
+class Scorer:
+    """A ranker that is made, or loaded, when first asked for."""
+
+    def __init__(self, make: Callable[[], Any], recipe: Recipe) -> None:
+        self._make, self.recipe = make, recipe
+
+    @cached_property
+    def ranker(self) -> Any:
+        """The ranker, in eval mode, on the GPU if there is one."""
+        import torch
+
+        ranker = self._make()
+        return ranker.to("cuda") if torch.cuda.is_available() else ranker
+
+    def score(self, couples: EvaluationSet) -> np.ndarray:
+        """Flat scores (n,) of the couples."""
+        return score_couples(self.ranker, self.recipe, couples)
+
+
+def saved(weights: Path, recipe: Recipe) -> Scorer:
+    """The scorer of a ranker in a folder."""
+
+    def load() -> Any:
+        from replications.bert_distill_losses.ranker_files import load_ranker
+
+        return load_ranker(weights)
+
+    return Scorer(load, recipe)
+
+
+def score_couples(ranker: Any, recipe: Recipe, couples: EvaluationSet) -> np.ndarray:
+    """Flat float32 scores (n,) of a ranker, at the lengths and precision of the recipe."""
+    from replications.bert_distill_losses.scoring import score_pairs
+    from replications.bert_distill_losses.tokens import PairTokens
+
+    tokens = PairTokens(
+        ranker.tokenizer,
+        couples.queries,
+        couples.documents,
+        query_length=recipe.query_length,
+        max_length=recipe.max_length,
+        types=recipe.token_types,
+    )
+    half = recipe.precision == "bfloat16"
+    return score_pairs(ranker, tokens, couples.query, couples.document, bf16=half)
+
+
+def needed_data(recipe: Recipe, context: Context) -> dict[str, str]:
+    """The recipe's models, ref to sha256, once everything that training needs is there.
+
+    A model or collection that is missing costs the cell at hand alone: MissingDependencyError.
+    """
+    names = [name for name in (*recipe.data, *recipe.held_out) if name not in context.folders]
+    refs = dict.fromkeys(filter(None, (recipe.teacher_model, recipe.student_model)))
+    try:
+        for name in names:
+            check_available(name, data_root=context.data_root, download=context.download)
+        return {ref: fetch_model(ref, download=context.download).sha256 for ref in refs}
+    except InputError as error:
+        raise MissingDependencyError(str(error)) from error
+
+
+def teacher_scorers(
+    config: Mapping[str, Any], context: Context
+) -> tuple[list[Scorer], dict[str, str], dict[str, Any]]:
+    """(scorers whose mean is the system's score, models, facts) of a cell of teachers.
+
+    The cross-fitted pair gives test queries, which neither was trained on, the mean of both.
+    """
+    recipe = load_recipe(config["recipe"])
+    models = needed_data(recipe, context)
+    data = training_data(recipe, recipe.teacher, SINGLE[0], context)
+    teachers = Teachers(recipe, data, context.download)
+    if config["system"] == "ensemble":
+        trained = [teachers.of(seed) for seed in ENSEMBLE]
+    elif config["system"] == "cross-fitted":
+        trained = [teachers.of(SINGLE[0], half) for half in (0, 1)]
+    else:
+        trained = [teachers.of(config["seed"])]
+    facts = {"training": [one.result for one in trained], "data": list(data.groups.notes)}
+    return [saved(one.weights, recipe) for one in trained], models, facts
+
+
+def untrained_scorer(config: Mapping[str, Any], context: Context) -> tuple[Scorer, dict[str, str]]:
+    """The teacher before any training, with the recipe's head; its models."""
+    recipe = load_recipe(config["recipe"])
+    models = needed_data(recipe, context)
+
+    def make() -> Any:
+        from replications.bert_distill_losses.ranker import pretrained_ranker
+
+        return pretrained_ranker(recipe.teacher_model, recipe.head)
+
+    return Scorer(make, recipe), models
+
+
+def bi_encoder_scores(
+    config: Mapping[str, Any], task: Task, context: Context
+) -> tuple[np.ndarray, dict[str, str]]:
+    """(cosine of mean token states of query and document, read apart, for every couple; models).
+
+    What the teacher's weights are as they come: a sentence embedder.
+    """
+    import torch
+
+    from shared.models import load_encoder
+
+    recipe = load_recipe(config["recipe"])
+    models = needed_data(recipe, context)
+    encoder, tokenizer = load_encoder(recipe.teacher_model)
+
+    def embedded(texts: Sequence[str]) -> np.ndarray:
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        vectors = np.empty((len(texts), encoder.config.hidden_size), np.float32)
+        for start in range(0, len(order), 64):
+            rows = order[start : start + 64]
+            inputs = tokenizer(
+                [texts[i] for i in rows], padding=True, truncation=True,
+                max_length=recipe.max_length, return_tensors="pt",
+            )  # fmt: skip
+            with torch.inference_mode():
+                states = encoder(**inputs).last_hidden_state
+            mask = inputs["attention_mask"][..., None]
+            mean = torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=1)
+            vectors[rows] = mean.numpy()
+        return vectors
+
+    queries, documents = embedded(task.couples.queries), embedded(task.couples.documents)
+    scores = (queries[task.couples.query] * documents[task.couples.document]).sum(1)
+    return scores, models

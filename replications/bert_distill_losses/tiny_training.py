@@ -1,0 +1,136 @@
+"""Toy groups, a toy teacher's scores and runs of the training loop that take a second or less."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from replications.bert_distill_losses.arms import Arm
+from replications.bert_distill_losses.recipe import Recipe, Rounds
+from replications.bert_distill_losses.tiny_ranker import tiny_ranker, tiny_tokenizer
+from replications.bert_distill_losses.training_data import TrainingData
+from replications.bert_distill_losses.training_set import TrainingSet
+
+ROUNDS = Rounds(steps=4, groups_per_step=4, learning_rate=1e-3, warmup_ratio=0.0, save_steps=2)
+
+
+def toy_set(groups: int = 16, negatives: int = 1, unlabelled: int = 0, seed: int = 0) -> Any:
+    """Groups of ten queries: relevant documents hold w50, others w51, of 2 to 7 words each.
+
+    The last `unlabelled` groups have no label.
+    """
+    random = np.random.default_rng(seed)
+    m = 1 + negatives
+    documents = tuple(
+        " ".join([f"w{50 if i % m == 0 else 51}", *_words(random)]) for i in range(groups * m)
+    )
+    query = np.arange(groups, dtype=np.int32) % 10
+    return TrainingSet(
+        queries=tuple(f"w{i} w{i + 1}" for i in range(10)),
+        documents=documents,
+        query=query,
+        groups=np.arange(groups * m, dtype=np.int32).reshape(groups, m),
+        labelled=np.arange(groups) < groups - unlabelled,
+        half=(query % 2).astype(np.int8),
+        source=np.zeros(groups, np.int8),
+        sources=("toy",),
+    )
+
+
+def _words(random: np.random.Generator) -> list[str]:
+    return [f"w{word}" for word in random.integers(0, 50, random.integers(1, 7))]
+
+
+def toy_teacher(data: TrainingSet, seed: int = 7) -> np.ndarray:
+    """Scores (n, m) of a teacher that nearly always prefers column 0, by different margins."""
+    scores = np.random.default_rng(seed).normal(size=data.groups.shape)
+    scores[:, 0] += 3
+    return scores.astype(np.float32)
+
+
+def toy_data() -> TrainingData:
+    """The groups of seed 1, and by its `draw` those of another seed."""
+    return TrainingData(toy_set(seed=1), lambda seed, groups: toy_set(groups, seed=seed))
+
+
+def tiny_tokens(data: TrainingSet) -> Any:
+    """The toy's texts for `tiny_ranker`."""
+    from replications.bert_distill_losses.tokens import PairTokens
+
+    return PairTokens(tiny_tokenizer(), data.queries, data.documents, 4, 16)
+
+
+def student(layers: int = 1, width: int = 16, dropout: bool = True, **options: Any) -> Any:
+    """A tiny ranker with the head "cls"; with other sizes, a teacher."""
+    import torch
+
+    ranker = tiny_ranker("cls", layers=layers, width=width, heads=2, **options)
+    for module in ranker.modules():
+        if isinstance(module, torch.nn.Dropout) and not dropout:
+            module.p = 0.0
+    return ranker
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained ranker, its loop and its log."""
+
+    ranker: Any
+    loop: Any
+    log: list[dict[str, Any]]
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        """Copies of all weights of the ranker."""
+        return {name: value.clone() for name, value in self.ranker.state_dict().items()}
+
+
+def train(
+    arm: Arm,
+    ranker: Any = None,
+    data: TrainingSet | None = None,
+    folder: Path | None = None,
+    *,
+    seed: int = 1,
+    teacher_scores: np.ndarray | None = None,
+    layer_teacher: Any = None,
+    rows: np.ndarray | None = None,
+    **rounds: Any,
+) -> Run:
+    """Train an arm on the toy groups, in a folder of its own if none is given."""
+    from replications.bert_distill_losses.loop import train_ranker
+    from shared.training import TrainingFolder
+
+    data = toy_set() if data is None else data
+    ranker = student() if ranker is None else ranker
+    if teacher_scores is None and arm.soft:
+        teacher_scores = toy_teacher(data)
+    with tempfile.TemporaryDirectory() as scratch:
+        where = TrainingFolder(folder or Path(scratch) / "run", {"arm": arm.title})
+        loop = train_ranker(
+            ranker, data, tiny_tokens(data), arm, replace(ROUNDS, **rounds), where, seed=seed,
+            teacher_scores=teacher_scores, layer_teacher=layer_teacher, rows=rows,
+        )  # fmt: skip
+        return Run(ranker, loop, where.read_log())
+
+
+def scores_of(ranker: Any, data: TrainingSet) -> np.ndarray:
+    """Scores (n, m) of the toy groups, without dropout."""
+    from replications.bert_distill_losses.scoring import score_pairs
+
+    m = data.groups.shape[1]
+    flat = score_pairs(ranker, tiny_tokens(data), np.repeat(data.query, m), data.groups.reshape(-1))
+    return flat.reshape(data.groups.shape)
+
+
+def tiny_recipe(teacher_model: str, **changes: Any) -> Recipe:
+    """A recipe of four steps for a folder that `save_tiny` wrote."""
+    usual = Recipe(
+        name="tiny", teacher_model=teacher_model, data=("local/mine",), teacher=ROUNDS,
+        student=ROUNDS, query_length=4, max_length=16, precision="float32",
+    )  # fmt: skip
+    return replace(usual, **changes)

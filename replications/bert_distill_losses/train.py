@@ -1,0 +1,126 @@
+"""Train teachers and students: python -m replications.bert_distill_losses.train RECIPE [--arm A8].
+
+Several GPUs: accelerate launch --config_file <...> -m replications.bert_distill_losses.train ...
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from replications.bert_distill_losses.arms import ARMS, INITS, TEACHERS, arm_of
+from replications.bert_distill_losses.recipe import load_recipe
+from shared.errors import InputError
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("recipe")
+@click.option(
+    "--arm", "arms", multiple=True, help="Arm of the plan, may be repeated; none: the teacher."
+)
+@click.option("--seed", "seeds", type=int, multiple=True, help="May be repeated [default: 1; 11].")
+@click.option("--init", type=click.Choice(INITS), default=INITS[0], show_default=True)
+@click.option("--teacher", type=click.Choice(TEACHERS), help="Instead of the arm's own.")
+@click.option("--weight", type=float, help="Weight of the losses on layers.")
+@click.option("--temperature", type=float, help="Of the losses that have one.")
+@click.option("--rate", type=float, help="Learning rate.")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Run folder.")
+@click.option("--data-root", type=click.Path(path_type=Path), help="Folder of collections.")
+@click.option("--development", is_flag=True, help="Measure on the development queries as well.")
+@click.option("--dry-run", is_flag=True, help="Print what would be trained and train nothing.")
+def main(
+    recipe: str,
+    arms: tuple[str, ...],
+    seeds: tuple[int, ...],
+    init: str,
+    teacher: str | None,
+    weight: float | None,
+    temperature: float | None,
+    rate: float | None,
+    output: Path | None,
+    data_root: Path | None,
+    development: bool,
+    dry_run: bool,
+) -> None:
+    """Train RECIPE (a name in recipes/, or a YAML file); a killed run goes on when run again."""
+    changes = {"teacher": teacher, "weight": weight, "temperature": temperature}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    try:
+        settings = load_recipe(recipe)
+        chosen = {name: arm_of({"arm": name, **changes}) for name in arms}
+        rounds = settings.student if arms else settings.teacher
+        runs = [(name, seed) for seed in seeds or ((1,) if arms else (11,))
+                for name in chosen or ("",)]  # fmt: skip
+        if output and len(runs) > 1:
+            raise InputError(f"--output holds one run; {len(runs)} are asked for")
+        if dry_run:
+            for name, seed in runs:
+                click.echo(_dry(settings, name, seed, rounds))
+            return
+        from replications.bert_distill_losses.students import rate_of
+        from replications.bert_distill_losses.training_data import training_data
+        from replications.bert_distill_losses.training_run import train_student, train_teacher
+        from replications.execute import Context
+
+        folders = {name: Path(name) for name in settings.data if Path(name).is_dir()}
+        context = Context(data_root, folders=folders)
+        for name, seed in runs:
+            data = training_data(settings, rounds, seed, context)
+            if name:
+                trained = train_student(
+                    settings, chosen[name], seed, data, init=init,
+                    learning_rate=rate_of(name) if rate is None else rate, output=output,
+                )  # fmt: skip
+            else:
+                trained = train_teacher(settings, seed, data, output=output)
+            _say(f"{name or 'teacher'}, seed {seed}: weights in {trained.weights}")
+            if development:
+                _say(_measured(settings, trained.weights, context))
+    except InputError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        click.echo("interrupted; run the same command again to go on", err=True)
+        sys.exit(130)
+
+
+def _dry(settings: Any, name: str, seed: int, rounds: Any) -> str:
+    title = ARMS[name].title if name else "teacher"
+    return (
+        f"{name or 'teacher'} ({title}), seed {seed}: {rounds.steps} steps x "
+        f"{rounds.groups_per_step} groups of {1 + settings.negatives} documents = "
+        f"{rounds.groups * (1 + settings.negatives):,} pairs"
+    )
+
+
+def _measured(settings: Any, weights: Path, context: Any) -> str:
+    """nDCG@10 on the development queries of each collection that has some, and their mean."""
+    from replications.bert_distill_losses.students import DEPTH
+    from replications.bert_distill_losses.systems import development_task, saved
+    from replications.bert_distill_losses.training_data import development
+
+    scorer, found = saved(weights, settings), {}
+    for name in settings.data:
+        if development(name, context)[1]:
+            task = development_task(name, DEPTH, context)
+            found[name] = task.reranked(scorer.score(task.couples)).means["nDCG@10"]
+            found[f"{name}, BM25"] = task.measured(task.run).means["nDCG@10"]
+    for what in ("", ", BM25"):
+        each = [v for n, v in found.items() if n.endswith(", BM25") == bool(what)]
+        if each:
+            found[f"mean{what}"] = sum(each) / len(each)
+    return ", ".join(f"{name} {value:.4f}" for name, value in found.items())
+
+
+def _say(text: str) -> None:
+    """Print, once: in the first of several processes."""
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""What a recipe trains on: the groups that a seed draws, and queries set aside for choices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from replications.bert_distill_losses.arms import Arm
+from replications.bert_distill_losses.label_changes import with_fraction, with_noise
+from replications.bert_distill_losses.recipe import Recipe, Rounds
+from replications.bert_distill_losses.training_set import TrainingSet, training_set
+from replications.execute import Context
+from replications.first_stages import candidate_run, chosen_queries
+from shared.pairs import SOURCES, Source
+
+if TYPE_CHECKING:
+    from replications.bert_distill_losses.tokens import PairTokens
+
+DEVELOPMENT = 40  # queries of each collection
+LEAST = 400  # training queries of a collection that can spare so many
+
+
+@dataclass
+class TrainingData:
+    """The groups of one seed; `of_seed` draws those of another from the same collections."""
+
+    groups: TrainingSet
+    draw: Callable[[int, int], TrainingSet]
+    _tokens: dict[tuple[Any, ...], PairTokens] = field(default_factory=dict, repr=False)
+
+    def of_seed(self, seed: int, rounds: Rounds) -> TrainingData:
+        """The groups that another seed draws, for the steps of another training."""
+        return TrainingData(self.draw(seed, rounds.groups), self.draw)
+
+    def changed(self, arm: Arm, seed: int) -> TrainingData:
+        """The groups with the arm's share of wrong labels and of labels."""
+        groups = self.groups
+        if arm.swapped:
+            groups = with_noise(groups, arm.swapped, seed)
+        if arm.labelled < 1:
+            groups = with_fraction(groups, arm.labelled, seed)
+        return self if groups is self.groups else TrainingData(groups, self.draw)
+
+    def tokens(self, recipe: Recipe, model: str, tokenizer: Any) -> PairTokens:
+        """The texts of the groups as tokens of a model (its tokenizer), made once."""
+        from replications.bert_distill_losses.tokens import PairTokens
+
+        key = (model, recipe.query_length, recipe.max_length, recipe.token_types)
+        if key not in self._tokens:
+            self._tokens[key] = PairTokens(
+                tokenizer,
+                self.groups.queries,
+                self.groups.documents,
+                query_length=recipe.query_length,
+                max_length=recipe.max_length,
+                types=recipe.token_types,
+            )
+        return self._tokens[key]
+
+
+def split_of(name: str, context: Context) -> str:
+    """The split of a collection's training queries."""
+    return SOURCES.get(context.collection(name).id, Source()).split
+
+
+def development(name: str, context: Context) -> tuple[str, list[str]]:
+    """(split, query ids) of a collection set aside for choices: of its dev split if it has one.
+
+    Otherwise a fixed choice of its training queries, which are then left out of training; none
+    of a collection that has few.
+    """
+    split, collection = split_of(name, context), context.collection(name)
+    chosen = "dev" if "dev" in collection.qrels else split
+    topics = collection.topics(chosen)
+    if chosen == split and len(topics) < LEAST:
+        return chosen, []
+    return chosen, chosen_queries(topics, DEVELOPMENT)
+
+
+def training_data(recipe: Recipe, rounds: Rounds, seed: int, context: Context) -> TrainingData:
+    """The groups that a seed draws for the steps of `rounds`, the recipe's teacher or student.
+
+    Queries near those of a test, and those of development, are left out. A process draws a seed's
+    groups once.
+    """
+    collections = [context.collection(name) for name in (*recipe.data, *recipe.held_out)]
+    key = (
+        recipe.data, recipe.held_out, recipe.negatives, recipe.unlabelled, recipe.candidates,
+        *(collection.sha256 for collection in collections),
+    )  # fmt: skip
+    if key not in _draws:
+        _draws[key] = _draw(recipe, context)
+    return TrainingData(_draws[key](seed, rounds.groups), _draws[key])
+
+
+_draws: dict[tuple[Any, ...], Callable[[int, int], TrainingSet]] = {}
+
+
+def _draw(recipe: Recipe, context: Context) -> Callable[[int, int], TrainingSet]:
+    """What draws the groups of a seed; the first stages are searched here, once."""
+    sources, held_out = [], []
+    for name in recipe.data:
+        collection, split = context.collection(name), split_of(name, context)
+        sources.append((collection, split, candidate_run(name, split, context, recipe.candidates)))
+        held_out.append(_topics(name, *development(name, context), context))
+    for name in recipe.held_out:
+        collection = context.collection(name)
+        held_out.append(collection.topics(collection.default_split))
+
+    @cache
+    def draw(seed: int, groups: int) -> TrainingSet:
+        return training_set(
+            sources,
+            groups=groups,
+            negatives=recipe.negatives,
+            seed=seed,
+            unlabelled=recipe.unlabelled,
+            held_out=held_out,
+            candidates=recipe.candidates,
+        )
+
+    return draw
+
+
+def _topics(name: str, split: str, qids: list[str], context: Context) -> Mapping[str, str]:
+    topics = context.collection(name).topics(split)
+    return {qid: topics[qid] for qid in qids}

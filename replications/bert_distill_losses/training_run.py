@@ -1,0 +1,213 @@
+"""Teachers and students, trained in their folders, gone on with, or found finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from replications.bert_distill_losses.arms import INITS, Arm
+from replications.bert_distill_losses.recipe import Recipe
+from replications.bert_distill_losses.training_data import TrainingData
+from shared.errors import InputError
+from shared.files import find_cache_dir, sha256_file
+from shared.models import fetch_model
+from shared.training import TrainingFolder, digest_of
+
+SINGLE, ENSEMBLE = (11,), (11, 12, 13)  # seeds of teachers; students have others
+EVERYTHING = "all"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished teacher or student: its weights, its log, what the run wrote at its end."""
+
+    weights: Path
+    sha256: str
+    log: list[dict[str, Any]]
+    result: dict[str, Any]
+
+
+def train_teacher(
+    recipe: Recipe,
+    seed: int,
+    data: TrainingData,
+    *,
+    half: int | None = None,
+    output: Path | None = None,
+    download: bool = True,
+) -> Trained:
+    """A teacher of the recipe; `half` 0 or 1 trains it on the queries of that half alone."""
+    from replications.bert_distill_losses.ranker import pretrained_ranker
+
+    arm = Arm("teacher", hard=recipe.teacher_loss)
+    request = recipe.request("teacher") | {
+        "seed": seed,
+        "half": EVERYTHING if half is None else half,
+    }
+    rows = None if half is None else np.flatnonzero(data.groups.half == half)
+    return _trained(
+        recipe, "teacher", request, data, arm, seed, output, download,
+        make=lambda: pretrained_ranker(recipe.teacher_model, recipe.head, seed=seed), rows=rows,
+    )  # fmt: skip
+
+
+def train_student(
+    recipe: Recipe,
+    arm: Arm,
+    seed: int,
+    data: TrainingData,
+    *,
+    init: str = "pre-trained",
+    learning_rate: float | None = None,
+    output: Path | None = None,
+    download: bool = True,
+) -> Trained:
+    """A student of the arm, after the teachers that it learns from.
+
+    Raises InputError for an unknown `init` and as the teachers and the loop do.
+    """
+    from replications.bert_distill_losses.ranker import pretrained_ranker, student_of
+    from replications.bert_distill_losses.ranker_files import load_ranker
+
+    if init not in INITS:
+        raise InputError(f"init {init!r}: expected one of {', '.join(INITS)}")
+    if learning_rate is not None:
+        student = replace(recipe.student, learning_rate=learning_rate)
+        recipe = replace(recipe, student=student)
+    data = data.changed(arm, seed)
+    teachers = Teachers(recipe, data, download)
+    scores, used = teachers.scores(arm, seed)
+    request = recipe.request("student") | {
+        "arm": _settings(arm), "seed": seed, "init": init, "teacher_scores": used,
+    }  # fmt: skip
+    if any(arm.layers.values()) or init == "teacher":
+        request["teacher_sha256"] = teachers.single().sha256
+
+    def make() -> Any:
+        if init == "teacher":
+            return student_of(load_ranker(teachers.single().weights), recipe.student_layers)
+        model = recipe.student_model or recipe.teacher_model
+        return pretrained_ranker(model, recipe.head, layers=recipe.student_layers, seed=seed)
+
+    def follow() -> Any:
+        if arm.layer_teacher == "pre-trained":
+            return pretrained_ranker(recipe.teacher_model, recipe.head)
+        return load_ranker(teachers.single().weights)
+
+    return _trained(
+        recipe, "student", request, data, arm, seed, output, download, make=make,
+        teacher_scores=scores,
+        follow=follow if any(arm.layers.values()) else None,
+    )  # fmt: skip
+
+
+class Teachers:
+    """The teachers of a recipe, trained when first asked for."""
+
+    def __init__(self, recipe: Recipe, data: TrainingData, download: bool = True) -> None:
+        self.recipe, self.data, self.download = recipe, data, download
+
+    def single(self) -> Trained:
+        """The teacher whose layers students follow."""
+        return self.of(SINGLE[0])
+
+    def of(self, seed: int, half: int | None = None) -> Trained:
+        """The teacher of a seed, of the queries of one half if given."""
+        data = self.data.of_seed(seed, self.recipe.teacher)
+        return train_teacher(self.recipe, seed, data, half=half, download=self.download)
+
+    def scores(self, arm: Arm, seed: int) -> tuple[np.ndarray | None, list[str]]:
+        """(scores of the data's groups for the arm, the sha256 of the teachers that gave them)."""
+        from replications.bert_distill_losses.label_changes import shuffled
+        from replications.bert_distill_losses.teacher_cache import cross_fitted
+
+        if not arm.needs_teacher:
+            return None, []
+        if arm.teacher == "cross-fitted":
+            both = [self.of(SINGLE[0], half) for half in (0, 1)]
+            groups = self.data.groups
+            others = [self._scores(one, groups.half != half) for half, one in enumerate(both)]
+            found = cross_fitted(groups, others)
+            used = [one.sha256 for one in both]
+        else:
+            seeds = ENSEMBLE if arm.teacher == "ensemble" else SINGLE
+            trained = [self.of(one) for one in seeds]
+            found = np.asarray(np.mean([self._scores(one) for one in trained], axis=0), np.float32)
+            used = [one.sha256 for one in trained]
+        return (shuffled(found, seed, columns=True) if arm.shuffled else found), used
+
+    def _scores(self, teacher: Trained, rows: np.ndarray | None = None) -> np.ndarray:
+        from replications.bert_distill_losses.fit import on_device
+        from replications.bert_distill_losses.ranker_files import load_ranker
+        from replications.bert_distill_losses.scoring import score_pairs
+        from replications.bert_distill_losses.teacher_cache import teacher_scores
+
+        recipe, loaded = self.recipe, None
+
+        def score(query: np.ndarray, document: np.ndarray) -> np.ndarray:
+            nonlocal loaded
+            if loaded is None:
+                ranker = on_device(load_ranker(teacher.weights))
+                name = recipe.teacher_model
+                loaded = ranker, self.data.tokens(recipe, name, ranker.tokenizer)
+            return score_pairs(*loaded, query, document, bf16=recipe.precision == "bfloat16")
+
+        settings = {
+            "query_length": recipe.query_length, "max_length": recipe.max_length,
+            "token_types": recipe.token_types, "precision": recipe.precision,
+        }  # fmt: skip
+        return teacher_scores(
+            score, self.data.groups, teacher_sha256=teacher.sha256, settings=settings, rows=rows
+        )
+
+
+def _trained(
+    recipe: Recipe,
+    kind: Literal["teacher", "student"],
+    request: Mapping[str, Any],
+    data: TrainingData,
+    arm: Arm,
+    seed: int,
+    output: Path | None,
+    download: bool,
+    *,
+    make: Callable[[], Any],
+    teacher_scores: np.ndarray | None = None,
+    follow: Callable[[], Any] | None = None,
+    rows: np.ndarray | None = None,
+) -> Trained:
+    models = {recipe.teacher_model: fetch_model(recipe.teacher_model, download=download).sha256}
+    if kind == "student" and recipe.student_model:
+        files = fetch_model(recipe.student_model, download=download)
+        models[recipe.student_model] = files.sha256
+    request = {**request, "models": models, "data_sha256": data.groups.sha256}
+    name = f"bert_distill-{recipe.name}-{kind}-{digest_of(request)[:12]}"
+    folder = TrainingFolder(output or find_cache_dir() / "training" / name, request)
+    result = folder.finished()
+    if result is None:
+        from replications.bert_distill_losses.fit import fit
+
+        result = fit(
+            recipe, kind, data, arm, seed, folder, models, make, teacher_scores, follow, rows
+        )
+    weights = checksums(folder.final)
+    if weights != result["weights_sha256"]:
+        raise InputError(f"{folder.final}: the weights are not those of the run; delete the folder")
+    return Trained(folder.final, digest_of(weights), folder.read_log(), result)
+
+
+def _settings(arm: Arm) -> dict[str, Any]:
+    """What of an arm decides the weights: everything but its title."""
+    return {name: value for name, value in vars(arm).items() if name != "title"} | {
+        "layers": dict(arm.layers)
+    }
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """sha256 of every file of weights of a ranker, by its path in the folder."""
+    files = sorted(folder.rglob("*.safetensors"))
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
