@@ -15,7 +15,7 @@ import torch
 
 from replications.bert_distill_losses.arms import WITH_TEMPERATURE, Arm
 from replications.bert_distill_losses.layer_objective import LayerObjective
-from replications.bert_distill_losses.ranker import Ranker
+from replications.bert_distill_losses.ranker import Ranker, attention_for_training
 from replications.bert_distill_losses.ranking_losses import HARD, SOFT
 from replications.bert_distill_losses.recipe import Rounds
 from replications.bert_distill_losses.states import encode_states
@@ -65,7 +65,7 @@ def train_ranker(
     if objective is not None:
         parameters |= {f"projection.{n}": p for n, p in objective.named_parameters()}
     ranker.train()
-    with folder.one_line_errors():
+    with folder.one_line_errors(), attention_for_training(ranker):
         loop = UpdateLoop(parameters, rounds, folder, seed=seed, precision=precision)
         for step in loop.steps():
             started = time.perf_counter()

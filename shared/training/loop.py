@@ -63,6 +63,7 @@ class UpdateLoop:
             betas=(settings.adam_beta1, settings.adam_beta2),
             eps=1e-8,
             weight_decay=settings.weight_decay,
+            fused=True,
         )
         self.schedule = get_scheduler(
             settings.scheduler,
