@@ -1,4 +1,4 @@
-"""E3: the temperature axis from RankNet to Margin-MSE (C-6), and weights of layers (C-3, C-4)."""
+"""E3: pair KL's temperature, RankNet beside it and Margin-MSE at its end; weights of layers."""
 
 from __future__ import annotations
 

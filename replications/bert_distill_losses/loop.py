@@ -86,7 +86,7 @@ def train_ranker(
                 with torch.no_grad(), loop.autocast():
                     theirs = encode_states(layer_teacher, inputs)
                 found = objective(states, theirs)
-                losses |= {t: loss * (len(rows) / len(batch)) for t, loss in found.items()}
+                losses |= {t: loss * _part(t, states.mask) for t, loss in found.items()}
             parts = {term: weights[term] * losses[term] for term in losses if weights.get(term)}
             probed = _probe(parts, ranker) if step % rounds.probe_steps == 0 else {}
             loss = torch.stack(list(parts.values())).sum()
@@ -201,6 +201,18 @@ def _ranking(
         mean = SOFT[arm.soft](scores, wanted, **options)
         losses["soft"] = mean * (len(rows) / len(batch))
     return losses
+
+
+def _part(term: str, mask: torch.Tensor) -> float:
+    """This process's part of the batch, counted in what the loss on layers is the mean over.
+
+    Exact where padding does not count, so not in the convention "tinybert".
+    """
+    lengths = mask.sum(1).double()
+    counts = {"attention": lengths.square().sum()}  # pairs of tokens
+    counts |= dict.fromkeys(("embedding", "hidden", "cosine"), lengths.sum())
+    mine = float(counts.get(term, len(mask)))  # the others: sequences
+    return mine / total(mine)
 
 
 def _probe(parts: Mapping[str, torch.Tensor], ranker: Ranker) -> dict[str, float]:

@@ -37,12 +37,8 @@ def student_cell(
     arm: str, seed: int, tier: str, *, init: str = "pre-trained", **changes: Any
 ) -> dict[str, Any]:
     """A student's part of a config; `changes` are those of arms.arm_of."""
-    return {"system": "student", "arm": arm, "init": init, "seed": seed, **changes}
-
-
-def rate_of(arm: str) -> float | None:
-    """The learning rate chosen for an arm on development queries; None: the recipe's."""
-    return RATES.get(arm)
+    cell = {"system": "student", "arm": arm, "init": init, "seed": seed, **changes}
+    return cell | ({"rate": RATES[arm]} if tier == "small" and arm in RATES else {})
 
 
 def student_of_cell(config: Config, recipe: Recipe, context: Context) -> Trained:
@@ -55,7 +51,7 @@ def student_of_cell(config: Config, recipe: Recipe, context: Context) -> Trained
             config["seed"],
             data,
             init=config["init"],
-            learning_rate=rate_of(config["arm"]),
+            learning_rate=config.get("rate"),
             download=context.download,
         )
     except MissingDependencyError:

@@ -134,3 +134,43 @@ def tiny_recipe(teacher_model: str, **changes: Any) -> Recipe:
         student=ROUNDS, query_length=4, max_length=16, precision="float32",
     )  # fmt: skip
     return replace(usual, **changes)
+
+
+def tiny_root(folder: Path, queries: int = 6) -> Path:
+    """A data root with the collection "local/mine" of tiny texts; returns it.
+
+    Training, development and test queries each have a relevant document that shares a word with
+    them and four others.
+    """
+    from shared.data import make_collection, write_beir
+
+    documents, topics = {}, {}
+    qrels: dict[str, dict[str, dict[str, int]]] = {"train": {}, "dev": {}, "test": {}}
+    for place, split in enumerate(qrels):
+        for i in range(queries):
+            number = place * queries + i
+            qid, word = f"{split}{i}", f"w{number} w{(number * 7 + 3) % 60}"
+            topics[qid] = word
+            qrels[split][qid] = {f"{qid}-a": 1}
+            for j, letter in enumerate("abcde"):
+                rest = " ".join(f"w{(number * 5 + j * k) % 60}" for k in range(1, j + 3))
+                documents[f"{qid}-{letter}"] = ("", f"{word if j < 1 else word[:3]} {rest}")
+    made = make_collection("local/mine", documents, topics, qrels)
+    write_beir(made, folder / "local" / "mine")
+    return folder
+
+
+def write_recipe(folder: Path, name: str = "tiny", data: str = "[local/mine]") -> Path:
+    """A recipe file for a tiny model and `tiny_root`, both written to `folder` too."""
+    from replications.bert_distill_losses.tiny_ranker import save_tiny
+
+    tiny_root(folder)
+    model = save_tiny(folder / "model", layers=2, width=16, heads=2)
+    rounds = "{steps: 4, groups_per_step: 4, learning_rate: 1.0e-3, warmup_ratio: 0, save_steps: 2}"
+    path = folder / f"{name}.yaml"
+    path.write_text(
+        f"name: {name}\nteacher_model: {model}\ndata: {data}\nhead: cls+cosine\n"
+        "query_length: 4\nmax_length: 16\nstudent_layers: 1\nprecision: float32\n"
+        f"teacher: {rounds}\nstudent: {rounds}\n"
+    )
+    return path

@@ -61,7 +61,7 @@ def main(
             for name, seed in runs:
                 click.echo(_dry(settings, name, seed, rounds))
             return
-        from replications.bert_distill_losses.students import rate_of
+        from replications.bert_distill_losses.students import student_cell
         from replications.bert_distill_losses.training_data import training_data
         from replications.bert_distill_losses.training_run import train_student, train_teacher
         from replications.execute import Context
@@ -71,9 +71,10 @@ def main(
         for name, seed in runs:
             data = training_data(settings, rounds, seed, context)
             if name:
+                ours = student_cell(name, seed, settings.name).get("rate")
                 trained = train_student(
                     settings, chosen[name], seed, data, init=init,
-                    learning_rate=rate_of(name) if rate is None else rate, output=output,
+                    learning_rate=ours if rate is None else rate, output=output,
                 )  # fmt: skip
             else:
                 trained = train_teacher(settings, seed, data, output=output)

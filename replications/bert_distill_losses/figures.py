@@ -1,0 +1,465 @@
+"""The figures of the page on distillation losses, drawn from records alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from reports.effects import Effect, macro
+from reports.plots import Figure, bars, forest, lines
+from reports.results import Record
+from reports.select import Sample, SelectionError, groups, sample
+from shared.errors import InputError
+from shared.significance import tost
+from shared.two_level import two_level_bootstrap
+
+TIERS = ("small", "embedded")
+MEASURE = "nDCG@10"
+TEMPERATURES = (0.5, 1.0, 2.0, 5.0, 10.0)
+WEIGHTS = (0.001, 0.01, 0.1, 1.0)
+TERMS = ("embedding", "hidden", "attention")
+GRADIENTS = ("grad_norm/ranking", "grad_norm/layers")
+Point = tuple[str, Mapping[str, Any]]
+
+
+class Contrast(NamedTuple):
+    """Arm `a` less arm `b`, of students that begin as `init`."""
+
+    a: str
+    b: str
+    init: str = "pre-trained"
+
+    @property
+    def name(self) -> str:
+        """ "A8 - A5", with the beginning where it is not the pre-trained model."""
+        return f"{self.a} - {self.b}" + ("" if self.init == "pre-trained" else f", {self.init}")
+
+
+class Row(NamedTuple):
+    """A difference in points with its 95 % interval, on a collection or the mean of several."""
+
+    contrast: str
+    where: str
+    value: float
+    low: float
+    high: float
+    seeds: int
+
+
+H1 = (
+    Contrast("A7", "A4"), Contrast("A8", "A5"), Contrast("A9", "A6"),  # C-1
+    Contrast("A2", "A1"), Contrast("A7", "A10"),  # C-2
+)  # fmt: skip
+H2 = (
+    Contrast("A13", "A8"), Contrast("A15", "A8"),  # C-3
+    Contrast("A13", "A8", "teacher"), Contrast("A15", "A8", "teacher"),
+    Contrast("A14", "A8"),  # C-4
+)  # fmt: skip
+
+
+def figures(records: Iterable[Record]) -> list[Figure]:
+    """Every figure whose experiment has records for it, from the larger tier that has some."""
+    good = [record for record in records if record.status == "ok"]
+    drawn: list[Figure] = []
+    for experiment, draw in DRAWN:
+        for tier in TIERS:
+            chosen = [r for r in good if r.experiment == experiment and r.tier == tier]
+            if figure := draw(chosen, tier):
+                drawn.append(figure)
+                break
+    return drawn
+
+
+def hard_labels(records: Sequence[Record], tier: str) -> Figure | None:
+    """E2: C-1 and C-2, the mean over collections and each collection."""
+    rows = [row for contrast in H1 for row in compared(records, contrast)]
+    mean = combined(records, H1[:3])
+    return _forest(
+        "hard-labels",
+        "Does a pairwise loss on labels help (H1)?",
+        "A7 - A4, A8 - A5 and A9 - A6 add the hinge to a soft loss; A2 - A1 and A7 - A10 have it "
+        "in place of a pointwise loss.",
+        ([mean] if mean else []) + rows,
+        tier,
+    )
+
+
+def layers_hurt(records: Sequence[Record], tier: str) -> Figure | None:
+    """E2: C-3 and C-4, the mean over collections and each collection."""
+    rows = [row for contrast in H2 for row in compared(records, contrast)]
+    return _forest(
+        "layers-hurt",
+        "Do losses on intermediate layers hurt (H2)?",
+        "Each arm less A8, which has the same losses on scores and none on layers, by where the "
+        "student begins.",
+        rows,
+        tier,
+    )
+
+
+def temperature(records: Sequence[Record], tier: str) -> Figure | None:
+    """E3: RankNet, pair KL at each temperature, Margin-MSE."""
+    points: list[Point] = [("RankNet", {"arm": "A3"})]
+    points += [(f"T = {t:g}", {"arm": "A6", "temperature": t}) for t in TEMPERATURES]
+    points.append(("Margin-MSE", {"arm": "A5"}))
+    return _axis(
+        "temperature",
+        "From labels through pair KL to Margin-MSE",
+        "Margin-MSE / 8 is the limit of pair KL as T grows. RankNet is pair KL at T = 1 of a "
+        "teacher that is certain of the label, so it stands beside the axis, not at its end.",
+        points,
+        [r for r in records if r.config.get("study") == "temperature"],
+        tier,
+    )
+
+
+def weights(records: Sequence[Record], tier: str) -> Figure | None:
+    """E3: A13 at each weight of the losses on layers, A8 as weight 0."""
+    points: list[Point] = [("0", {"arm": "A8"})]
+    points += [(f"{w:g}", {"arm": "A13", "weight": w}) for w in WEIGHTS]
+    return _axis(
+        "weights",
+        "The weight of the losses on layers",
+        "A13 with other weights; weight 0 is A8. Harm at weight 1 that is gone at smaller weights "
+        "is a matter of scale.",
+        points,
+        [r for r in records if r.config.get("study") == "weight"],
+        tier,
+    )
+
+
+def ranking_curves(records: Sequence[Record], tier: str) -> Figure | None:
+    """E2: the losses on scores of A8 and A13 while they are trained."""
+    return _curves(
+        "ranking-curves",
+        "Losses on scores, with and without losses on layers",
+        "The hinge (hard) and Margin-MSE (soft) in training, before each update.",
+        records,
+        ("A8", "A13"),
+        ("hard", "soft"),
+        tier,
+    )
+
+
+def layer_curves(records: Sequence[Record], tier: str) -> Figure | None:
+    """E2: the losses on layers of A13 and A15 while they are trained."""
+    return _curves(
+        "layer-curves",
+        "Losses on layers",
+        "Without their weights. A15 has them in the first half of its steps alone.",
+        records,
+        ("A13", "A15"),
+        TERMS,
+        tier,
+    )
+
+
+def gradients(records: Sequence[Record], tier: str) -> Figure | None:
+    """E2: gradient norms of ranking and layers on the encoder, by arm."""
+    return _curves(
+        "gradients",
+        "Gradient norms of ranking and layers on the encoder",
+        "With the arm's weights; the table has the cosine between the two as well. Where the norm "
+        "of the layers is far above, the ranking's gradient is swamped and clipped.",
+        records,
+        ("A13", "A14"),
+        GRADIENTS,
+        tier,
+        ("grad_cosine",),
+    )
+
+
+def closeness(records: Sequence[Record], tier: str) -> Figure | None:
+    """E2: the losses on layers of every arm's students on held-out pairs."""
+    names = [f"{term}, held out" for term in TERMS]
+    found = {
+        arm: values
+        for arm, group in _by_arm(records).items()
+        if (values := [_mean([r.facts[n] for r in group if n in r.facts]) for n in names])
+        and all(map(math.isfinite, values))
+    }
+    if not found:
+        return None
+    series = {
+        term: [values[place] for values in found.values()] for place, term in enumerate(TERMS)
+    }
+    return Figure(
+        id="closeness",
+        title="How close the students' layers are to the teacher's",
+        caption=(
+            "TinyBERT's losses on held-out pairs, means over seeds, students that begin as "
+            f"pre-trained, tier {tier}. An arm that is not below A8 did not learn its layers."
+        ),
+        svg=bars(list(found), series, "loss"),
+        alt="Bars of the losses on layers of each arm on held-out pairs.",
+        table=[["arm", *names], *([arm, *map(_short, v)] for arm, v in found.items())],
+    )
+
+
+def spread(records: Sequence[Record], tier: str) -> Figure | None:
+    """E2: the mean over collections of every seed of every arm, less BM25's."""
+    base = {
+        r.config["collection"]: r.means[MEASURE]
+        for r in records
+        if r.config.get("system") == "bm25" and MEASURE in r.means
+    }
+    found: dict[str, dict[int, float]] = {}
+    for arm, group in _by_arm(records).items():
+        for seed in sorted({r.config["seed"] for r in group}):
+            own = {r.config["collection"]: r.means[MEASURE] for r in group
+                   if r.config["seed"] == seed}  # fmt: skip
+            if base and own.keys() == base.keys():
+                gaps = [own[name] - base[name] for name in base]
+                found.setdefault(arm, {})[seed] = 100 * _mean(gaps)
+    if not found:
+        return None
+    rows = [
+        (f"{arm} · {len(v)} seed{'s' * (len(v) > 1)}", _mean(list(v.values())), min(v.values()),
+         max(v.values()))
+        for arm, v in found.items()
+    ]  # fmt: skip
+    table: list[list[object]] = [["arm", "seed", f"{MEASURE} less BM25's, points"]]
+    table += [[arm, s, f"{v:+.2f}"] for arm, by_seed in found.items() for s, v in by_seed.items()]
+    return Figure(
+        id="spread",
+        title="Spread over seeds",
+        caption=(
+            f"Points of {MEASURE} above BM25, mean of {len(base)} "
+            f"collection{'s' * (len(base) > 1)}, tier {tier}: "
+            "mean, lowest and highest seed. The bars are ranges, not intervals."
+        ),
+        svg=forest(rows, xlabel=f"points of {MEASURE} above BM25"),
+        alt="Mean, lowest and highest seed of every arm, less BM25.",
+        table=table,
+    )
+
+
+Draw = Callable[[Sequence[Record], str], Figure | None]
+DRAWN: tuple[tuple[str, Draw], ...] = (
+    ("E2", hard_labels),
+    ("E2", layers_hurt),
+    ("E3", temperature),
+    ("E3", weights),
+    ("E2", ranking_curves),
+    ("E2", layer_curves),
+    ("E2", gradients),
+    ("E2", closeness),
+    ("E2", spread),
+)
+
+
+def compared(records: Sequence[Record], contrast: Contrast) -> list[Row]:
+    """The mean over all collections that have both arms, if several, then each; none if none."""
+    pairs = _pairs(records, contrast)
+    rows = []
+    if len(pairs) > 1 and (effect := _effect(pairs)):
+        rows.append(_row(contrast.name, f"mean of {len(pairs)}", effect))
+    for name, pair in pairs.items():
+        if effect := _effect({name: pair}):
+            rows.append(_row(contrast.name, name, effect))
+    return rows
+
+
+def combined(records: Sequence[Record], contrasts: Sequence[Contrast]) -> Row | None:
+    """The mean of several contrasts over the collections and seeds that all of them have.
+
+    The interval is the union of a two-level bootstrap of the queries' mean differences and, with
+    several seeds, Student's t over the seeds' means. None where an arm is missing.
+    """
+    found = [_pairs(records, contrast) for contrast in contrasts]
+    names = [name for name in found[0] if all(name in pairs for pairs in found)]
+    samples = [side for pairs in found for name in names for side in pairs[name]]
+    if not samples:
+        return None
+    common = set.intersection(*({r.config["seed"] for r in side.good} for side in samples))
+    tables = [
+        [_mean_differences([pairs[name] for pairs in found], seed) for seed in sorted(common)]
+        for name in names
+    ]
+    try:
+        spans = [two_level_bootstrap(tables)]
+    except InputError:  # no seed, or other queries
+        return None
+    over_seeds = [_mean([_mean(table[i]) for table in tables]) for i in range(len(common))]
+    if len(over_seeds) > 1 and max(over_seeds) > min(over_seeds):
+        spans.append(tost(over_seeds, [0.0] * len(over_seeds), 1.0, 0.025))
+    return Row(
+        "mean of " + ", ".join(contrast.name for contrast in contrasts),
+        f"mean of {len(names)}",
+        100 * spans[0].estimate,
+        100 * min(span.low for span in spans),
+        100 * max(span.high for span in spans),
+        len(common),
+    )
+
+
+def _pairs(records: Sequence[Record], contrast: Contrast) -> dict[str, tuple[Sample, Sample]]:
+    """Collection -> both arms' records, where both are there and stand for one system each."""
+    found = {}
+    sides = [{"system": "student", "arm": arm, "init": contrast.init}
+             for arm in (contrast.a, contrast.b)]  # fmt: skip
+    for name in groups(records, sides[0], "collection"):
+        try:
+            a, b = (sample(records, {**side, "collection": name}) for side in sides)
+        except SelectionError:
+            continue
+        if a.good and b.good:
+            found[name] = (a, b)
+    return found
+
+
+def _effect(pairs: dict[str, tuple[Sample, Sample]]) -> Effect | None:
+    try:
+        return macro(pairs, MEASURE, 100.0)
+    except SelectionError:
+        return None
+
+
+def _row(name: str, where: str, effect: Effect) -> Row:
+    return Row(name, where, effect.difference, effect.low, effect.high, effect.seeds)
+
+
+def _mean_differences(pairs: Sequence[tuple[Sample, Sample]], seed: int) -> list[float]:
+    """Per query, the mean over the pairs of a - b at one seed."""
+    tables = []
+    for a, b in pairs:
+        first, second = (
+            next(r.per_query[MEASURE] for r in side.good if r.config["seed"] == seed)
+            for side in (a, b)
+        )
+        tables.append({qid: first[qid] - second[qid] for qid in first if qid in second})
+    return [_mean([table[qid] for table in tables]) for qid in sorted(tables[0])]
+
+
+def _forest(id: str, title: str, what: str, rows: Sequence[Row], tier: str) -> Figure | None:
+    if not rows:
+        return None
+    head = ["contrast", "where", "difference", "low", "high", "seeds"]
+    return Figure(
+        id=id,
+        title=title,
+        caption=(
+            f"{what} Points of {MEASURE}, 95 % intervals over queries and, where both sides have "
+            f"several, seeds; tier {tier}. Intervals are not corrected for their number: the "
+            "claims are."
+        ),
+        svg=forest(
+            [(f"{r.contrast} · {r.where}", r.value, r.low, r.high) for r in rows],
+            xlabel=f"points of {MEASURE}",
+        ),
+        alt=f"Differences in {MEASURE} with intervals, by contrast and collection.",
+        table=[
+            head,
+            *([r.contrast, r.where, *(f"{v:+.2f}" for v in (r.value, r.low, r.high)), r.seeds]
+              for r in rows),
+        ],
+    )  # fmt: skip
+
+
+def _axis(
+    id: str,
+    title: str,
+    what: str,
+    points: Sequence[Point],
+    records: Sequence[Record],
+    tier: str,
+) -> Figure | None:
+    """Means over seeds, a curve for each collection and one for those that have every point."""
+    found: dict[str, list[float]] = {}
+    for name in sorted({r.config["collection"] for r in records}):
+        found[name] = [
+            _mean([
+                r.means[MEASURE] for r in records
+                if r.config["collection"] == name and r.config["arm"] == wanted["arm"]
+                and all(r.config.get(key) == value for key, value in wanted.items())
+            ])
+            for _, wanted in points
+        ]  # fmt: skip
+    whole = [values for values in found.values() if all(map(math.isfinite, values))]
+    if len(whole) > 1:
+        found[f"mean of {len(whole)}"] = [_mean(list(v)) for v in zip(*whole, strict=True)]
+    series = {
+        name: [(float(x), 100 * v) for x, v in enumerate(values) if math.isfinite(v)]
+        for name, values in found.items()
+    }
+    series = {name: curve for name, curve in series.items() if len(curve) > 1}
+    if not series:
+        return None
+    places = ", ".join(f"{x}: {label}" for x, (label, _) in enumerate(points))
+    return Figure(
+        id=id,
+        title=title,
+        caption=(
+            f"{what} {MEASURE} x 100, means over seeds, tier {tier}. Places on the axis: {places}."
+        ),
+        svg=lines(series, xlabel="place on the axis", ylabel=f"{MEASURE} x 100"),
+        alt=f"Curves of {MEASURE} along the axis, one for each collection.",
+        table=[
+            ["collection", *(label for label, _ in points)],
+            *([name, *(f"{100 * v:.2f}" if math.isfinite(v) else "not run" for v in found[name])]
+              for name in series),
+        ],
+    )  # fmt: skip
+
+
+def _curves(
+    id: str,
+    title: str,
+    what: str,
+    records: Sequence[Record],
+    arms: Sequence[str],
+    keys: Sequence[str],
+    tier: str,
+    more: Sequence[str] = (),
+) -> Figure | None:
+    """Base-10 logarithms of means over seeds of what a training logs, step by step."""
+    series: dict[str, list[tuple[float, ...]]] = {}
+    table: list[list[object]] = [["arm", "step", *keys, *more]]
+    for arm, group in _by_arm(records).items():
+        if arm not in arms:
+            continue
+        # A student is the same on all collections: one curve for each seed.
+        runs = {r.config["seed"]: r.facts.get("curve", []) for r in group}
+        steps = sorted({point["step"] for run in runs.values() for point in run})
+        for step in steps:
+            at = [p for run in runs.values() for p in run if p["step"] == step]
+            values = {k: _mean([p[k] for p in at if k in p]) for k in (*keys, *more)}
+            for key in keys:
+                if math.isfinite(values[key]) and values[key] > 0:
+                    curve = series.setdefault(f"{key}, {arm}", [])
+                    curve.append((step, math.log10(values[key])))
+            if any(math.isfinite(values[key]) for key in keys):
+                table.append([arm, step, *map(_short, values.values())])
+    if not series:
+        return None
+    return Figure(
+        id=id,
+        title=title,
+        caption=(
+            f"{what} Base-10 logarithms of means over seeds, students that begin as pre-trained, "
+            f"tier {tier}; single batches, so neighbouring points differ by chance."
+        ),
+        svg=lines(series, xlabel="step", ylabel="log10"),
+        alt=f"Curves of {', '.join(keys)} against the step for {' and '.join(arms)}.",
+        table=table,
+    )
+
+
+def _by_arm(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Students that begin as pre-trained, by arm in the order of their numbers."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        c = record.config
+        if c.get("system") == "student" and c.get("init") == "pre-trained":
+            found.setdefault(c["arm"], []).append(record)
+    return dict(sorted(found.items(), key=lambda item: (item[0][0], int(item[0][1:]))))
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean; of nothing, not a number."""
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else ""
