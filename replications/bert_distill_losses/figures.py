@@ -4,58 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from reports.effects import Effect, macro
+from replications.bert_distill_losses.contrasts import (
+    H1,
+    H2,
+    MEASURE,
+    Row,
+    combined,
+    compared,
+    mean,
+)
 from reports.plots import Figure, bars, forest, lines
 from reports.results import Record
-from reports.select import Sample, SelectionError, groups, sample
-from shared.errors import InputError
-from shared.significance import tost
-from shared.two_level import two_level_bootstrap
 
 TIERS = ("small", "embedded")
-MEASURE = "nDCG@10"
 TEMPERATURES = (0.5, 1.0, 2.0, 5.0, 10.0)
 WEIGHTS = (0.001, 0.01, 0.1, 1.0)
 TERMS = ("embedding", "hidden", "attention")
 GRADIENTS = ("grad_norm/ranking", "grad_norm/layers")
 Point = tuple[str, Mapping[str, Any]]
-
-
-class Contrast(NamedTuple):
-    """Arm `a` less arm `b`, of students that begin as `init`."""
-
-    a: str
-    b: str
-    init: str = "pre-trained"
-
-    @property
-    def name(self) -> str:
-        """ "A8 - A5", with the beginning where it is not the pre-trained model."""
-        return f"{self.a} - {self.b}" + ("" if self.init == "pre-trained" else f", {self.init}")
-
-
-class Row(NamedTuple):
-    """A difference in points with its 95 % interval, on a collection or the mean of several."""
-
-    contrast: str
-    where: str
-    value: float
-    low: float
-    high: float
-    seeds: int
-
-
-H1 = (
-    Contrast("A7", "A4"), Contrast("A8", "A5"), Contrast("A9", "A6"),  # C-1
-    Contrast("A2", "A1"), Contrast("A7", "A10"),  # C-2
-)  # fmt: skip
-H2 = (
-    Contrast("A13", "A8"), Contrast("A15", "A8"),  # C-3
-    Contrast("A13", "A8", "teacher"), Contrast("A15", "A8", "teacher"),
-    Contrast("A14", "A8"),  # C-4
-)  # fmt: skip
 
 
 def figures(records: Iterable[Record]) -> list[Figure]:
@@ -74,13 +42,13 @@ def figures(records: Iterable[Record]) -> list[Figure]:
 def hard_labels(records: Sequence[Record], tier: str) -> Figure | None:
     """E2: C-1 and C-2, the mean over collections and each collection."""
     rows = [row for contrast in H1 for row in compared(records, contrast)]
-    mean = combined(records, H1[:3])
+    together = combined(records, H1[:3])
     return _forest(
         "hard-labels",
         "Does a pairwise loss on labels help (H1)?",
         "A7 - A4, A8 - A5 and A9 - A6 add the hinge to a soft loss; A2 - A1 and A7 - A10 have it "
         "in place of a pointwise loss.",
-        ([mean] if mean else []) + rows,
+        ([together] if together else []) + rows,
         tier,
     )
 
@@ -176,7 +144,7 @@ def closeness(records: Sequence[Record], tier: str) -> Figure | None:
     found = {
         arm: values
         for arm, group in _by_arm(records).items()
-        if (values := [_mean([r.facts[n] for r in group if n in r.facts]) for n in names])
+        if (values := [mean([r.facts[n] for r in group if n in r.facts]) for n in names])
         and all(map(math.isfinite, values))
     }
     if not found:
@@ -211,11 +179,11 @@ def spread(records: Sequence[Record], tier: str) -> Figure | None:
                    if r.config["seed"] == seed}  # fmt: skip
             if base and own.keys() == base.keys():
                 gaps = [own[name] - base[name] for name in base]
-                found.setdefault(arm, {})[seed] = 100 * _mean(gaps)
+                found.setdefault(arm, {})[seed] = 100 * mean(gaps)
     if not found:
         return None
     rows = [
-        (f"{arm} · {len(v)} seed{'s' * (len(v) > 1)}", _mean(list(v.values())), min(v.values()),
+        (f"{arm} · {len(v)} seed{'s' * (len(v) > 1)}", mean(list(v.values())), min(v.values()),
          max(v.values()))
         for arm, v in found.items()
     ]  # fmt: skip
@@ -247,89 +215,6 @@ DRAWN: tuple[tuple[str, Draw], ...] = (
     ("E2", closeness),
     ("E2", spread),
 )
-
-
-def compared(records: Sequence[Record], contrast: Contrast) -> list[Row]:
-    """The mean over all collections that have both arms, if several, then each; none if none."""
-    pairs = _pairs(records, contrast)
-    rows = []
-    if len(pairs) > 1 and (effect := _effect(pairs)):
-        rows.append(_row(contrast.name, f"mean of {len(pairs)}", effect))
-    for name, pair in pairs.items():
-        if effect := _effect({name: pair}):
-            rows.append(_row(contrast.name, name, effect))
-    return rows
-
-
-def combined(records: Sequence[Record], contrasts: Sequence[Contrast]) -> Row | None:
-    """The mean of several contrasts over the collections and seeds that all of them have.
-
-    The interval is the union of a two-level bootstrap of the queries' mean differences and, with
-    several seeds, Student's t over the seeds' means. None where an arm is missing.
-    """
-    found = [_pairs(records, contrast) for contrast in contrasts]
-    names = [name for name in found[0] if all(name in pairs for pairs in found)]
-    samples = [side for pairs in found for name in names for side in pairs[name]]
-    if not samples:
-        return None
-    common = set.intersection(*({r.config["seed"] for r in side.good} for side in samples))
-    tables = [
-        [_mean_differences([pairs[name] for pairs in found], seed) for seed in sorted(common)]
-        for name in names
-    ]
-    try:
-        spans = [two_level_bootstrap(tables)]
-    except InputError:  # no seed, or other queries
-        return None
-    over_seeds = [_mean([_mean(table[i]) for table in tables]) for i in range(len(common))]
-    if len(over_seeds) > 1 and max(over_seeds) > min(over_seeds):
-        spans.append(tost(over_seeds, [0.0] * len(over_seeds), 1.0, 0.025))
-    return Row(
-        "mean of " + ", ".join(contrast.name for contrast in contrasts),
-        f"mean of {len(names)}",
-        100 * spans[0].estimate,
-        100 * min(span.low for span in spans),
-        100 * max(span.high for span in spans),
-        len(common),
-    )
-
-
-def _pairs(records: Sequence[Record], contrast: Contrast) -> dict[str, tuple[Sample, Sample]]:
-    """Collection -> both arms' records, where both are there and stand for one system each."""
-    found = {}
-    sides = [{"system": "student", "arm": arm, "init": contrast.init}
-             for arm in (contrast.a, contrast.b)]  # fmt: skip
-    for name in groups(records, sides[0], "collection"):
-        try:
-            a, b = (sample(records, {**side, "collection": name}) for side in sides)
-        except SelectionError:
-            continue
-        if a.good and b.good:
-            found[name] = (a, b)
-    return found
-
-
-def _effect(pairs: dict[str, tuple[Sample, Sample]]) -> Effect | None:
-    try:
-        return macro(pairs, MEASURE, 100.0)
-    except SelectionError:
-        return None
-
-
-def _row(name: str, where: str, effect: Effect) -> Row:
-    return Row(name, where, effect.difference, effect.low, effect.high, effect.seeds)
-
-
-def _mean_differences(pairs: Sequence[tuple[Sample, Sample]], seed: int) -> list[float]:
-    """Per query, the mean over the pairs of a - b at one seed."""
-    tables = []
-    for a, b in pairs:
-        first, second = (
-            next(r.per_query[MEASURE] for r in side.good if r.config["seed"] == seed)
-            for side in (a, b)
-        )
-        tables.append({qid: first[qid] - second[qid] for qid in first if qid in second})
-    return [_mean([table[qid] for table in tables]) for qid in sorted(tables[0])]
 
 
 def _forest(id: str, title: str, what: str, rows: Sequence[Row], tier: str) -> Figure | None:
@@ -369,7 +254,7 @@ def _axis(
     found: dict[str, list[float]] = {}
     for name in sorted({r.config["collection"] for r in records}):
         found[name] = [
-            _mean([
+            mean([
                 r.means[MEASURE] for r in records
                 if r.config["collection"] == name and r.config["arm"] == wanted["arm"]
                 and all(r.config.get(key) == value for key, value in wanted.items())
@@ -378,7 +263,7 @@ def _axis(
         ]  # fmt: skip
     whole = [values for values in found.values() if all(map(math.isfinite, values))]
     if len(whole) > 1:
-        found[f"mean of {len(whole)}"] = [_mean(list(v)) for v in zip(*whole, strict=True)]
+        found[f"mean of {len(whole)}"] = [mean(list(v)) for v in zip(*whole, strict=True)]
     series = {
         name: [(float(x), 100 * v) for x, v in enumerate(values) if math.isfinite(v)]
         for name, values in found.items()
@@ -424,7 +309,7 @@ def _curves(
         steps = sorted({point["step"] for run in runs.values() for point in run})
         for step in steps:
             at = [p for run in runs.values() for p in run if p["step"] == step]
-            values = {k: _mean([p[k] for p in at if k in p]) for k in (*keys, *more)}
+            values = {k: mean([p[k] for p in at if k in p]) for k in (*keys, *more)}
             for key in keys:
                 if math.isfinite(values[key]) and values[key] > 0:
                     curve = series.setdefault(f"{key}, {arm}", [])
@@ -454,11 +339,6 @@ def _by_arm(records: Sequence[Record]) -> dict[str, list[Record]]:
         if c.get("system") == "student" and c.get("init") == "pre-trained":
             found.setdefault(c["arm"], []).append(record)
     return dict(sorted(found.items(), key=lambda item: (item[0][0], int(item[0][1:]))))
-
-
-def _mean(values: Sequence[float]) -> float:
-    """The mean; of nothing, not a number."""
-    return math.fsum(values) / len(values) if values else math.nan
 
 
 def _short(value: float) -> str:

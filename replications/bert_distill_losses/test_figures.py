@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from replications.bert_distill_losses.figures import H1, Contrast, combined, compared, figures
+from replications.bert_distill_losses.contrasts import H1, Contrast, combined, compared
+from replications.bert_distill_losses.figures import figures
 from reports.render import load_figures
 from reports.results import Record
 
