@@ -3,16 +3,15 @@
 Steps of Margin-MSE on 16 pairs of documents, for a student of the first 2 layers of the MiniLM
 embedder, against sentence-transformers' CrossEncoderTrainer with its own MarginMSELoss: the same
 weights, pairs, batch, lengths and optimiser, one thread. Both tokenise within the measured time,
-the ranker once and the peer at every step. The ranker's batches hold documents of like length, and
-its word embeddings may be frozen, as the recipes of the small tiers have it. Ratios of CPU time of
-the same run; bfloat16 pays only where the processor multiplies in it.
+the ranker once and the peer at every step. Ours is the loop of every arm, its log included: batches
+hold documents of like length, and word embeddings may be frozen, as the recipe of the small tier
+has it. Ratios of CPU time of the same run; bfloat16 pays only where the processor multiplies in it.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,17 +22,21 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sentence_transformers")
 
+from replications.bert_distill_losses.arms import ARMS  # noqa: E402
+from replications.bert_distill_losses.loop import train_ranker  # noqa: E402
 from replications.bert_distill_losses.peer_ranker import peer_of  # noqa: E402
 from replications.bert_distill_losses.ranker import (  # noqa: E402
     Ranker,
-    attention_for_training,
     freeze_word_embeddings,
     pretrained_ranker,
     student_of,
 )
+from replications.bert_distill_losses.recipe import Rounds  # noqa: E402
 from replications.bert_distill_losses.tokens import PairTokens  # noqa: E402
+from replications.bert_distill_losses.training_set import TrainingSet  # noqa: E402
 from shared.data import load_collection  # noqa: E402
 from shared.models import check_model, set_threads  # noqa: E402
+from shared.training import TrainingFolder  # noqa: E402
 
 MINILM = "embedded:minilm-l6"
 LAYERS, LENGTH = 2, 96
@@ -60,33 +63,33 @@ def texts() -> tuple[list[str], list[str]]:
     return [queries[i % len(queries)] for i in range(count)], cut
 
 
-def train_own(ranker: Ranker, frozen: bool, bf16: bool) -> None:
-    """The steps of a loop: batches of like length, as the arms are trained."""
+def train_own(ranker: Ranker, folder: Path, frozen: bool, bf16: bool) -> None:
+    """The steps of the loop that trains every arm."""
     queries, documents = texts()
     tokens = PairTokens(ranker.tokenizer, queries, documents, 40, LENGTH, types="pair")
-    pair = np.arange(PAIRS * STEPS)
-    longest = np.maximum(tokens.lengths(pair, 2 * pair), tokens.lengths(pair, 2 * pair + 1))
-    batches = np.argsort(longest, kind="stable").reshape(STEPS, PAIRS)
+    count = PAIRS * STEPS
+    pairs = TrainingSet(
+        queries=tuple(queries),
+        documents=tuple(documents),
+        query=np.arange(count, dtype=np.int32),
+        groups=np.arange(2 * count, dtype=np.int32).reshape(count, 2),
+        labelled=np.ones(count, bool),
+        half=np.zeros(count, np.int8),
+        source=np.zeros(count, np.int8),
+        sources=("bench",),
+    )
     if frozen:
         freeze_word_embeddings(ranker)
-    ranker.train()
-    with attention_for_training(ranker):
-        _steps(ranker, tokens, batches, bf16)
-
-
-def _steps(ranker: Ranker, tokens: PairTokens, batches: np.ndarray, bf16: bool) -> None:
-    trained = [p for p in ranker.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=RATE, weight_decay=DECAY, fused=True)
-    for chosen in np.random.default_rng(0).permutation(batches):
-        optimiser.zero_grad(set_to_none=True)
-        columns = np.stack([2 * chosen, 2 * chosen + 1], axis=1)
-        inputs = tokens.batch(np.repeat(chosen, 2), columns.ravel())
-        with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
-            scores = ranker(inputs).view(PAIRS, 2)
-        margins = scores[:, 0] - scores[:, 1]
-        ((margins - 1.0) ** 2).mean().backward()
-        torch.nn.utils.clip_grad_norm_(trained, CLIP)
-        optimiser.step()
+    rounds = Rounds(
+        steps=STEPS, learning_rate=RATE, weight_decay=DECAY, max_grad_norm=CLIP, warmup_ratio=0.0,
+        scheduler="constant_with_warmup", groups_per_step=PAIRS, probe_steps=STEPS,
+        save_steps=STEPS,
+    )  # fmt: skip
+    train_ranker(
+        ranker, pairs, tokens, ARMS["A5"], rounds, TrainingFolder(folder, {}), seed=0,
+        precision="bfloat16" if bf16 else "float32",
+        teacher_scores=np.tile(np.array([1.0, 0.0], np.float32), (count, 1)),
+    )  # fmt: skip
 
 
 def peer_trainer(ranker: Ranker, folder: Path, bf16: bool) -> Any:
@@ -128,7 +131,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Callab
         whose, frozen, bf16 = WAYS[way]
         if whose == "peer":
             return peer_trainer(ranker, tmp_path_factory.mktemp("peer"), bf16).train
-        return lambda: train_own(ranker, frozen, bf16)
+        folder = tmp_path_factory.mktemp("own")
+        return lambda: train_own(ranker, folder, frozen, bf16)
 
     return prepare
 
