@@ -35,7 +35,7 @@ def closeness(student: Any, recipe: Recipe, context: Context) -> dict[str, float
 
     if not development(recipe.data[0], context)[1]:
         return {}
-    data = training_data(recipe, recipe.teacher, SINGLE[0], context)
+    data = training_data(recipe, "teacher", SINGLE[0], context)
     teacher = load_ranker(Teachers(recipe, data, context.download).single().weights)
     teacher = teacher.to(student.device)
     same_width = width(student.encoder) == width(teacher.encoder)

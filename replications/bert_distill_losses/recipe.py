@@ -14,6 +14,7 @@ from shared.training import Updates, read_recipe
 
 RECIPES = Path(__file__).parent / "recipes"
 HEADS = ("cls", "cls+cosine")
+Kind = Literal["teacher", "student"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Recipe:
     max_length: int = 96  # query, document and special tokens
     token_types: Literal["zero", "pair"] = "zero"
     margin: float = 1.0  # of the hinge: the usual one
-    teacher_loss: Literal["hinge", "ranknet", "bce"] = "hinge"
+    teacher_loss: Literal["hinge", "ranknet", "bce", "lce"] = "hinge"
+    teacher_negatives: int = 0  # 0: as many as students have
     freeze_word_embeddings: bool = True  # four in five parameters of a small student
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     note: str = ""
@@ -73,10 +75,22 @@ class Recipe:
             raise InputError(
                 f"{self.name}: expected data, student_layers and negatives of at least 1"
             )
+        if self.teacher_negatives < 0:
+            raise InputError(
+                f"{self.name}: teacher_negatives {self.teacher_negatives}, expected 0+"
+            )
         if not 0 <= self.unlabelled < 1:
             raise InputError(f"{self.name}: unlabelled {self.unlabelled}, expected 0 up to below 1")
 
-    def request(self, kind: Literal["teacher", "student"]) -> dict[str, Any]:
+    def rounds(self, kind: Kind) -> Rounds:
+        """The updates of the teacher or of a student."""
+        return self.teacher if kind == "teacher" else self.student
+
+    def negatives_of(self, kind: Kind) -> int:
+        """Negatives in a group of the teacher or of a student."""
+        return (self.teacher_negatives if kind == "teacher" else 0) or self.negatives
+
+    def request(self, kind: Kind) -> dict[str, Any]:
         """The settings that decide the weights of a teacher or a student."""
         values = asdict(self)
         rounds = values[kind]
@@ -85,7 +99,7 @@ class Recipe:
         if kind == "teacher":
             del values["student_model"], values["student_layers"]
         else:
-            del values["teacher_loss"]
+            del values["teacher_loss"], values["teacher_negatives"]
         del rounds["save_steps"], rounds["probe_steps"]
         return {"kind": kind, **values, "rounds": rounds}
 

@@ -43,7 +43,7 @@ def student_cell(
 
 def student_of_cell(config: Config, recipe: Recipe, context: Context) -> Trained:
     """The trained student of a cell; trained now, gone on with, or found finished."""
-    data = training_data(recipe, recipe.student, config["seed"], context)
+    data = training_data(recipe, "student", config["seed"], context)
     try:
         return train_student(
             recipe,

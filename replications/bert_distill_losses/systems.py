@@ -141,7 +141,7 @@ def teacher_scorers(
     """
     recipe = load_recipe(config["recipe"])
     models = needed_data(recipe, context)
-    data = training_data(recipe, recipe.teacher, SINGLE[0], context)
+    data = training_data(recipe, "teacher", SINGLE[0], context)
     teachers = Teachers(recipe, data, context.download)
     if config["system"] == "ensemble":
         trained = [teachers.of(seed) for seed in ENSEMBLE]

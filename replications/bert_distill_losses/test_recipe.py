@@ -41,6 +41,16 @@ def test_changes_replace_settings() -> None:
     assert load_recipe("small", head="cls", note=None).head == "cls"
 
 
+def test_the_teacher_may_have_other_groups() -> None:
+    recipe = tiny_recipe("a", negatives=2)
+    assert (recipe.negatives_of("teacher"), recipe.negatives_of("student")) == (2, 2)
+    wider = replace(recipe, teacher_negatives=7)
+    assert (wider.negatives_of("teacher"), wider.negatives_of("student")) == (7, 2)
+    assert wider.request("student") == recipe.request("student")
+    assert wider.request("teacher") != recipe.request("teacher")
+    assert wider.rounds("teacher") is wider.teacher
+
+
 def test_names_and_notes_decide_nothing() -> None:
     other = replace(RECIPE, name="other", note="x")
     for kind in ("teacher", "student"):
@@ -98,6 +108,7 @@ def test_impossible_rounds(changes: dict[str, Any], message: str) -> None:
         ({"data": ()}, "expected data, "),
         ({"student_layers": 0}, "student_layers"),
         ({"negatives": 0}, "negatives of at least 1"),
+        ({"teacher_negatives": -1}, "teacher_negatives of 0 or more"),
         ({"unlabelled": 1.0}, "unlabelled 1.0, expected 0 up to below 1"),
     ],
 )

@@ -153,7 +153,7 @@ def test_students_begin_as_they_are_asked_to(
 def test_teachers_are_trained_once_for_all_students(recipe: Recipe, fitted: list[Any]) -> None:
     for name in ("A5", "A8", "A13"):
         train_student(recipe, ARMS[name], 1, DATA)
-    train_student(recipe, ARMS["A5"], 2, DATA.of_seed(2, recipe.student))
+    train_student(recipe, ARMS["A5"], 2, DATA.of_seed(2, recipe, "student"))
     train_student(recipe, ARMS["A2"], 1, DATA, init="teacher")
     assert [seed for kind, seed, _ in fitted if kind == "teacher"] == [11]
     train_student(recipe, replace(ARMS["A5"], teacher="ensemble"), 1, DATA)
@@ -185,7 +185,7 @@ def test_a_cross_fitted_teacher_never_scores_its_own_half(
     monkeypatch.setattr(Teachers, "_scores", note)
     teachers = Teachers(recipe, DATA)
     found, used = teachers.scores(replace(ARMS["A5"], teacher="cross-fitted"), 1)
-    half, own = DATA.groups.half, DATA.of_seed(11, recipe.teacher).groups.half
+    half, own = DATA.groups.half, DATA.of_seed(11, recipe, "teacher").groups.half
     for number, ((_, seed, rows), (sha256, asked)) in enumerate(zip(fitted, scored, strict=True)):
         assert seed == 11 and sha256 == used[number]
         assert set(own[rows]) == {number}, "trained on its half"

@@ -54,7 +54,11 @@ def toy_teacher(data: TrainingSet, seed: int = 7) -> np.ndarray:
 
 def toy_data() -> TrainingData:
     """The groups of seed 1, and by its `draw` those of another seed."""
-    return TrainingData(toy_set(seed=1), lambda seed, groups: toy_set(groups, seed=seed))
+    return TrainingData(toy_set(seed=1), _draw)
+
+
+def _draw(seed: int, groups: int, negatives: int) -> TrainingSet:
+    return toy_set(groups, negatives, seed=seed)
 
 
 def tiny_tokens(data: TrainingSet) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from replications.bert_distill_losses.arms import ARMS, INITS, TEACHERS, arm_of
-from replications.bert_distill_losses.recipe import load_recipe
+from replications.bert_distill_losses.recipe import Kind, Recipe, load_recipe
 from shared.errors import InputError
 
 
@@ -52,14 +52,14 @@ def main(
     try:
         settings = load_recipe(recipe)
         chosen = {name: arm_of({"arm": name, **changes}) for name in arms}
-        rounds = settings.student if arms else settings.teacher
+        kind: Kind = "student" if arms else "teacher"
         runs = [(name, seed) for seed in seeds or ((1,) if arms else (11,))
                 for name in chosen or ("",)]  # fmt: skip
         if output and len(runs) > 1:
             raise InputError(f"--output holds one run; {len(runs)} are asked for")
         if dry_run:
             for name, seed in runs:
-                click.echo(_dry(settings, name, seed, rounds))
+                click.echo(_dry(settings, name, seed, kind))
             return
         from replications.bert_distill_losses.students import student_cell
         from replications.bert_distill_losses.training_data import training_data
@@ -69,7 +69,7 @@ def main(
         folders = {name: Path(name) for name in settings.data if Path(name).is_dir()}
         context = Context(data_root, folders=folders)
         for name, seed in runs:
-            data = training_data(settings, rounds, seed, context)
+            data = training_data(settings, kind, seed, context)
             if name:
                 ours = student_cell(name, seed, settings.name).get("rate")
                 trained = train_student(
@@ -89,12 +89,13 @@ def main(
         sys.exit(130)
 
 
-def _dry(settings: Any, name: str, seed: int, rounds: Any) -> str:
+def _dry(settings: Recipe, name: str, seed: int, kind: Kind) -> str:
+    rounds, width = settings.rounds(kind), 1 + settings.negatives_of(kind)
     title = ARMS[name].title if name else "teacher"
     return (
         f"{name or 'teacher'} ({title}), seed {seed}: {rounds.steps} steps x "
-        f"{rounds.groups_per_step} groups of {1 + settings.negatives} documents = "
-        f"{rounds.groups * (1 + settings.negatives):,} pairs"
+        f"{rounds.groups_per_step} groups of {width} documents = "
+        f"{rounds.groups * width:,} pairs"
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from replications.bert_distill_losses.arms import Arm
 from replications.bert_distill_losses.label_changes import with_fraction, with_noise
-from replications.bert_distill_losses.recipe import Recipe, Rounds
+from replications.bert_distill_losses.recipe import Kind, Recipe
 from replications.bert_distill_losses.training_set import TrainingSet, training_set
 from replications.execute import Context
 from replications.first_stages import candidate_run, chosen_queries
@@ -27,12 +27,13 @@ class TrainingData:
     """The groups of one seed; `of_seed` draws those of another from the same collections."""
 
     groups: TrainingSet
-    draw: Callable[[int, int], TrainingSet]
+    draw: Callable[[int, int, int], TrainingSet]
     _tokens: dict[tuple[Any, ...], PairTokens] = field(default_factory=dict, repr=False)
 
-    def of_seed(self, seed: int, rounds: Rounds) -> TrainingData:
-        """The groups that another seed draws, for the steps of another training."""
-        return TrainingData(self.draw(seed, rounds.groups), self.draw)
+    def of_seed(self, seed: int, recipe: Recipe, kind: Kind) -> TrainingData:
+        """The groups that another seed draws, for the teacher or for a student."""
+        drawn = self.draw(seed, recipe.rounds(kind).groups, recipe.negatives_of(kind))
+        return TrainingData(drawn, self.draw)
 
     def changed(self, arm: Arm, seed: int) -> TrainingData:
         """The groups with the arm's share of wrong labels and of labels."""
@@ -79,26 +80,27 @@ def development(name: str, context: Context) -> tuple[str, list[str]]:
     return chosen, chosen_queries(topics, DEVELOPMENT)
 
 
-def training_data(recipe: Recipe, rounds: Rounds, seed: int, context: Context) -> TrainingData:
-    """The groups that a seed draws for the steps of `rounds`, the recipe's teacher or student.
+def training_data(recipe: Recipe, kind: Kind, seed: int, context: Context) -> TrainingData:
+    """The groups that a seed draws for the steps of the recipe's teacher or student.
 
     Queries near those of a test, and those of development, are left out. A process draws a seed's
     groups once.
     """
     collections = [context.collection(name) for name in (*recipe.data, *recipe.held_out)]
     key = (
-        recipe.data, recipe.held_out, recipe.negatives, recipe.unlabelled, recipe.candidates,
+        recipe.data, recipe.held_out, recipe.unlabelled, recipe.candidates,
         *(collection.sha256 for collection in collections),
     )  # fmt: skip
     if key not in _draws:
         _draws[key] = _draw(recipe, context)
-    return TrainingData(_draws[key](seed, rounds.groups), _draws[key])
+    drawn = _draws[key](seed, recipe.rounds(kind).groups, recipe.negatives_of(kind))
+    return TrainingData(drawn, _draws[key])
 
 
-_draws: dict[tuple[Any, ...], Callable[[int, int], TrainingSet]] = {}
+_draws: dict[tuple[Any, ...], Callable[[int, int, int], TrainingSet]] = {}
 
 
-def _draw(recipe: Recipe, context: Context) -> Callable[[int, int], TrainingSet]:
+def _draw(recipe: Recipe, context: Context) -> Callable[[int, int, int], TrainingSet]:
     """What draws the groups of a seed; the first stages are searched here, once."""
     sources, held_out = [], []
     for name in recipe.data:
@@ -110,11 +112,11 @@ def _draw(recipe: Recipe, context: Context) -> Callable[[int, int], TrainingSet]
         held_out.append(collection.topics(collection.default_split))
 
     @cache
-    def draw(seed: int, groups: int) -> TrainingSet:
+    def draw(seed: int, groups: int, negatives: int) -> TrainingSet:
         return training_set(
             sources,
             groups=groups,
-            negatives=recipe.negatives,
+            negatives=negatives,
             seed=seed,
             unlabelled=recipe.unlabelled,
             held_out=held_out,

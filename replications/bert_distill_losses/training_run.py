@@ -117,7 +117,7 @@ class Teachers:
 
     def of(self, seed: int, half: int | None = None) -> Trained:
         """The teacher of a seed, of the queries of one half if given."""
-        data = self.data.of_seed(seed, self.recipe.teacher)
+        data = self.data.of_seed(seed, self.recipe, "teacher")
         return train_teacher(self.recipe, seed, data, half=half, download=self.download)
 
     def scores(self, arm: Arm, seed: int) -> tuple[np.ndarray | None, list[str]]:
