@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -30,7 +31,10 @@ def save_ranker(ranker: Ranker, folder: Path | str) -> Path:
     without a tokenizer, and a place that cannot be written.
     """
     from safetensors.torch import save_file
+    from transformers.utils import logging
 
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
     folder = Path(folder)
     if ranker.tokenizer is None:
         raise InputError(f"{folder}: this ranker has no tokenizer to save; build it with one")

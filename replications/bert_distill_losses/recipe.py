@@ -77,7 +77,7 @@ class Recipe:
             )
         if self.teacher_negatives < 0:
             raise InputError(
-                f"{self.name}: teacher_negatives {self.teacher_negatives}, expected 0+"
+                f"{self.name}: teacher_negatives {self.teacher_negatives}, expected 0 or more"
             )
         if not 0 <= self.unlabelled < 1:
             raise InputError(f"{self.name}: unlabelled {self.unlabelled}, expected 0 up to below 1")

@@ -108,7 +108,7 @@ def test_impossible_rounds(changes: dict[str, Any], message: str) -> None:
         ({"data": ()}, "expected data, "),
         ({"student_layers": 0}, "student_layers"),
         ({"negatives": 0}, "negatives of at least 1"),
-        ({"teacher_negatives": -1}, "teacher_negatives of 0 or more"),
+        ({"teacher_negatives": -1}, "teacher_negatives -1, expected 0"),
         ({"unlabelled": 1.0}, "unlabelled 1.0, expected 0 up to below 1"),
     ],
 )
