@@ -50,11 +50,11 @@ def train_ranker(
 
     `teacher_scores` are those of the groups, (n, m); `layer_teacher` is the encoder that the
     layers are to follow, put into eval mode here; `rows` are the numbers of the groups to train
-    on, by default all. The log has for each step every loss of the arm
-    without its weight, their weighted sum, the share of groups in order, and now and then the
-    gradient norms of ranking and layers on the encoder and the cosine between the two. Goes on
-    with a killed run. Raises InputError for groups or scores that do not fit, and for a loss that
-    is not finite, naming the step.
+    on, by default all. The log has for each step every loss of the arm without its weight, their
+    weighted sum, the share of groups in order, and now and then the gradient norms of ranking and
+    layers on the encoder and the cosine between the two. Goes on with a killed run. Raises
+    InputError for groups or scores that do not fit, and for a loss that is not finite, naming the
+    step.
     """
     device = next(ranker.parameters()).device
     targets = _targets(data, arm, teacher_scores)
@@ -75,13 +75,13 @@ def train_ranker(
             if head_only:
                 ranker.encoder.requires_grad_(False)
             batch = batches[step]
-            rows = np.asarray(share(batch))
-            inputs = tokens.batch(*_flat(data, rows))
+            mine = np.asarray(share(batch))
+            inputs = tokens.batch(*_flat(data, mine))
             inputs = {name: value.to(device) for name, value in inputs.items()}
             with loop.autocast():
                 scores, states = ranker.forward_states(inputs)
-            scores = scores.view(len(rows), -1)
-            losses = _ranking(scores, data, rows, batch, targets, arm, margin)
+            scores = scores.view(len(mine), -1)
+            losses = _ranking(scores, data, mine, batch, targets, arm, margin)
             if objective is not None and any(weights.get(term) for term in arm.layers):
                 with torch.no_grad(), loop.autocast():
                     theirs = encode_states(layer_teacher, inputs)
