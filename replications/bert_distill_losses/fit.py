@@ -31,7 +31,7 @@ def fit(
     folder: TrainingFolder,
     models: Mapping[str, str],
     make: Callable[[], Any],
-    teacher_scores: np.ndarray | None,
+    targets: Callable[[], np.ndarray] | None,
     follow: Callable[[], Any] | None,
     rows: np.ndarray | None,
 ) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def fit(
         seed=seed,
         precision=recipe.precision,
         margin=recipe.margin,
-        teacher_scores=teacher_scores,
+        teacher_scores=targets() if targets else None,
         layer_teacher=_followed(ranker, follow) if follow else None,
         rows=rows,
     )

@@ -62,6 +62,9 @@ class Recipe:
     margin: float = 1.0  # of the hinge: the usual one
     teacher_loss: Literal["hinge", "ranknet", "bce", "lce"] = "hinge"
     teacher_negatives: int = 0  # 0: as many as students have
+    # Margin-MSE to the margins of the model's own cosines as an embedder, times the head's first
+    # scale: few labelled queries would make it forget the others.
+    teacher_guided: bool = False
     freeze_word_embeddings: bool = True  # four in five parameters of a small student
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     note: str = ""
@@ -99,7 +102,8 @@ class Recipe:
         if kind == "teacher":
             del values["student_model"], values["student_layers"]
         else:
-            del values["teacher_loss"], values["teacher_negatives"]
+            for name in ("teacher_loss", "teacher_negatives", "teacher_guided"):
+                del values[name]
         del rounds["save_steps"], rounds["probe_steps"]
         return {"kind": kind, **values, "rounds": rounds}
 

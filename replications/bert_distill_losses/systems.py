@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from replications.bert_distill_losses.embedder import cosines
 from replications.bert_distill_losses.evaluation_set import EvaluationSet, evaluation_set
 from replications.bert_distill_losses.recipe import Recipe, load_recipe
 from replications.bert_distill_losses.training_data import development, training_data
@@ -169,34 +170,12 @@ def untrained_scorer(config: Mapping[str, Any], context: Context) -> tuple[Score
 def bi_encoder_scores(
     config: Mapping[str, Any], task: Task, context: Context
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """(cosine of mean token states of query and document, read apart, for every couple; models).
-
-    What the teacher's weights are as they come: a sentence embedder.
-    """
-    import torch
-
-    from shared.models import load_encoder
-
+    """(the embedder's cosine of every couple, the models): what the weights are as they come."""
     recipe = load_recipe(config["recipe"])
     models = needed_data(recipe, context)
-    encoder, tokenizer = load_encoder(recipe.teacher_model)
-
-    def embedded(texts: Sequence[str]) -> np.ndarray:
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        vectors = np.empty((len(texts), encoder.config.hidden_size), np.float32)
-        for start in range(0, len(order), 64):
-            rows = order[start : start + 64]
-            inputs = tokenizer(
-                [texts[i] for i in rows], padding=True, truncation=True,
-                max_length=recipe.max_length, return_tensors="pt",
-            )  # fmt: skip
-            with torch.inference_mode():
-                states = encoder(**inputs).last_hidden_state
-            mask = inputs["attention_mask"][..., None]
-            mean = torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=1)
-            vectors[rows] = mean.numpy()
-        return vectors
-
-    queries, documents = embedded(task.couples.queries), embedded(task.couples.documents)
-    scores = (queries[task.couples.query] * documents[task.couples.document]).sum(1)
+    couples = task.couples
+    scores = cosines(
+        recipe.teacher_model, couples.queries, couples.documents, couples.query, couples.document,
+        max_length=recipe.max_length,
+    )  # fmt: skip
     return scores, models

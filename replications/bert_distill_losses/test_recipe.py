@@ -32,7 +32,8 @@ def test_the_small_recipe_is_the_plans() -> None:
         "beir/nfcorpus", "beir/scifact", "derived/msmarco-mini", "rerank/dl21",
     }  # fmt: skip
     assert (recipe.negatives, recipe.candidates, recipe.margin) == (1, 100, 1.0)
-    assert (recipe.student_layers, recipe.teacher_loss) == (2, "hinge")
+    assert (recipe.student_layers, recipe.teacher_loss) == (2, "lce")
+    assert (recipe.teacher_negatives, recipe.teacher_guided) == (7, True)
     assert recipe.freeze_word_embeddings and recipe.token_types == "zero"
     assert recipe.student.groups == recipe.student.steps * recipe.student.groups_per_step == 6_400
 

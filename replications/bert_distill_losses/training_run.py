@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from replications.bert_distill_losses.arms import INITS, Arm
+from replications.bert_distill_losses.embedder import cosines
 from replications.bert_distill_losses.recipe import Recipe
 from replications.bert_distill_losses.training_data import TrainingData
 from shared.errors import InputError
@@ -43,7 +44,8 @@ def train_teacher(
     """A teacher of the recipe; `half` 0 or 1 trains it on the queries of that half alone."""
     from replications.bert_distill_losses.ranker import pretrained_ranker
 
-    arm = Arm("teacher", hard=recipe.teacher_loss)
+    guided = recipe.teacher_guided
+    arm = Arm("teacher", hard=recipe.teacher_loss, soft="margin-mse" if guided else "")
     request = recipe.request("teacher") | {
         "seed": seed,
         "half": EVERYTHING if half is None else half,
@@ -52,6 +54,18 @@ def train_teacher(
     return _trained(
         recipe, "teacher", request, data, arm, seed, output, download,
         make=lambda: pretrained_ranker(recipe.teacher_model, recipe.head, seed=seed), rows=rows,
+        targets=(lambda: _guide(recipe, data)) if guided else None,
+    )  # fmt: skip
+
+
+def _guide(recipe: Recipe, data: TrainingData) -> np.ndarray:
+    """What the model says of the groups as a sentence embedder, in the scale of the head."""
+    from replications.bert_distill_losses.heads import COSINE_SCALE
+
+    groups = data.groups
+    return COSINE_SCALE * cosines(
+        recipe.teacher_model, groups.queries, groups.documents, groups.query[:, None],
+        groups.groups, max_length=recipe.max_length, bf16=recipe.precision == "bfloat16",
     )  # fmt: skip
 
 
@@ -100,7 +114,7 @@ def train_student(
 
     return _trained(
         recipe, "student", request, data, arm, seed, output, download, make=make,
-        teacher_scores=scores,
+        targets=None if scores is None else lambda: scores,
         follow=follow if any(arm.layers.values()) else None,
     )  # fmt: skip
 
@@ -176,7 +190,7 @@ def _trained(
     download: bool,
     *,
     make: Callable[[], Any],
-    teacher_scores: np.ndarray | None = None,
+    targets: Callable[[], np.ndarray] | None = None,
     follow: Callable[[], Any] | None = None,
     rows: np.ndarray | None = None,
 ) -> Trained:
@@ -191,9 +205,7 @@ def _trained(
     if result is None:
         from replications.bert_distill_losses.fit import fit
 
-        result = fit(
-            recipe, kind, data, arm, seed, folder, models, make, teacher_scores, follow, rows
-        )
+        result = fit(recipe, kind, data, arm, seed, folder, models, make, targets, follow, rows)
     weights = checksums(folder.final)
     if weights != result["weights_sha256"]:
         raise InputError(f"{folder.final}: the weights are not those of the run; delete the folder")
