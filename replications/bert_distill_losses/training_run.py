@@ -201,11 +201,12 @@ def _trained(
     request = {**request, "models": models, "data_sha256": data.groups.sha256}
     name = f"bert_distill-{recipe.name}-{kind}-{digest_of(request)[:12]}"
     folder = TrainingFolder(output or find_cache_dir() / "training" / name, request)
-    result = folder.finished()
-    if result is None:
-        from replications.bert_distill_losses.fit import fit
+    with folder.turn():  # cells side by side may need the same teacher
+        result = folder.finished()
+        if result is None:
+            from replications.bert_distill_losses.fit import fit
 
-        result = fit(recipe, kind, data, arm, seed, folder, models, make, targets, follow, rows)
+            result = fit(recipe, kind, data, arm, seed, folder, models, make, targets, follow, rows)
     weights = checksums(folder.final)
     if weights != result["weights_sha256"]:
         raise InputError(f"{folder.final}: the weights are not those of the run; delete the folder")

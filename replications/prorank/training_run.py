@@ -87,13 +87,14 @@ def _run(
     name = f"prorank-{recipe.name}-{stage}-{digest_of(request)[:12]}"
     place = output / stage if output else find_cache_dir() / "training" / name
     folder = TrainingFolder(place, request)
-    result = folder.finished()
-    if result is None:
-        # Trained weights stay in float32; the recipe's precision is that of the computation.
-        model, tokenizer = load_causal_lm(recipe.model)
-        if stage == "fine_grained":
-            result = fine_grained(model, tokenizer, data.groups, recipe, folder, start=start)
-        else:
-            method = warmup if stage == "warmup" else sft
-            result = method(model, tokenizer, data.pairs, recipe, folder)
+    with folder.turn():  # cells side by side may need the same stage
+        result = folder.finished()
+        if result is None:
+            # Trained weights stay in float32; the recipe's precision is that of the computation.
+            model, tokenizer = load_causal_lm(recipe.model)
+            if stage == "fine_grained":
+                result = fine_grained(model, tokenizer, data.groups, recipe, folder, start=start)
+            else:
+                method = warmup if stage == "warmup" else sft
+                result = method(model, tokenizer, data.pairs, recipe, folder)
     return Trained(stage, folder.final, folder.read_log(), result)

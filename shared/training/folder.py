@@ -22,7 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from shared.errors import InputError
-from shared.files import atomic_write
+from shared.files import atomic_write, find_cache_dir
 
 _HEADROOM = 1.2  # of what the weights and optimizer states are expected to take
 
@@ -56,6 +56,21 @@ class TrainingFolder:
                 "choose another folder, or delete this one"
             )
         return done
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """One process at a time: another that wants this run waits, and then finds it finished.
+
+        Processes of one launch train together, so only the first of them queues.
+        """
+        if os.environ.get("RANK", "0") != "0":
+            yield
+            return
+        place = hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:16]
+        lock = find_cache_dir() / "turns" / f"{place}.lock"  # a run that is refused makes no folder
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):
+            yield
 
     def start(self, needed_bytes: int = 0) -> Path | None:
         """Prepare the folder; returns the last complete checkpoint to resume from, if any.

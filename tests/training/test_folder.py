@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -115,3 +117,28 @@ def test_other_ranks_of_a_launch_only_read(tmp_path: Path, monkeypatch: pytest.M
     kept = checkpoint(first, 3)
     monkeypatch.setenv("RANK", "1")
     assert TrainingFolder(tmp_path, {"seed": 1}).start() == kept
+
+
+def test_a_second_process_waits_for_its_turn_and_finds_the_run_finished(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def first() -> None:
+        with TrainingFolder(tmp_path / "run", {"a": 1}).turn():
+            order.append("in")
+            inside.set()
+            time.sleep(0.3)
+            folder = TrainingFolder(tmp_path / "run", {"a": 1})
+            folder.start()
+            folder.finish({"ok": True})
+            order.append("out")
+
+    inside = threading.Event()
+    thread = threading.Thread(target=first)
+    thread.start()
+    inside.wait(10)
+    folder = TrainingFolder(tmp_path / "run", {"a": 1})
+    with folder.turn():
+        order.append("second")
+        assert folder.finished() == {"ok": True}
+    thread.join()
+    assert order == ["in", "out", "second"]
