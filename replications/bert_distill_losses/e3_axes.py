@@ -1,4 +1,5 @@
-"""E3: pair KL's temperature, RankNet beside it and Margin-MSE at its end; weights of layers."""
+"""E3: pair KL's temperature, RankNet beside it and Margin-MSE at its end; weights of the losses on
+layers; students of three layers."""
 
 from __future__ import annotations
 
@@ -14,10 +15,11 @@ from replications.execute import Experiment, Plan
 
 TEMPERATURES = (0.5, 1.0, 2.0, 5.0, 10.0)
 WEIGHTS = (0.001, 0.01, 0.1, 1.0)
+DEEPER = 3  # divides the teacher's six, as two do
 
 
 def cells(plan: Plan) -> list[dict[str, Any]]:
-    """Both axes with their ends, collection by collection, for the first three seeds."""
+    """The axes with their ends, collection by collection, for the first three seeds."""
     if plan.tier != "small":
         return []
     points: list[tuple[str, str, dict[str, Any]]] = [("temperature", "A3", {})]
@@ -25,6 +27,7 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
     points += [("temperature", "A5", {})]
     points += [("weight", "A8", {})]
     points += [("weight", "A13", {"weight": weight}) for weight in WEIGHTS]
+    points += [("depth", arm, {"layers": DEEPER}) for arm in ("A2", "A5", "A8", "A13")]
     return [
         base_of(plan.tier, name) | {"study": study} | student_cell(arm, seed, plan.tier, **changes)
         for study, arm, changes in points
@@ -35,10 +38,10 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
 
 EXPERIMENT = Experiment(
     id="E3",
-    title="axes: temperature, weight of the layers",
+    title="axes: temperature, weight of the layers, depth",
     cells=cells,
     run=student_outcome,
-    cost={"small": "4 h on one core; 91 MB of models"},
+    cost={"small": "5 h on one core; 91 MB of models"},
     drift=None,
     needs_model=True,
 )

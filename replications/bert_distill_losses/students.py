@@ -36,7 +36,7 @@ def base_of(recipe: str, collection: str) -> dict[str, Any]:
 def student_cell(
     arm: str, seed: int, tier: str, *, init: str = "pre-trained", **changes: Any
 ) -> dict[str, Any]:
-    """A student's part of a config; `changes` are those of arms.arm_of."""
+    """A student's part of a config; `changes` are those of arms.arm_of, and `layers`."""
     cell = {"system": "student", "arm": arm, "init": init, "seed": seed, **changes}
     return cell | ({"rate": RATES[arm]} if tier == "small" and arm in RATES else {})
 
@@ -51,6 +51,7 @@ def student_of_cell(config: Config, recipe: Recipe, context: Context) -> Trained
             config["seed"],
             data,
             init=config["init"],
+            layers=config.get("layers"),
             learning_rate=config.get("rate"),
             download=context.download,
         )

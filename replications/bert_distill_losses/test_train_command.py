@@ -66,6 +66,8 @@ def test_the_arithmetic_of_a_dry_run(yaml: Path) -> None:
         (["none.yaml"], "no recipe 'none.yaml'"),
         (["small", "--arm", "A99"], "arm 'A99': expected one of A1, A2, "),
         (["small", "--arm", "A8", "--weight", "1"], "arm A8, "),
+        (["small", "--rate", "1e-4"], "--rate is for students: name one with --arm"),
+        (["small", "--init", "teacher", "--dry-run"], "--init is for students"),
         (["small", "--arm", "A5", "--temperature", "2"], "arm A5, "),
         (["small", "--seed", "1", "--seed", "2"], "--output holds one run; 2 are asked for"),
         (["small"], "beir/nfcorpus: "),

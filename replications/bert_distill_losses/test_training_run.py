@@ -76,11 +76,14 @@ def test_a_finished_run_is_found_and_another_request_is_another_run(
         {"arm": ARMS["A1"]},
         {"seed": 2},
         {"learning_rate": 0.5},
+        {"layers": 2},
         {"data": replace(DATA, groups=toy_set(seed=9))},
     ):
         asked: dict[str, Any] = {"recipe": recipe, "arm": ARMS["A2"], "seed": 1, "data": DATA}
         assert train_student(**(asked | changes)).weights != first.weights, changes
-    assert len(fitted) == 7
+    assert len(fitted) == 8
+    deeper = train_student(recipe, ARMS["A2"], 1, DATA, layers=2)
+    assert (load_ranker(deeper.weights).layers, load_ranker(first.weights).layers) == (2, 1)
 
 
 def test_what_a_run_records(recipe: Recipe) -> None:

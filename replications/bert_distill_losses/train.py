@@ -23,10 +23,11 @@ from shared.errors import InputError
     "--arm", "arms", multiple=True, help="Arm of the plan, may be repeated; none: the teacher."
 )
 @click.option("--seed", "seeds", type=int, multiple=True, help="May be repeated [default: 1; 11].")
-@click.option("--init", type=click.Choice(INITS), default=INITS[0], show_default=True)
+@click.option("--init", type=click.Choice(INITS), help=f"Where it begins [default: {INITS[0]}].")
 @click.option("--teacher", type=click.Choice(TEACHERS), help="Instead of the arm's own.")
 @click.option("--weight", type=float, help="Weight of the losses on layers.")
 @click.option("--temperature", type=float, help="Of the losses that have one.")
+@click.option("--layers", type=click.IntRange(1), help="Layers of the student.")
 @click.option("--rate", type=float, help="Learning rate.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Run folder.")
 @click.option("--data-root", type=click.Path(path_type=Path), help="Folder of collections.")
@@ -36,10 +37,11 @@ def main(
     recipe: str,
     arms: tuple[str, ...],
     seeds: tuple[int, ...],
-    init: str,
+    init: str | None,
     teacher: str | None,
     weight: float | None,
     temperature: float | None,
+    layers: int | None,
     rate: float | None,
     output: Path | None,
     data_root: Path | None,
@@ -49,7 +51,10 @@ def main(
     """Train RECIPE (a name in recipes/, or a YAML file); a killed run goes on when run again."""
     changes = {"teacher": teacher, "weight": weight, "temperature": temperature}
     changes = {name: value for name, value in changes.items() if value is not None}
+    of_students = changes | {"init": init, "layers": layers, "rate": rate}
     try:
+        if not arms and (given := [n for n, v in of_students.items() if v is not None]):
+            raise InputError(f"--{given[0]} is for students: name one with --arm, as --arm A8")
         settings = load_recipe(recipe)
         chosen = {name: arm_of({"arm": name, **changes}) for name in arms}
         kind: Kind = "student" if arms else "teacher"
@@ -73,7 +78,7 @@ def main(
             if name:
                 ours = student_cell(name, seed, settings.name).get("rate")
                 trained = train_student(
-                    settings, chosen[name], seed, data, init=init,
+                    settings, chosen[name], seed, data, init=init or INITS[0], layers=layers,
                     learning_rate=ours if rate is None else rate, output=output,
                 )  # fmt: skip
             else:

@@ -76,13 +76,15 @@ def train_student(
     data: TrainingData,
     *,
     init: str = "pre-trained",
+    layers: int | None = None,
     learning_rate: float | None = None,
     output: Path | None = None,
     download: bool = True,
 ) -> Trained:
     """A student of the arm, after the teachers that it learns from.
 
-    Raises InputError for an unknown `init` and as the teachers and the loop do.
+    `layers` and `learning_rate` replace the recipe's. Raises InputError for an unknown `init` and
+    as the teachers and the loop do.
     """
     from replications.bert_distill_losses.ranker import pretrained_ranker, student_of
     from replications.bert_distill_losses.ranker_files import load_ranker
@@ -92,6 +94,7 @@ def train_student(
     if learning_rate is not None:
         student = replace(recipe.student, learning_rate=learning_rate)
         recipe = replace(recipe, student=student)
+    recipe = replace(recipe, student_layers=recipe.student_layers if layers is None else layers)
     data = data.changed(arm, seed)
     teachers = Teachers(recipe, data, download)
     scores, used = teachers.scores(arm, seed)

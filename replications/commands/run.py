@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from replications.commands.narrow import narrowed
 from replications.commands.options import data_root_option, store_option, tier_option
 from replications.commands.tables import show_plan, show_results
 from replications.execute import Job, cached_collection, execute, experiments, papers, plan_jobs
@@ -29,6 +30,12 @@ from shared.errors import InputError
     "--collection", "collections", multiple=True, help="A BEIR folder or a collection id."
 )
 @click.option("--experiment", "only", multiple=True, help="E1, E2, ...; default: all.")
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="KEY=VALUE[,VALUE]",
+    help="Only cells with this in the config.",
+)
 @data_root_option
 @store_option
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Cells run side by side.")
@@ -43,6 +50,7 @@ def run(
     tier: str | None,
     collections: tuple[str, ...],
     only: tuple[str, ...],
+    where: tuple[str, ...],
     data_root: Path | None,
     store: Path,
     jobs: int,
@@ -57,6 +65,7 @@ def run(
     names, folders = _collections(collections, data_root, download=not no_download)
     chosen = papers() if paper == "all" else [paper]
     cells = [job for each in chosen for job in plan_jobs(each, tier, collections=names, only=only)]
+    cells = narrowed(cells, where)
     _say_what_is_left_out(chosen, names, only)
     if not collections:
         cells = _at_hand(cells, data_root, download=not no_download)
