@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ def load_adapter(model: Any, folder: Path | str, base_sha256: str | None = None)
     """Merge the adapter in `folder` into `model` and return the merged model, in eval mode.
 
     Raises InputError when `base.json` there names other base weights than `base_sha256`, when
-    a tensor's shape or name fits no layer of the model, and when the folder holds no adapter.
+    a tensor's shape or name fits no layer of the model, when it changes weights that two layers
+    share (a head tied to the word embeddings), and when the folder holds no adapter.
     """
     try:
         from peft import PeftModel
@@ -52,6 +54,11 @@ def load_adapter(model: Any, folder: Path | str, base_sha256: str | None = None)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{folder}: does not fit this model ({reason:.150})") from error
+    if tied := _tied(loaded):
+        raise InputError(
+            f"{folder}: changes {tied}, whose weights another layer shares: merging would change "
+            "both; train the adapter on other layers"
+        )
     have = {
         name.replace(".default", ""): tuple(value.shape)
         for name, value in loaded.state_dict().items()
@@ -62,6 +69,17 @@ def load_adapter(model: Any, folder: Path | str, base_sha256: str | None = None)
             f"{folder}: {strange[0]} and {len(strange) - 1} more tensors fit no layer of this model"
         )
     return loaded.merge_and_unload().eval()
+
+
+def _tied(loaded: Any) -> str:
+    """The name of an adapted layer whose weights are another layer's as well, "" if none is."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    users = Counter(id(value) for _, value in loaded.named_parameters(remove_duplicate=False))
+    for name, layer in loaded.named_modules():
+        if isinstance(layer, BaseTunerLayer) and users[id(layer.get_base_layer().weight)] > 1:
+            return name.removeprefix("base_model.model.")
+    return ""
 
 
 def check_base(folder: Path | str, base_sha256: str | None) -> None:

@@ -66,6 +66,22 @@ def test_an_adapter_that_fits_no_layer_is_refused(adapter: Path) -> None:
         load_adapter(other, adapter)
 
 
+@pytest.mark.filterwarnings("ignore:Model has .tie_word_embeddings:UserWarning")
+def test_an_adapter_of_tied_weights_is_refused(tmp_path: Path) -> None:
+    def tied() -> Any:
+        model = tiny_model()
+        model.config.tie_word_embeddings = True
+        model.tie_weights()
+        return model
+
+    model = tied()
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+    adapted = with_adapter(model, ["lm_head"])
+    adapted.save_pretrained(str(tmp_path), save_embedding_layers=False)
+    with pytest.raises(InputError, match="changes lm_head, whose weights another layer shares"):
+        load_adapter(tied(), tmp_path)
+
+
 def test_a_folder_without_adapter_is_refused(tmp_path: Path) -> None:
     for use in (adapter_sha256, lambda folder: load_adapter(tiny_model(), folder)):
         with pytest.raises(InputError, match="no adapter_model"):
