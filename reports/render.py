@@ -19,13 +19,14 @@ from markupsafe import Markup
 
 from reports import cite
 from reports.claim_types import Paper
+from reports.claim_views import claim_view
 from reports.claims import load_papers
 from reports.formatting import count
 from reports.judge import judge
 from reports.plots import Figure, with_prefix
 from reports.results import TIERS, Record, overlay
 from reports.verdicts import Verdict
-from reports.views import PaperView, RecordView, claim_view, record_view, table_view, tier_view
+from reports.views import PaperView, RecordView, record_view, table_view, tier_view
 from shared.errors import InputError
 from shared.files import atomic_write
 
