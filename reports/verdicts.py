@@ -34,6 +34,7 @@ class Verdict(Enum):
     DIRECTION = ("direction only", "↗", "the effect has the claimed sign; its size is not shown")
     HIGHER = ("differs (higher)", "▲", "our value is higher than the paper's or than claimed")
     LOWER = ("differs (lower)", "▼", "our value is lower than the paper's or than claimed")
+    NEGLIGIBLE = ("negligible", "=", "shown to be smaller than the smallest effect of interest")
     INCONCLUSIVE = ("inconclusive", "?", "the interval is too wide to tell")
     NOT_COMPARABLE = ("not comparable", "◇", "other data or scale than the paper's")
     NOT_RUN = ("not run", "○", "no record; the command that would run it is given")
@@ -134,7 +135,7 @@ def judge_effect(
 
     An effect counts when its 95 % interval excludes 0 and its Holm-corrected p is below .05.
     With the paper's size of the effect on its own data, rounding and band come first. An effect
-    whose interval lies inside ±`sesoi` is shown to be negligible, which differs from the claim.
+    whose interval holds 0 and lies inside ±`sesoi` is shown to be negligible.
     """
     sign = 1 if expect == "greater" else -1
     missed = Verdict.LOWER if sign > 0 else Verdict.HIGHER
@@ -148,7 +149,7 @@ def judge_effect(
             return Decision(Verdict.WITHIN, f"inside the band of ±{tolerance:g}{doubt}")
     if not counts:
         if sesoi is not None and -sesoi < low and high < sesoi:
-            return Decision(missed, f"negligible: the interval lies inside ±{sesoi:g}")
+            return Decision(Verdict.NEGLIGIBLE, f"the interval lies inside ±{sesoi:g}")
         if low > 0 or high < 0:
             return Decision(Verdict.INCONCLUSIVE, "does not survive the Holm correction")
         return Decision(Verdict.INCONCLUSIVE, "the interval holds 0")

@@ -110,9 +110,9 @@ def effect(difference: float, low: float, high: float, p: float = 0.01, **option
         ((2.0, 0.0, 4.0), {}, "inconclusive"),  # an interval that ends at 0 holds 0
         ((2.0, 1.0, 3.0, 0.05), {}, "inconclusive"),  # Holm p must be below .05
         ((2.0, 1.0, 3.0, 0.0499), {}, "reproduced"),
-        ((0.1, -0.2, 0.4), {"sesoi": 0.5}, "differs (lower)"),  # shown to be negligible
+        ((0.1, -0.2, 0.4), {"sesoi": 0.5}, "negligible"),
         ((0.1, -0.2, 0.5), {"sesoi": 0.5}, "inconclusive"),
-        ((0.1, -0.2, 0.4), {"sesoi": 0.5, "expect": "less"}, "differs (higher)"),
+        ((0.1, -0.2, 0.4), {"sesoi": 0.5, "expect": "less"}, "negligible"),
         ((2.0, 1.0, 3.0), {"printed": 6.9, "seed_differences": [1, 2, 3]}, "within tolerance"),
         ((2.0, 1.0, 3.0), {"printed": 7.1, "seed_differences": [1, 2, 3]}, "direction only"),
     ],
@@ -172,7 +172,7 @@ def test_bounds(
 
 def test_words_symbols_and_classes_are_distinct() -> None:
     words = "reproduced|within tolerance|direction only|differs (higher)|differs (lower)"
-    words += "|inconclusive|not comparable|not run|error"
+    words += "|negligible|inconclusive|not comparable|not run|error"
     assert [verdict.word for verdict in Verdict] == words.split("|")
     assert len({verdict.symbol for verdict in Verdict}) == len(Verdict)
     assert len({verdict.css for verdict in Verdict}) == len(Verdict)
