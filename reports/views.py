@@ -37,10 +37,14 @@ class CellView:
 
 @dataclass(frozen=True)
 class TableView:
-    """One table: rows of (label, note, cells), the tiers shown, commands for what is missing."""
+    """One table: rows of (label, note, cells), the tiers shown, commands for what is missing.
+
+    `absent` are the labels of rows that hold nothing: no value of the paper and no run of ours.
+    """
 
     table: Table
     rows: list[tuple[str, str, list[CellView | None]]]
+    absent: list[str]
     tiers: list[str]
     commands: list[str]
     missing: int
@@ -129,7 +133,7 @@ def table_view(paper: Paper, table: Table, judgements: Mapping[str, Judgement]) 
                 cells.setdefault((found.row, found.column), []).append(found)
     rows = []
     commands: dict[str, None] = {}
-    tiers, missing = set(), 0
+    tiers, absent, missing = set(), [], 0
     for i, row in enumerate(table.rows):
         shown: list[CellView | None] = []
         for j, column in enumerate(table.columns):
@@ -161,7 +165,11 @@ def table_view(paper: Paper, table: Table, judgements: Mapping[str, Judgement]) 
                     record=anchor(cell.records[0]) if cell.records else "",
                 )
             )
-        rows.append((row.label, row.note, shown))
+        run = any(cell and cell.verdict is not Verdict.NOT_RUN for cell in shown)
+        if run or table.has_paper_values:
+            rows.append((row.label, row.note, shown))
+        else:
+            absent.append(row.label)
     present = [tier for tier in TIERS if tier in tiers]
     rules = [
         (label, column.label, cell.verdict, cell.why)
@@ -169,7 +177,7 @@ def table_view(paper: Paper, table: Table, judgements: Mapping[str, Judgement]) 
         for column, cell in zip(table.columns, shown, strict=True)
         if cell is not None and cell.verdict not in (None, Verdict.NOT_RUN)
     ]
-    return TableView(table, rows, present, list(commands), missing, rules)
+    return TableView(table, rows, absent, present, list(commands), missing, rules)
 
 
 def record_view(record: Record, *, stored: str | None, run_file: str | None) -> RecordView:

@@ -175,6 +175,32 @@ def test_cell_that_was_not_run_shows_no_number_of_ours(tmp_path: Path) -> None:
     assert "No record yet" in flat
 
 
+OWN_TABLE = """
+[[table]]
+id = "T9"
+title = "Ours alone"
+tiers = ["small"]
+columns = [{ label = "alpha", ours = { collection = "beir/alpha" } }]
+[[table.row]]
+label = "measured"
+ours = { experiment = "E1", system = "bm25" }
+[[table.row]]
+label = "still to come"
+ours = { experiment = "E1", system = "other" }
+"""
+
+
+def test_rows_without_a_number_of_anybody_are_listed_below_their_table(tmp_path: Path) -> None:
+    papers = write_paper(tmp_path / "papers", CLAIMS + OWN_TABLE).parent
+    render_site(papers, records(), tmp_path / "out")
+    table = words(tmp_path).split("Ours alone")[1].split("Deviations")[0]
+    assert "alpha measured" in table and "Not run: still to come." in table
+    render_site(papers, [], tmp_path / "out")
+    table = words(tmp_path).split("Ours alone")[1].split("Deviations")[0]
+    assert "alpha" not in table.split("Not run:")[0]
+    assert "Not run: measured; still to come." in table
+
+
 def test_best_tier_is_shown(tmp_path: Path) -> None:
     papers = write_paper(tmp_path / "papers").parent
     found = [*records(), record("bm25", "beir/alpha", 0.51, tier="paper")]
