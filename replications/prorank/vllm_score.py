@@ -131,16 +131,9 @@ def _check_answers(tokenizer: Any) -> None:
 def _save_merged(files: ModelFiles, lora: Path, dtype: str, target: Path) -> None:
     """Write the model with its adapter merged to `target`: merged in float32, then rounded."""
     import torch
-    from safetensors import safe_open
 
     model, _ = load_causal_lm(files.ref)
     merged = load_adapter(model, lora, files.sha256)
-    with safe_open(lora / "adapter_model.safetensors", "pt") as weights:
-        names = list(weights.keys())
-    ends = [name for name in names if ".lm_head." in name or ".embed_tokens." in name]
-    if ends and merged.config.tie_word_embeddings:
-        # Head and embedding are one matrix: merged, the change of one would be the other's too.
-        raise InputError(f"{lora}: {ends[0]} changes tied weights; score with PairScorer, unmerged")
     merged.to(getattr(torch, dtype)).save_pretrained(str(target))
 
 
