@@ -94,7 +94,8 @@ def train_student(
     if learning_rate is not None:
         student = replace(recipe.student, learning_rate=learning_rate)
         recipe = replace(recipe, student=student)
-    recipe = replace(recipe, student_layers=recipe.student_layers if layers is None else layers)
+    if layers is not None:
+        recipe = replace(recipe, student_layers=layers)
     data = data.changed(arm, seed)
     teachers = Teachers(recipe, data, download)
     scores, used = teachers.scores(arm, seed)
