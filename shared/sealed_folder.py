@@ -1,0 +1,60 @@
+"""Cached folders that are built once, with the checksums of what they held then."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from shared.errors import InputError
+from shared.files import sha256_file
+
+_SEAL = "files.sha256.json"  # what the folder held when it was made
+
+
+def ensure_sealed(path: Path, build: Callable[[Path], None] | None, ref: str) -> None:
+    """Leave a complete, unaltered folder at `path`, building it beside and moving it in place.
+
+    `build` writes the files into the folder it is given; None only checks. Several processes may
+    call this at once. Raises InputError, naming `ref`, where the folder cannot be had.
+    """
+    problems = _altered(path)
+    if not problems:
+        return
+    if build is None:
+        raise InputError(f"{ref}: {problems[0]}; fetch the model again")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=path.parent) as scratch:
+        made = Path(scratch) / "model"
+        made.mkdir()
+        try:
+            build(made)
+        except OSError as error:
+            raise InputError(f"{path}: not written ({error.strerror or error})") from error
+        sums = {item.name: sha256_file(item) for item in sorted(made.iterdir())}
+        for name in sums:
+            (made / name).chmod(0o644)
+        (made / _SEAL).write_text(json.dumps(sums, indent=1) + "\n", "utf-8")
+        if path.exists() and _altered(path):
+            shutil.rmtree(path)
+        try:
+            os.replace(made, path)
+        except OSError:  # another process finished first
+            if _altered(path):
+                raise
+
+
+def _altered(path: Path) -> list[str]:
+    """Why the folder is not what was once built there; empty when it is."""
+    try:
+        sums = json.loads((path / _SEAL).read_text("utf-8"))
+        return [
+            f"{path / name} was altered" for name in sums if sha256_file(path / name) != sums[name]
+        ]
+    except OSError:
+        return [f"{path} is not (completely) in the cache"]
+    except (ValueError, AttributeError):
+        return [f"{path / _SEAL} was altered"]
