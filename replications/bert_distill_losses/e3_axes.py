@@ -28,8 +28,11 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
     points += [("weight", "A8", {})]
     points += [("weight", "A13", {"weight": weight}) for weight in WEIGHTS]
     points += [("depth", arm, {"layers": DEEPER}) for arm in ("A2", "A5", "A8", "A13")]
+    # At the recipe's rate, whatever an arm's own is: along an axis nothing else may change.
     return [
-        base_of(plan.tier, name) | {"study": study} | student_cell(arm, seed, plan.tier, **changes)
+        base_of(plan.tier, name)
+        | {"study": study}
+        | student_cell(arm, seed, plan.tier, tuned=False, **changes)
         for study, arm, changes in points
         for seed in SEEDS[plan.tier][:3]
         for name in plan.collections

@@ -17,7 +17,7 @@ SEEDS = {"embedded": (1,), "small": (1, 2, 3, 4, 5), "paper": (1, 2, 3)}
 DEPTHS = {"rerank/dl19": 100, "beir/msmarco": 100}
 QUERIES = {"beir/nfcorpus": 100, "beir/scifact": 100, "classic/cranfield": 100}  # a fixed choice
 DEPTH = 50
-RATES = {"A1": 4e-4}  # of arms whose rate is another than the recipe's; plan.md has the choice
+RATES = {"A1": 4e-4, "A6": 4e-4}  # of arms whose rate is another than the recipe's; plan.md has the choice
 CURVE = (
     "loss", "hard", "soft", "embedding", "hidden", "attention", "minilm", "ordered", "margin",
     "grad_norm", "grad_norm/ranking", "grad_norm/layers", "grad_cosine",
@@ -34,11 +34,21 @@ def base_of(recipe: str, collection: str) -> dict[str, Any]:
 
 
 def student_cell(
-    arm: str, seed: int, tier: str, *, init: str = "pre-trained", **changes: Any
+    arm: str,
+    seed: int,
+    tier: str,
+    *,
+    init: str = "pre-trained",
+    tuned: bool = True,
+    **changes: Any,
 ) -> dict[str, Any]:
-    """A student's part of a config; `changes` are those of arms.arm_of, and `layers`."""
+    """A student's part of a config; `changes` are those of arms.arm_of, and `layers`.
+
+    `tuned`: at the arm's own learning rate where it has one, else at the recipe's.
+    """
     cell = {"system": "student", "arm": arm, "init": init, "seed": seed, **changes}
-    return cell | ({"rate": RATES[arm]} if tier == "small" and arm in RATES else {})
+    own = tuned and tier == "small" and arm in RATES
+    return cell | ({"rate": RATES[arm]} if own else {})
 
 
 def student_of_cell(config: Config, recipe: Recipe, context: Context) -> Trained:

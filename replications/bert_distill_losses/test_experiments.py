@@ -86,6 +86,7 @@ def test_axes_and_labels_change_what_they_name() -> None:
         trained = {(c["study"], str(arm_of(c)), c["seed"], c["collection"]) for c in cells}
         assert len(trained) == len(cells)
         assert {c["seed"] for c in cells} == {1, 2, 3}
+    assert not any("rate" in c for c in e3_axes.cells(plan("small"))), "one rate along an axis"
 
 
 PLAN_WITHOUT_MODELS = """
