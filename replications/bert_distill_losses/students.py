@@ -17,7 +17,7 @@ SEEDS = {"embedded": (1,), "small": (1, 2, 3, 4, 5), "paper": (1, 2, 3)}
 DEPTHS = {"rerank/dl19": 100, "beir/msmarco": 100}
 QUERIES = {"beir/nfcorpus": 100, "beir/scifact": 100, "classic/cranfield": 100}  # a fixed choice
 DEPTH = 50
-RATES = {"A1": 4e-4, "A6": 4e-4}  # of arms whose rate is another than the recipe's; plan.md has the choice
+RATES = {"A1": 4e-4, "A6": 4e-4}  # other than the recipe's, chosen as plan.md says
 CURVE = (
     "loss", "hard", "soft", "embedding", "hidden", "attention", "minilm", "ordered", "margin",
     "grad_norm", "grad_norm/ranking", "grad_norm/layers", "grad_cosine",
