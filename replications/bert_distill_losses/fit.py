@@ -19,6 +19,7 @@ from replications.bert_distill_losses.training_run import checksums
 from reports import provenance
 from shared.training import TrainingFolder
 from shared.training.distributed import is_first, process_group, total
+from shared.training.threads import fixed_threads
 
 
 @process_group()
@@ -40,23 +41,24 @@ def fit(
     if recipe.freeze_word_embeddings:
         freeze_word_embeddings(ranker)
     model = recipe.teacher_model if kind == "teacher" else recipe.student_model
-    loop = train_ranker(
-        ranker,
-        data.groups,
-        data.tokens(recipe, model or recipe.teacher_model, ranker.tokenizer),
-        arm,
-        recipe.teacher if kind == "teacher" else recipe.student,
-        folder,
-        seed=seed,
-        precision=recipe.precision,
-        margin=recipe.margin,
-        teacher_scores=targets() if targets else None,
-        layer_teacher=_followed(ranker, follow) if follow else None,
-        rows=rows,
-    )
-    if is_first():
-        save_ranker(ranker, folder.final)
-        folder.finish(_record(recipe, kind, data, arm, seed, folder, models, loop))
+    with fixed_threads(recipe.threads):
+        loop = train_ranker(
+            ranker,
+            data.groups,
+            data.tokens(recipe, model or recipe.teacher_model, ranker.tokenizer),
+            arm,
+            recipe.teacher if kind == "teacher" else recipe.student,
+            folder,
+            seed=seed,
+            precision=recipe.precision,
+            margin=recipe.margin,
+            teacher_scores=targets() if targets else None,
+            layer_teacher=_followed(ranker, follow) if follow else None,
+            rows=rows,
+        )
+        if is_first():
+            save_ranker(ranker, folder.final)
+            folder.finish(_record(recipe, kind, data, arm, seed, folder, models, loop))
     total(0.0)  # the others wait for it
     return folder.finished() or {}
 

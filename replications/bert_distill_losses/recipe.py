@@ -67,6 +67,7 @@ class Recipe:
     teacher_guided: bool = False
     freeze_word_embeddings: bool = True  # four in five parameters of a small student
     precision: Literal["bfloat16", "float32"] = "bfloat16"
+    threads: int = 1  # on a CPU, so that every arm is rounded alike; run several arms side by side
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -82,6 +83,8 @@ class Recipe:
             raise InputError(
                 f"{self.name}: teacher_negatives {self.teacher_negatives}, expected 0 or more"
             )
+        if self.threads < 1:
+            raise InputError(f"{self.name}: threads {self.threads}, expected 1 or more")
         if not 0 <= self.unlabelled < 1:
             raise InputError(f"{self.name}: unlabelled {self.unlabelled}, expected 0 up to below 1")
 
@@ -97,7 +100,7 @@ class Recipe:
         """The settings that decide the weights of a teacher or a student."""
         values = asdict(self)
         rounds = values[kind]
-        for name in ("name", "note", "teacher", "student"):
+        for name in ("name", "note", "threads", "teacher", "student"):
             del values[name]
         if kind == "teacher":
             del values["student_model"], values["student_layers"]

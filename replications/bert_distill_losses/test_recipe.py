@@ -52,8 +52,8 @@ def test_the_teacher_may_have_other_groups() -> None:
     assert wider.rounds("teacher") is wider.teacher
 
 
-def test_names_and_notes_decide_nothing() -> None:
-    other = replace(RECIPE, name="other", note="x")
+def test_names_notes_and_threads_decide_nothing() -> None:
+    other = replace(RECIPE, name="other", note="x", threads=2)
     for kind in ("teacher", "student"):
         assert other.request(kind) == RECIPE.request(kind)
     often = replace(RECIPE.student, save_steps=1, probe_steps=1)
@@ -111,6 +111,7 @@ def test_impossible_rounds(changes: dict[str, Any], message: str) -> None:
         ({"negatives": 0}, "negatives of at least 1"),
         ({"teacher_negatives": -1}, "teacher_negatives -1, expected 0"),
         ({"unlabelled": 1.0}, "unlabelled 1.0, expected 0 up to below 1"),
+        ({"threads": 0}, "threads 0, expected 1 or more"),
     ],
 )
 def test_impossible_settings(changes: dict[str, Any], message: str) -> None:

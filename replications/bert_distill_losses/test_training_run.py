@@ -101,6 +101,14 @@ def test_what_a_run_records(recipe: Recipe) -> None:
     assert free.result["trainable_parameters"] - result["trainable_parameters"] == frozen
 
 
+def test_the_recipe_says_how_many_threads(recipe: Recipe) -> None:
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    result = train_student(replace(recipe, threads=before + 1), ARMS["A2"], 1, DATA).result
+    assert result["provenance"]["threads"]["torch"] == before + 1
+    assert torch.get_num_threads() == before
+
+
 def test_a_folder_of_another_request_is_refused(recipe: Recipe, tmp_path: Path) -> None:
     done = train_student(recipe, ARMS["A2"], 1, DATA, output=tmp_path / "run")
     assert done.weights == tmp_path / "run" / "final"
