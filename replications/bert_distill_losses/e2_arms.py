@@ -46,13 +46,14 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
     found += [base | {"system": "teacher", "seed": s} for base in bases for s in teachers]
     if plan.tier == "small":
         found += [base | {"system": s} for base in bases for s in ("ensemble", "cross-fitted")]
-    ordered = [(arm, "pre-trained", seed) for arm in arms for seed in seeds]
+    ordered = [(arm, "pre-trained") for arm in arms]
     if plan.tier == "small":
-        ordered += [(arm, "teacher", seed) for arm in TEACHER_INIT for seed in seeds]
+        ordered += [(arm, "teacher") for arm in TEACHER_INIT]
     found += [
         base | student_cell(arm, seed, plan.tier, init=init)
-        for arm, init, seed in ordered
+        for arm, init in ordered
         for base in bases
+        for seed in seeds  # innermost: cells that run side by side then train different students
     ]
     return found
 
@@ -66,8 +67,8 @@ def _paper_cells(plan: Plan) -> list[dict[str, Any]]:
         found += [
             base | student_cell(arm, seed, plan.tier)
             for arm in (*FIRST, *PUBLISHED, "A7", "A15")
-            for seed in SEEDS[plan.tier]
             for base in bases
+            for seed in SEEDS[plan.tier]
         ]
     return found
 

@@ -34,8 +34,8 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
         | {"study": study}
         | student_cell(arm, seed, plan.tier, tuned=False, **changes)
         for study, arm, changes in points
-        for seed in SEEDS[plan.tier][:3]
         for name in plan.collections
+        for seed in SEEDS[plan.tier][:3]  # innermost, as in E2
     ]
 
 

@@ -28,8 +28,8 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
         base_of(plan.tier, name) | {"study": study} | student_cell(arm, seed, plan.tier, **changes)
         for study, changes, arms in CHANGES
         for arm in arms
-        for seed in SEEDS[plan.tier][:3]
         for name in plan.collections
+        for seed in SEEDS[plan.tier][:3]  # innermost, as in E2
     ]
 
 
