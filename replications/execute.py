@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import shlex
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 import joblib
 
 from reports import provenance
+from reports.commands import run_command
 from reports.results import Record, Store, config_hash
 from shared.analysis import Tokens, corpus_tokens, tokenize_queries
 from shared.data import UNPINNED, Collection, check_collection, load_collection
@@ -170,12 +170,9 @@ class Job:
 
     def command(self, folders: Mapping[str, Path] | None = None) -> str:
         """The command that runs this cell; a folder of the user's is named from where it lies."""
-        parts = ["replicate", "run", self.paper, "--tier", self.tier]
-        parts += ["--experiment", self.experiment]
-        if name := self.config.get("collection"):
-            folder = (folders or {}).get(name)
-            parts += ["--collection", f"./{folder.name}" if folder else name]
-        return shlex.join(parts)
+        own = {name: f"./{folder.name}" for name, folder in (folders or {}).items()}
+        selector = {"experiment": self.experiment, **self.config}
+        return run_command(self.paper, self.tier, [selector], own)
 
 
 def papers() -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from reports.claim_types import Claim, Paper
+from reports.commands import run_command
 from reports.effects import Effect, compare, macro
 from reports.results import Record
 from reports.select import (
@@ -15,7 +16,6 @@ from reports.select import (
     groups,
     matches,
     quantity,
-    run_command,
     sample,
     weights,
 )

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from reports.claim_types import Claim, Column, Paper, Row, Table
 from reports.findings import Finding, decide_effects, measure_claim
 from reports.results import Record
-from reports.select import Sample, SelectionError, as_pinned, run_command, sample, weights
+from reports.select import Sample, SelectionError, as_pinned, sample, weights
+from reports.toml_reader import Selector
 from reports.verdicts import Verdict, judge_value
 
 SUPPORTS = (Verdict.REPRODUCED, Verdict.WITHIN, Verdict.DIRECTION)
@@ -21,7 +22,7 @@ class Cell:
     """One table cell: `paper` and `values` (one per seed) in the printed scale.
 
     `verdict` is None where there is nothing to judge: no sourced value, but our own number, or a
-    system that is not run here.
+    system that is not run here. `selectors`, one per collection, say which records it stands for.
     """
 
     table: str
@@ -32,7 +33,7 @@ class Cell:
     values: tuple[float, ...]
     verdict: Verdict | None
     why: str
-    command: str
+    selectors: tuple[Selector, ...]
     records: tuple[Record, ...]
 
     @property
@@ -93,11 +94,10 @@ def _cell(
     shares = weights(column.over) or {"": 1.0}
     parts = [{**selector, "collection": name} if name else selector for name in shares]
     blank = Cell(
-        table.id, i, j, tier, printed, (), Verdict.NOT_RUN, "",
-        run_command(paper.id, tier, parts), (),
+        table.id, i, j, tier, printed, (), Verdict.NOT_RUN, "", tuple(parts), ()
     )  # fmt: skip
     if not row.compared:
-        return replace(blank, verdict=None, command="")
+        return replace(blank, verdict=None, selectors=())
     try:
         samples = [sample(records, part, f"{table.id} {row.label!r}") for part in parts]
         used = tuple(record for found in samples for record in found.records)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,19 +134,6 @@ def quantity(record: Record, name: str) -> list[float]:
     if not numbers:
         raise SelectionError(f"fact {name!r} of {record.label} holds no number")
     return numbers
-
-
-def run_command(paper: str, tier: str, selectors: Sequence[Selector]) -> str:
-    """The command that runs the cells of these selectors."""
-    parts = ["replicate", "run", paper, "--tier", tier]
-    for option, key in (("--experiment", "experiment"), ("--collection", "collection")):
-        names: dict[str, None] = {}
-        for selector in selectors:
-            value = selector.get(key, [])
-            names.update(dict.fromkeys(map(str, value if isinstance(value, list) else [value])))
-        for name in names:
-            parts += [option, name]
-    return " ".join(parts)
 
 
 def _single(record: Record, measure: str) -> float:

@@ -9,10 +9,12 @@ from typing import Any
 
 from reports.claim_types import Paper, Table
 from reports.claim_views import ClaimView, anchor, is_the_papers
+from reports.commands import run_command
 from reports.formatting import number, scalar, signed
 from reports.judge import Cell, Judgement
 from reports.plots import Figure
 from reports.results import TIERS, Record
+from reports.toml_reader import Selector
 from reports.verdicts import Verdict
 
 HEADLINE = "nDCG@10"
@@ -132,10 +134,11 @@ def table_view(paper: Paper, table: Table, judgements: Mapping[str, Judgement]) 
             if found.table == table.id:
                 cells.setdefault((found.row, found.column), []).append(found)
     rows = []
-    commands: dict[str, None] = {}
+    commands: list[str] = []
     tiers, absent, missing = set(), [], 0
     for i, row in enumerate(table.rows):
         shown: list[CellView | None] = []
+        wanted: dict[str, list[Selector]] = {}
         for j, column in enumerate(table.columns):
             if (cell := _best(cells.get((i, j), []))) is None:
                 shown.append(None)
@@ -143,7 +146,7 @@ def table_view(paper: Paper, table: Table, judgements: Mapping[str, Judgement]) 
             tag = row.source or column.source or table.source
             source = paper.sources[tag] if tag else None
             if cell.verdict is Verdict.NOT_RUN:
-                commands[cell.command] = None
+                wanted.setdefault(cell.tier, []).extend(cell.selectors)
                 missing += 1
             elif cell.values:
                 tiers.add(cell.tier)
@@ -165,6 +168,7 @@ def table_view(paper: Paper, table: Table, judgements: Mapping[str, Judgement]) 
                     record=anchor(cell.records[0]) if cell.records else "",
                 )
             )
+        commands += [run_command(paper.id, tier, found) for tier, found in wanted.items()]
         run = any(cell and cell.verdict is not Verdict.NOT_RUN for cell in shown)
         if run or table.has_paper_values:
             rows.append((row.label, row.note, shown))
@@ -177,7 +181,7 @@ def table_view(paper: Paper, table: Table, judgements: Mapping[str, Judgement]) 
         for column, cell in zip(table.columns, shown, strict=True)
         if cell is not None and cell.verdict not in (None, Verdict.NOT_RUN)
     ]
-    return TableView(table, rows, absent, present, list(commands), missing, rules)
+    return TableView(table, rows, absent, present, list(dict.fromkeys(commands)), missing, rules)
 
 
 def record_view(record: Record, *, stored: str | None, run_file: str | None) -> RecordView:

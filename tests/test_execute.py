@@ -14,7 +14,9 @@ import pytest
 
 from replications import execute
 from replications.__main__ import cli
+from replications.commands.narrow import narrowed
 from replications.execute import (
+    PAPERS_FOLDER,
     TIERS,
     Context,
     Experiment,
@@ -27,6 +29,9 @@ from replications.execute import (
     reusable,
     run_job,
 )
+from reports.claims import load_paper
+from reports.commands import run_command
+from reports.judge import judge
 from reports.results import Record, Store
 from shared.errors import InputError, MissingDependencyError
 from shared.metrics import Scores
@@ -80,20 +85,37 @@ def toy_job(system: str = "good", collection: str = "tiny") -> Job:
     return Job("toy", "small", "E1", {"collection": collection, "system": system, "seed": 3})
 
 
-def test_every_command_of_a_record_plans_its_cell() -> None:
+def planned(command: str) -> list[Job]:
+    """The cells that a command would run."""
+    words = shlex.split(command)
+    assert words[:2] == ["replicate", "run"]
+    options = cli.commands["run"].make_context("run", words[2:]).params
+    cells = plan_jobs(
+        options["paper"], options["tier"], collections=options["collections"], only=options["only"]
+    )
+    return narrowed(cells, options["where"])
+
+
+def test_every_command_of_a_record_runs_its_cell_alone() -> None:
     for paper in papers():
         for tier in TIERS:
             for job in plan_jobs(paper, tier):
-                words = shlex.split(job.command())
-                assert words[:2] == ["replicate", "run"]
-                options = cli.commands["run"].make_context("run", words[2:]).params
-                planned = plan_jobs(
-                    options["paper"],
-                    options["tier"],
-                    collections=options["collections"],
-                    only=options["only"],
-                )
-                assert job in planned
+                found = planned(job.command())
+                # A value with a comma cannot be given to --where.
+                assert job in found if "," in job.label else found == [job]
+
+
+@pytest.mark.parametrize("paper", papers())
+@pytest.mark.parametrize("tier", TIERS)
+def test_what_was_not_run_has_a_command_that_runs_it(paper: str, tier: str) -> None:
+    claimed = load_paper(PAPERS_FOLDER / paper)
+    judged = judge(claimed, [], tier)
+    rows = {(t.id, i): row for t in claimed.tables for i, row in enumerate(t.rows)}
+    # A row with a note says itself why it may not be run, as where a package is not installed.
+    cells = [c for c in judged.cells if c.selectors and not rows[c.table, c.row].note]
+    commands = {run_command(paper, tier, cell.selectors) for cell in cells}
+    for command in commands | {found.command for found in judged.findings}:
+        assert planned(command), command
 
 
 def test_labels_are_short_and_tell_cells_of_different_systems_apart() -> None:
@@ -118,7 +140,9 @@ def test_a_label_names_its_numbers_and_leaves_out_nothing_and_the_seed() -> None
 
 def test_a_command_names_a_folder_from_where_it_lies() -> None:
     command = toy_job().command({"tiny": Path("/home/somebody/my data")})
-    assert command == ("replicate run toy --tier small --experiment E1 --collection './my data'")
+    assert command.startswith(
+        "replicate run toy --tier small --experiment E1 --collection './my data' --where"
+    )
 
 
 @pytest.mark.usefixtures("runs")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from replications.execute import Job
+from reports.commands import config_text
 from shared.errors import InputError
 
 
@@ -20,7 +20,7 @@ def narrowed(cells: list[Job], conditions: Sequence[str]) -> list[Job]:
         wanted = [value.strip() for value in values.split(",")]
         if not equals or not all(wanted):
             raise InputError(f"--where {condition!r}: expected key=value or key=value,value")
-        known = {_text(job.config[key]) for job in cells if key in job.config}
+        known = {config_text(job.config[key]) for job in cells if key in job.config}
         if cells and not known:
             keys = sorted({name for job in cells for name in job.config})
             raise InputError(f"--where {condition!r}: no cell has {key!r}, but {', '.join(keys)}")
@@ -29,12 +29,7 @@ def narrowed(cells: list[Job], conditions: Sequence[str]) -> list[Job]:
                 f"--where {condition!r}: no cell has {key}={strange[0]}; found: "
                 f"{', '.join(sorted(known))}"
             )
-        cells = [job for job in cells if key in job.config and _text(job.config[key]) in wanted]
+        cells = [
+            job for job in cells if key in job.config and config_text(job.config[key]) in wanted
+        ]
     return cells
-
-
-def _text(value: Any) -> str:
-    """A config's value as it is typed: 10.0 as 10, True as true."""
-    if isinstance(value, bool) or value is None:
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)

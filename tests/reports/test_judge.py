@@ -102,10 +102,9 @@ def test_table_cells_by_hand(example: dict[str, Judgement]) -> None:
 def test_not_run_cells_hold_no_number_but_a_command(example: dict[str, Judgement]) -> None:
     found = cells(example["paper"], "T2")
     assert all(cell.ours is None for cell in found.values())
-    assert found[0, 2].command == (
-        "replicate run toy --tier paper --experiment E1 --collection beir/gamma"
-    )
-    assert found[0, 3].command.endswith("--collection beir/alpha --collection beir/beta")
+    (selector,) = found[0, 2].selectors
+    assert selector == {"experiment": "E1", "collection": "beir/gamma", "system": "bm25"}
+    assert [s["collection"] for s in found[0, 3].selectors] == ["beir/alpha", "beir/beta"]
     assert (0, 2) not in cells(example["small"], "T2")  # gamma belongs to the paper tier only
 
 
@@ -303,7 +302,7 @@ def test_a_row_that_is_not_run_here_shows_its_printed_value_alone(tmp_path: Path
     paper = _one_cell(tmp_path, "ours = false")
     judged = judge(paper, [], "small")
     (cell,) = judged.cells
-    assert (cell.paper, cell.verdict, cell.values, cell.command) == (0.5, None, (), "")
+    assert (cell.paper, cell.verdict, cell.values, cell.selectors) == (0.5, None, (), ())
     assert judged.cell_counts() == {}
 
 
