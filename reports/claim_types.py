@@ -126,10 +126,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Paper:
-    """Everything claims.toml says; `id` is the folder's name."""
+    """Everything claims.toml says; `id` is the folder's name, `name` what tables call the paper."""
 
     id: str
     title: str
+    name: str
     authors: tuple[str, ...]
     year: int
     arxiv: str

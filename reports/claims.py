@@ -2,7 +2,7 @@
 
 Format (every key that is not listed here is refused, so a typing error cannot hide a number):
 
-    [paper]           title, authors (list), year, arxiv, url, code, licence, summary, note
+    [paper]           title, name (short), authors (list), year, arxiv, url, code, licence, summary, note
     [sources.TAG]     title, url, trust = "primary" | "second-hand" | "derived" | "ours"
     [[deviation]]     id, text, reason                what we do differently, and why
     [[open]]          id, text, choice                what the paper leaves open, what we chose
@@ -70,9 +70,11 @@ def load_paper(folder: Path | str) -> Paper:
     card = top.table("paper", required=True)
     raw_sources = top.mapping("sources")
     sources = {tag: _source(tag, raw_sources.table(tag)) for tag in list(raw_sources.left)}
+    title = card.text("title", required=True)
     paper = Paper(
         id=path.parent.name,
-        title=card.text("title", required=True),
+        title=title,
+        name=card.text("name") or title.partition(":")[0],
         authors=card.texts("authors"),
         year=card.integer("year", default=0),
         arxiv=card.text("arxiv"),

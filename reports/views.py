@@ -82,6 +82,13 @@ class TierView:
     cells: dict[Verdict, int]
     outcome: list[tuple[Verdict, list[str]]]
 
+    @property
+    def total(self) -> dict[Verdict, int]:
+        """Counts of claims, checks and table cells together, in the order of the verdicts."""
+        parts = (self.claims, self.checks, self.cells)
+        numbers = {verdict: sum(part.get(verdict, 0) for part in parts) for verdict in Verdict}
+        return {verdict: number for verdict, number in numbers.items() if number}
+
 
 @dataclass(frozen=True)
 class PaperView:

@@ -6,14 +6,18 @@ import csv
 import json
 import re
 import subprocess
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from reports.claims import load_paper
 from reports.formatting import MINUS, interval, number, p_value, signed
+from reports.judge import judge
 from reports.render import MANIFEST, render_site
-from reports.results import Record, Store
+from reports.results import TIERS, Record, Store
+from reports.verdicts import Verdict
 from shared.errors import InputError
 from tests.reports.example import CLAIMS, record, records, write_paper
 
@@ -74,9 +78,9 @@ def papers(tmp_path: Path) -> Path:
     return tmp_path / "papers"
 
 
-def words(tmp_path: Path) -> str:
-    """The text of toy.html, blanks collapsed, with plain hyphens for minus signs."""
-    text = Page((tmp_path / "out" / "toy.html").read_text()).text
+def words(tmp_path: Path, page: str = "toy.html") -> str:
+    """The text of a page, blanks collapsed, with plain hyphens for minus signs."""
+    text = Page((tmp_path / "out" / page).read_text()).text
     return re.sub(r"\s+", " ", text).replace(MINUS, "-")
 
 
@@ -151,6 +155,21 @@ def test_numbers_words_and_marks_stand_on_the_page(tmp_path: Path, papers: Path)
     assert "effect ratio -1.06" in flat
     assert "replicate run toy --tier paper --experiment E1 --collection beir/gamma" in flat
     assert "@misc{toy," in flat and "sha256:" in flat
+
+
+def test_overview_has_a_row_per_paper_and_every_verdict_of_every_tier(tmp_path: Path) -> None:
+    named = CLAIMS.replace("authors = [", 'name = "Doubling"\nauthors = [', 1)
+    folder = write_paper(tmp_path / "papers", named)
+    render_site(folder.parent, records(), tmp_path / "out")
+    overview = words(tmp_path, "index.html").split("At a glance")[1].split("What the verdicts")[0]
+    expected = "paper embedded tier small tier paper tier Doubling"
+    for tier in TIERS:
+        judgement = judge(load_paper(folder), records(), tier)
+        total = Counter(judgement.counts()) + Counter(judgement.cell_counts())
+        parts = [f"{v.symbol} {total[v]} {v.word}" for v in Verdict if total[v]]
+        number = sum(record.tier == tier for record in records())
+        expected += f" {' '.join(parts) or 'none at this tier'} {number} records"
+    assert expected.replace(MINUS, "-") in overview
 
 
 def test_our_own_expectations_are_not_called_the_papers(tmp_path: Path) -> None:
