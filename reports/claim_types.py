@@ -77,6 +77,12 @@ class Table:
     rows: tuple[Row, ...]
 
     @property
+    def one_measure(self) -> str:
+        """The measure that every column shows; "" where they differ and their labels tell."""
+        measures = {column.measure or self.measure for column in self.columns}
+        return measures.pop() if len(measures) == 1 else ""
+
+    @property
     def has_paper_values(self) -> bool:
         """False for a table that shows only our own numbers."""
         return any(value is not None for row in self.rows for value in row.values)
@@ -99,6 +105,7 @@ class Check:
     over: Mapping[str, Parts]
     bound: float
     sesoi: float | None
+    seeds: int
     paper_a: Numbers
     paper_b: Numbers
     paper_effect: Numbers
@@ -138,6 +145,7 @@ class Paper:
     code: str
     licence: str
     summary: str
+    result: str
     note: str
     sources: Mapping[str, Source]
     deviations: tuple[Note, ...]

@@ -100,7 +100,7 @@ def _finding_view(claim: Claim, finding: Finding, widest: float, the_papers: boo
                 if exact
                 else signed(finding.printed, check.decimals)
             )
-            printed = f"{'paper' if the_papers else 'expected'} {printed}"
+            printed = f"{'published' if the_papers else 'expected'} {printed}"
     elif check.kind == "effect":
         printed = "claimed > 0" if check.expect == "greater" else "claimed < 0"
     elif check.kind == "equivalent":

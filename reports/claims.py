@@ -2,7 +2,8 @@
 
 Format (every key that is not listed here is refused, so a typing error cannot hide a number):
 
-    [paper]           title, name (short), authors (list), year, arxiv, url, code, licence, summary, note
+    [paper]           title, name (short), authors (list), year, arxiv, url, code, licence, summary,
+                      result (what the committed records show, in a sentence or two), note
     [sources.TAG]     title, url, trust = "primary" | "second-hand" | "derived" | "ours"
     [[deviation]]     id, text, reason                what we do differently, and why
     [[open]]          id, text, choice                what the paper leaves open, what we chose
@@ -23,9 +24,10 @@ Format (every key that is not listed here is refused, so a typing error cannot h
         bound         select, fact or measure, op (<= >= == < >), value, tolerance
         value         select, measure, value, decimals, scale, tolerance + reason
         effect        a, b, where, measure, expect = "greater" | "less", each or pool = "macro",
-                      over, sesoi, paper_effect or paper_a + paper_b (number, or one per group),
-                      scale, decimals, tolerance + reason
-        equivalent    a, b, where, measure, each or pool = "macro", over, bound
+                      over, sesoi, seeds (fewer are called preliminary), paper_effect or
+                      paper_a + paper_b (number, or one per group), scale, decimals,
+                      tolerance + reason
+        equivalent    a, b, where, measure, each or pool = "macro", over, bound, seeds
 
 `over` of a check names the groups (collections) to judge, as one list or as a table of lists per
 tier, {small = ["beir/scifact"]}; without it, every group that has records is judged. Name them
@@ -82,6 +84,7 @@ def load_paper(folder: Path | str) -> Paper:
         code=card.url("code"),
         licence=card.text("licence"),
         summary=card.text("summary"),
+        result=card.text("result"),
         note=card.text("note"),
         sources=sources,
         deviations=tuple(_note(keys, "reason") for keys in top.tables("deviation")),
@@ -216,6 +219,7 @@ def _check(keys: Keys) -> Check:
         over=keys.parts_by("over", TIERS) if pair else {},
         bound=keys.number("bound", required=True) or 0.0 if kind == "equivalent" else 0.0,
         sesoi=keys.number("sesoi") if effect else None,
+        seeds=keys.integer("seeds", default=0) if pair else 0,
         paper_a=keys.numbers("paper_a") if effect else None,
         paper_b=keys.numbers("paper_b") if effect else None,
         paper_effect=keys.numbers("paper_effect") if effect else None,

@@ -211,7 +211,7 @@ def _decide(claim: Claim, finding: Finding, p_holm: float | None) -> Finding:
             bound=check.bound,
             comparable=comparable,
         )
-        return _decided(finding, decision)
+        return _decided(finding, _preliminary(decision, check.seeds, effect.seeds))
     paper_a, paper_b = _number(check.paper_a, finding.group), _number(check.paper_b, finding.group)
     printed = _number(check.paper_effect, finding.group)
     if printed is None and paper_a is not None and paper_b is not None:
@@ -229,6 +229,7 @@ def _decide(claim: Claim, finding: Finding, p_holm: float | None) -> Finding:
         sesoi=check.sesoi,
         seed_differences=effect.seed_differences,
     )
+    decision = _preliminary(decision, check.seeds, effect.seeds)
     ratio = change = None
     if printed is not None:
         base = paper_b or 0.0
@@ -239,6 +240,13 @@ def _decide(claim: Claim, finding: Finding, p_holm: float | None) -> Finding:
     return replace(
         _decided(finding, decision), printed=printed, p_holm=p_holm, ratio=ratio, delta_ri=change
     )
+
+
+def _preliminary(decision: Decision, planned: int, seeds: int) -> Decision:
+    """The decision, saying so where the plan asks for more seeds than there are."""
+    if seeds >= planned:
+        return decision
+    return replace(decision, why=f"{decision.why}; preliminary: {seeds} of {planned} seeds")
 
 
 def _decided(finding: Finding, decision: Decision) -> Finding:

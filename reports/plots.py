@@ -96,9 +96,17 @@ def bars(
 
 
 def lines(
-    series: Mapping[str, Sequence[tuple[float, ...]]], xlabel: str = "", ylabel: str = ""
+    series: Mapping[str, Sequence[tuple[float, ...]]],
+    xlabel: str = "",
+    ylabel: str = "",
+    *,
+    ticks: Sequence[str] = (),
+    log: bool = False,
 ) -> str:
-    """Curves of `(x, y)` or `(x, y, low, high)`; the interval is a band."""
+    """Curves of `(x, y)` or `(x, y, low, high)`; the interval is a band.
+
+    `ticks` name x = 0, 1, ...; `log` is for a y axis of values above 0.
+    """
 
     def draw(axes: Any) -> None:
         for place, (name, points) in enumerate(series.items()):
@@ -107,6 +115,10 @@ def lines(
             if points and len(points[0]) == 4:
                 low, high = [point[2] for point in points], [point[3] for point in points]
                 axes.fill_between(xs, low, high, color=_colour(place), alpha=0.2, linewidth=0)
+        if ticks:
+            axes.set_xticks(range(len(ticks)), ticks)
+        if log:
+            axes.set_yscale("log")
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
         _legend(axes, len(series))

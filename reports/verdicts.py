@@ -31,7 +31,7 @@ class Verdict(Enum):
 
     REPRODUCED = ("reproduced", "✓", "rounds to the printed value, or the claim holds as stated")
     WITHIN = ("within tolerance", "≈", "inside a band with a written reason, or the seed interval")
-    DIRECTION = ("direction only", "↗", "the effect has the claimed sign; its size is not shown")
+    DIRECTION = ("direction only", "↗", "as claimed in sign; the published size is not confirmed")
     HIGHER = ("differs (higher)", "▲", "our value is higher than the paper's or than claimed")
     LOWER = ("differs (lower)", "▼", "our value is lower than the paper's or than claimed")
     NEGLIGIBLE = ("negligible", "=", "shown to be smaller than the smallest effect of interest")

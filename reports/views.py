@@ -11,7 +11,7 @@ from reports.claim_types import Paper, Table
 from reports.claim_views import ClaimView, anchor, is_the_papers
 from reports.commands import run_command
 from reports.formatting import number, scalar, signed
-from reports.judge import Cell, Judgement
+from reports.judge import SUPPORTS, Cell, Judgement
 from reports.plots import Figure
 from reports.results import TIERS, Record
 from reports.toml_reader import Selector
@@ -83,11 +83,15 @@ class TierView:
     outcome: list[tuple[Verdict, list[str]]]
 
     @property
-    def total(self) -> dict[Verdict, int]:
-        """Counts of claims, checks and table cells together, in the order of the verdicts."""
-        parts = (self.claims, self.checks, self.cells)
-        numbers = {verdict: sum(part.get(verdict, 0) for part in parts) for verdict in Verdict}
-        return {verdict: number for verdict, number in numbers.items() if number}
+    def checks_met(self) -> int:
+        """How many of our own statements came out as stated."""
+        return sum(self.checks.get(verdict, 0) for verdict in SUPPORTS)
+
+    @property
+    def cells_measured(self) -> int:
+        """How many table cells with a sourced value have a number of ours."""
+        empty = (Verdict.NOT_RUN, Verdict.ERROR)
+        return sum(n for verdict, n in self.cells.items() if verdict not in empty)
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,10 @@ def _checked_folder(ref: str, folder: Path, licence: str, note: str) -> ModelFil
         pickled = [path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt")
                    for path in sorted(folder.glob(pattern))]  # fmt: skip
         reason = f"{pickled[0]} is pickled and could run code" if pickled else "no weights found"
-        raise InputError(f"{folder}: {reason}; expected *.safetensors or one *.gguf")
+        raise InputError(
+            f"{folder}: {reason}; expected *.safetensors or one *.gguf (save the model once with "
+            "transformers' save_pretrained, where you trust it, and name that folder)"
+        )
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: no config.json beside the weights; expected both")
     sums = [f"{sha256_file(path)}  {path.name}" for path in weights]

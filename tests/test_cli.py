@@ -68,7 +68,8 @@ def test_dry_run_says_what_it_would_take_and_writes_nothing(
     result = replicate("run", "all", "--tier", "paper", "--dry-run", "--store", store)
     assert result.status == 0
     assert "GPU hours" in result.out and "beir/msmarco: 8,841,823 documents" in result.out
-    megabytes = int(result.out.rpartition("downloads: about ")[2].split()[0].replace(",", ""))
+    assert "model Qwen2.5-32B-Instruct: size not known" in result.out, "not: in the cache"
+    megabytes = int(result.out.rpartition("downloads: at least ")[2].split()[0].replace(",", ""))
     assert megabytes > 5_000
     assert files(tmp_path) == {} and not store.exists()
 

@@ -6,6 +6,7 @@ order; what differs is written here and nowhere else.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,7 +16,9 @@ from shared.errors import InputError
 
 SCHEDULES = ("one step", "two steps", "layers, then head")
 TEACHERS = ("single", "ensemble", "cross-fitted")
+CONVENTIONS = ("valid", "tinybert")  # of padding, as in layer_losses, which needs torch
 INITS = ("pre-trained", "teacher")
+CHANGES = ("temperature", "teacher", "swapped", "labelled", "schedule", "convention")
 WITH_TEMPERATURE = ("pair-kl", "list-kl", "soft-ce")
 TINYBERT = {"embedding": 1.0, "hidden": 1.0, "attention": 1.0}  # its weights are all 1
 
@@ -49,6 +52,7 @@ class Arm:
     def __post_init__(self) -> None:
         for name, value, known in (
             ("schedule", self.schedule, SCHEDULES),
+            ("convention", self.convention, CONVENTIONS),
             ("teacher", self.teacher, TEACHERS),
             ("layer_teacher", self.layer_teacher, ("fine-tuned", "pre-trained")),
             ("hard", self.hard, ("", *HARD)),
@@ -56,9 +60,13 @@ class Arm:
         ):
             if value not in known:
                 raise InputError(f"{self.title}: {name} {value!r}, expected one of {known}")
+        if not 0 < self.temperature < math.inf:
+            raise InputError(f"{self.title}: temperature {self.temperature}, expected above 0")
+        if not all(0 <= weight < math.inf for weight in self.layers.values()):
+            raise InputError(f"{self.title}: weights {dict(self.layers)}, expected 0 or above")
         if not self.hard and not self.soft:
             raise InputError(f"{self.title}: expected a loss of labels or of the teacher's scores")
-        if self.schedule != "one step" and not self.layers:
+        if self.schedule != "one step" and not any(self.layers.values()):
             raise InputError(f"{self.title}: schedule {self.schedule!r} needs losses on layers")
         if not 0 <= self.swapped <= 1 or not 0 < self.labelled <= 1:
             raise InputError(
@@ -110,18 +118,15 @@ ARMS: dict[str, Arm] = {
 def arm_of(config: Mapping[str, Any]) -> Arm:
     """The arm that a cell's config names, with the changes that its other keys ask for.
 
-    `weight` is then that of every loss on layers; `temperature`, `teacher`, `swapped`, `labelled`
-    and `schedule` replace the arm's. Raises InputError for an unknown arm, and for a weight, a
-    temperature or a teacher where the arm has nothing that it would change.
+    `weight` is then that of every loss on layers; `temperature`, `teacher`, `swapped`, `labelled`,
+    `schedule` and `convention` replace the arm's. Raises InputError for an unknown arm, and for a
+    weight, a temperature or a teacher where the arm has nothing that it would change.
     """
     name = config["arm"]
     if name not in ARMS:
         raise InputError(f"arm {name!r}: expected one of {', '.join(ARMS)}")
     arm = ARMS[name]
-    changes = {
-        key: config[key] for key in ("temperature", "teacher", "swapped", "labelled", "schedule")
-        if key in config
-    }  # fmt: skip
+    changes = {key: config[key] for key in CHANGES if key in config}
     for key, needed in (
         ("weight", arm.layers),
         ("teacher", arm.needs_teacher),

@@ -24,7 +24,8 @@ def closeness(student: Any, recipe: Recipe, context: Context) -> dict[str, float
 
     "hidden, held out" and so on: means over tokens of PAIRS pairs of the first training
     collection; nothing where that one has no development queries, and where the student's width
-    is another, which would need its projection, or its layers do not divide the teacher's.
+    is another, which would need its projection, where it reads other tokens, and where its layers
+    do not divide the teacher's.
     """
     import torch
 
@@ -39,7 +40,8 @@ def closeness(student: Any, recipe: Recipe, context: Context) -> dict[str, float
     teacher = load_ranker(Teachers(recipe, data, context.download).single().weights)
     teacher = teacher.to(student.device)
     same_width = width(student.encoder) == width(teacher.encoder)
-    if not same_width or teacher.layers % student.layers:
+    same_tokens = student.tokenizer.get_vocab() == teacher.tokenizer.get_vocab()
+    if not same_width or not same_tokens or teacher.layers % student.layers:
         return {}
     couples = development_task(recipe.data[0], 10, context).couples
     chosen = np.linspace(0, len(couples) - 1, min(PAIRS, len(couples))).astype(int)

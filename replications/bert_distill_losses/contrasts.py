@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from reports.effects import Effect, macro
 from reports.results import Record
@@ -27,6 +27,11 @@ class Contrast(NamedTuple):
     def name(self) -> str:
         """ "A8 - A5", with the beginning where it is not the pre-trained model."""
         return f"{self.a} - {self.b}" + ("" if self.init == "pre-trained" else f", {self.init}")
+
+    @property
+    def sides(self) -> tuple[dict[str, str], dict[str, str]]:
+        """What the configs of both arms' students hold."""
+        return {"arm": self.a, "init": self.init}, {"arm": self.b, "init": self.init}
 
 
 class Row(NamedTuple):
@@ -53,13 +58,20 @@ H2 = (
 
 def compared(records: Sequence[Record], contrast: Contrast) -> list[Row]:
     """The mean over all collections that have both arms, if several, then each; none if none."""
-    pairs = _pairs(records, contrast)
+    return between(records, contrast.name, *contrast.sides)
+
+
+def between(
+    records: Sequence[Record], label: str, a: Mapping[str, Any], b: Mapping[str, Any]
+) -> list[Row]:
+    """As `compared`, of any two students, each given by what its config holds."""
+    pairs = _pairs(records, a, b)
     rows = []
     if len(pairs) > 1 and (effect := _effect(pairs)):
-        rows.append(_row(contrast.name, f"mean of {len(pairs)}", effect))
+        rows.append(_row(label, f"mean of {len(pairs)}", effect))
     for name, pair in pairs.items():
         if effect := _effect({name: pair}):
-            rows.append(_row(contrast.name, name, effect))
+            rows.append(_row(label, name, effect))
     return rows
 
 
@@ -69,7 +81,7 @@ def combined(records: Sequence[Record], contrasts: Sequence[Contrast]) -> Row | 
     The interval is the union of a two-level bootstrap of the queries' mean differences and, with
     several seeds, Student's t over the seeds' means. None where an arm is missing.
     """
-    found = [_pairs(records, contrast) for contrast in contrasts]
+    found = [_pairs(records, *contrast.sides) for contrast in contrasts]
     names = [name for name in found[0] if all(name in pairs for pairs in found)]
     samples = [side for pairs in found for name in names for side in pairs[name]]
     if not samples:
@@ -96,18 +108,19 @@ def combined(records: Sequence[Record], contrasts: Sequence[Contrast]) -> Row | 
     )
 
 
-def _pairs(records: Sequence[Record], contrast: Contrast) -> dict[str, tuple[Sample, Sample]]:
-    """Collection -> both arms' records, where both are there and stand for one system each."""
+def _pairs(
+    records: Sequence[Record], a: Mapping[str, Any], b: Mapping[str, Any]
+) -> dict[str, tuple[Sample, Sample]]:
+    """Collection -> both students' records, where both are there and stand for one system each."""
     found = {}
-    sides = [{"system": "student", "arm": arm, "init": contrast.init}
-             for arm in (contrast.a, contrast.b)]  # fmt: skip
+    sides = [{"system": "student", **side} for side in (a, b)]
     for name in groups(records, sides[0], "collection"):
         try:
-            a, b = (sample(records, {**side, "collection": name}) for side in sides)
+            first, second = (sample(records, {**side, "collection": name}) for side in sides)
         except SelectionError:
             continue
-        if a.good and b.good:
-            found[name] = (a, b)
+        if first.good and second.good:
+            found[name] = (first, second)
     return found
 
 

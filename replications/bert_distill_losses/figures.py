@@ -11,6 +11,7 @@ from replications.bert_distill_losses.contrasts import (
     H2,
     MEASURE,
     Row,
+    between,
     combined,
     compared,
     mean,
@@ -23,6 +24,10 @@ TEMPERATURES = (0.5, 1.0, 2.0, 5.0, 10.0)
 WEIGHTS = (0.001, 0.01, 0.1, 1.0)
 TERMS = ("embedding", "hidden", "attention")
 GRADIENTS = ("grad_norm/ranking", "grad_norm/layers")
+NAMES = {
+    "hard": "hinge", "soft": "Margin-MSE",
+    "grad_norm/ranking": "ranking", "grad_norm/layers": "layers",
+}  # fmt: skip
 Point = tuple[str, Mapping[str, Any]]
 
 
@@ -47,7 +52,7 @@ def hard_labels(records: Sequence[Record], tier: str) -> Figure | None:
         "hard-labels",
         "Does a pairwise loss on labels help (H1)?",
         "A7 - A4, A8 - A5 and A9 - A6 add the hinge to a soft loss; A2 - A1 and A7 - A10 have it "
-        "in place of a pointwise loss.",
+        "in place of a pointwise loss; what is not drawn was not run.",
         ([together] if together else []) + rows,
         tier,
     )
@@ -59,8 +64,8 @@ def layers_hurt(records: Sequence[Record], tier: str) -> Figure | None:
     return _forest(
         "layers-hurt",
         "Do losses on intermediate layers hurt (H2)?",
-        "Each arm less A8, which has the same losses on scores and none on layers, by where the "
-        "student begins.",
+        'Each arm less A8, which has the same losses on scores and none on layers; "teacher" where '
+        "students begin as the teacher's layers. What is not drawn was not run.",
         rows,
         tier,
     )
@@ -77,6 +82,7 @@ def temperature(records: Sequence[Record], tier: str) -> Figure | None:
         "Margin-MSE / 8 is the limit of pair KL as T grows. RankNet is pair KL at T = 1 of a "
         "teacher that is certain of the label, so it stands beside the axis, not at its end.",
         points,
+        "Margin-MSE",
         [r for r in records if r.config.get("study") == "temperature"],
         tier,
     )
@@ -84,7 +90,7 @@ def temperature(records: Sequence[Record], tier: str) -> Figure | None:
 
 def weights(records: Sequence[Record], tier: str) -> Figure | None:
     """E3: A13 at each weight of the losses on layers, A8 as weight 0."""
-    points: list[Point] = [("0", {"arm": "A8"})]
+    points: list[Point] = [("weight 0", {"arm": "A8"})]
     points += [(f"{w:g}", {"arm": "A13", "weight": w}) for w in WEIGHTS]
     return _axis(
         "weights",
@@ -92,6 +98,7 @@ def weights(records: Sequence[Record], tier: str) -> Figure | None:
         "A13 with other weights; weight 0 is A8. Harm at weight 1 that is gone at smaller weights "
         "is a matter of scale.",
         points,
+        "weight 0",
         [r for r in records if r.config.get("study") == "weight"],
         tier,
     )
@@ -102,7 +109,7 @@ def ranking_curves(records: Sequence[Record], tier: str) -> Figure | None:
     return _curves(
         "ranking-curves",
         "Losses on scores, with and without losses on layers",
-        "The hinge (hard) and Margin-MSE (soft) in training, before each update.",
+        "In training, before each update.",
         records,
         ("A8", "A13"),
         ("hard", "soft"),
@@ -134,6 +141,7 @@ def gradients(records: Sequence[Record], tier: str) -> Figure | None:
         ("A13", "A14"),
         GRADIENTS,
         tier,
+        "gradient norm",
         ("grad_cosine",),
     )
 
@@ -149,17 +157,19 @@ def closeness(records: Sequence[Record], tier: str) -> Figure | None:
     }
     if not found:
         return None
+    base = "A8" if "A8" in found else next(iter(found))
     series = {
-        term: [values[place] for values in found.values()] for place, term in enumerate(TERMS)
+        term: [values[place] / found[base][place] for values in found.values()]
+        for place, term in enumerate(TERMS)
     }
     return Figure(
         id="closeness",
         title="How close the students' layers are to the teacher's",
         caption=(
-            "TinyBERT's losses on held-out pairs, means over seeds, students that begin as "
-            f"pre-trained, tier {tier}. An arm that is not below A8 did not learn its layers."
+            f"TinyBERT's losses on held-out pairs over those of {base}, means over seeds, students "
+            f"that begin as pre-trained, tier {tier}. Above 1: further away than {base}."
         ),
-        svg=bars(list(found), series, "loss"),
+        svg=bars(list(found), series, f"loss / loss of {base}", decimals=2),
         alt="Bars of the losses on layers of each arm on held-out pairs.",
         table=[["arm", *names], *([arm, *map(_short, v)] for arm, v in found.items())],
     )
@@ -247,45 +257,61 @@ def _axis(
     title: str,
     what: str,
     points: Sequence[Point],
+    end: str,
     records: Sequence[Record],
     tier: str,
 ) -> Figure | None:
-    """Means over seeds, a curve for each collection and one for those that have every point."""
-    found: dict[str, list[float]] = {}
+    """Each point less the one named `end`: the mean over collections with its band, and each."""
+    labels = [label for label, _ in points]
+    wanted = dict(points)
+    table: list[list[object]] = [["collection", *labels]]
     for name in sorted({r.config["collection"] for r in records}):
-        found[name] = [
-            mean([
-                r.means[MEASURE] for r in records
-                if r.config["collection"] == name and r.config["arm"] == wanted["arm"]
-                and all(r.config.get(key) == value for key, value in wanted.items())
-            ])
-            for _, wanted in points
-        ]  # fmt: skip
-    whole = [values for values in found.values() if all(map(math.isfinite, values))]
-    if len(whole) > 1:
-        found[f"mean of {len(whole)}"] = [mean(list(v)) for v in zip(*whole, strict=True)]
-    series = {
-        name: [(float(x), 100 * v) for x, v in enumerate(values) if math.isfinite(v)]
-        for name, values in found.items()
-    }
-    series = {name: curve for name, curve in series.items() if len(curve) > 1}
+        own = [r for r in records if r.config["collection"] == name]
+        table.append([name, *(_level(own, wanted[label]) for label in labels)])
+    rows = {
+        label: between(records, label, wanted[label], wanted[end])
+        for label in labels if label != end
+    }  # fmt: skip
+    series: dict[str, list[tuple[float, ...]]] = {}
+    for place, label in enumerate(labels):
+        for row in rows.get(label, ()):
+            band = (row.low, row.high) if row.where.startswith("mean") else ()
+            series.setdefault(row.where, []).append((float(place), row.value, *band))
     if not series:
         return None
-    places = ", ".join(f"{x}: {label}" for x, (label, _) in enumerate(points))
+    for where, curve in series.items():
+        zero = (0.0, 0.0) if where.startswith("mean") else ()
+        series[where] = sorted([*curve, (float(labels.index(end)), 0.0, *zero)])
+        found = {row.contrast: row for group in rows.values() for row in group
+                 if row.where == where}  # fmt: skip
+        table.append([f"{where}, less {end}", *(_gap(found.get(label)) for label in labels)])
+    seeds = sorted({row.seeds for group in rows.values() for row in group})
+    number = " or ".join(map(str, seeds))
     return Figure(
         id=id,
         title=title,
         caption=(
-            f"{what} {MEASURE} x 100, means over seeds, tier {tier}. Places on the axis: {places}."
+            f"{what} Points of {MEASURE} less {end}, {number} seed{'s' * (seeds != [1])}, tier "
+            f"{tier}. Band: 95 % interval of the mean over collections, over queries"
+            f"{' and, where there are several, seeds' * (seeds != [1])}."
         ),
-        svg=lines(series, xlabel="place on the axis", ylabel=f"{MEASURE} x 100"),
+        svg=lines(series, ylabel=f"points of {MEASURE} less {end}", ticks=labels),
         alt=f"Curves of {MEASURE} along the axis, one for each collection.",
-        table=[
-            ["collection", *(label for label, _ in points)],
-            *([name, *(f"{100 * v:.2f}" if math.isfinite(v) else "not run" for v in found[name])]
-              for name in series),
-        ],
-    )  # fmt: skip
+        table=table,
+    )
+
+
+def _level(records: Sequence[Record], wanted: Mapping[str, Any]) -> str:
+    """nDCG@10 x 100, the mean over the seeds of one student on one collection."""
+    value = mean([
+        r.means[MEASURE] for r in records
+        if all(r.config.get(key) == wish for key, wish in wanted.items())
+    ])  # fmt: skip
+    return f"{100 * value:.2f}" if math.isfinite(value) else "not run"
+
+
+def _gap(row: Row | None) -> str:
+    return f"{row.value:+.2f} [{row.low:+.2f}, {row.high:+.2f}]" if row else ""
 
 
 def _curves(
@@ -296,9 +322,10 @@ def _curves(
     arms: Sequence[str],
     keys: Sequence[str],
     tier: str,
+    ylabel: str = "loss",
     more: Sequence[str] = (),
 ) -> Figure | None:
-    """Base-10 logarithms of means over seeds of what a training logs, step by step."""
+    """Means over seeds of what a training logs, step by step, on a logarithmic axis."""
     series: dict[str, list[tuple[float, ...]]] = {}
     table: list[list[object]] = [["arm", "step", *keys, *more]]
     for arm, group in _by_arm(records).items():
@@ -312,8 +339,8 @@ def _curves(
             values = {k: mean([p[k] for p in at if k in p]) for k in (*keys, *more)}
             for key in keys:
                 if math.isfinite(values[key]) and values[key] > 0:
-                    curve = series.setdefault(f"{key}, {arm}", [])
-                    curve.append((step, math.log10(values[key])))
+                    curve = series.setdefault(f"{NAMES.get(key, key)}, {arm}", [])
+                    curve.append((step, values[key]))
             if any(math.isfinite(values[key]) for key in keys):
                 table.append([arm, step, *map(_short, values.values())])
     if not series:
@@ -322,10 +349,10 @@ def _curves(
         id=id,
         title=title,
         caption=(
-            f"{what} Base-10 logarithms of means over seeds, students that begin as pre-trained, "
+            f"{what} Means over seeds, logarithmic, students that begin as pre-trained, "
             f"tier {tier}; single batches, so neighbouring points differ by chance."
         ),
-        svg=lines(series, xlabel="step", ylabel="log10"),
+        svg=lines(series, xlabel="step", ylabel=ylabel, log=True),
         alt=f"Curves of {', '.join(keys)} against the step for {' and '.join(arms)}.",
         table=table,
     )

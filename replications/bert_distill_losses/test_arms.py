@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from replications.bert_distill_losses.arms import ARMS, BOTH, HINGE, TINYBERT, Arm, arm_of
+from replications.bert_distill_losses.arms import (
+    ARMS,
+    BOTH,
+    CONVENTIONS,
+    HINGE,
+    TINYBERT,
+    Arm,
+    arm_of,
+)
 from shared.errors import InputError
 
 PLAN = (Path(__file__).parent / "plan.md").read_text("utf-8")
@@ -66,12 +75,19 @@ def test_the_plan_names_what_is_here() -> None:
         ("A2", {"swapped": 0.3}),
         ("A8", {"labelled": 0.25}),
         ("A13", {"schedule": "two steps"}),
+        ("A13", {"convention": "tinybert"}),
     ],
 )
 def test_a_cell_changes_what_it_names(arm: str, changes: dict[str, Any]) -> None:
     found = arm_of({"arm": arm, "seed": 3, "collection": "x", **changes})
     assert found == replace(ARMS[arm], **changes) != ARMS[arm]
     assert arm_of({"arm": arm}) is not None and arm_of({"arm": arm}) == ARMS[arm]
+
+
+def test_conventions_are_those_of_the_losses_on_layers() -> None:
+    from replications.bert_distill_losses import layer_losses
+
+    assert tuple(layer_losses.CONVENTIONS) == CONVENTIONS
 
 
 def test_a_weight_is_that_of_every_loss_on_layers() -> None:
@@ -89,6 +105,11 @@ def test_a_weight_is_that_of_every_loss_on_layers() -> None:
         ({"arm": "A5", "teacher": "best"}, "teacher 'best', expected one of"),
         ({"arm": "A13", "schedule": "three steps"}, "schedule 'three steps', expected one of"),
         ({"arm": "A8", "schedule": "two steps"}, "needs losses on layers"),
+        ({"arm": "A15", "weight": 0.0}, "needs losses on layers"),
+        ({"arm": "A13", "weight": -1.0}, r"weights .*-1\.0.*, expected 0 or above"),
+        ({"arm": "A13", "weight": math.nan}, "weights .*nan.*, expected 0 or above"),
+        ({"arm": "A6", "temperature": 0.0}, r"temperature 0\.0, expected above 0"),
+        ({"arm": "A13", "convention": "bert"}, "convention 'bert', expected one of"),
         ({"arm": "A2", "swapped": 1.5}, r"swapped 1\.5, labelled 1\.0: expected shares"),
         ({"arm": "A2", "labelled": 0.0}, r"labelled 0\.0: expected shares"),
         ({"arm": "A2", "labelled": 2.0}, r"labelled 2\.0: expected shares"),

@@ -162,7 +162,10 @@ def test_the_temperature_axis_has_both_ends_and_says_what_is_missing() -> None:
     assert table[1] == [
         PLACES[0], "31.00", "not run", "36.00", "not run", "not run", "40.00", "41.00"
     ]  # fmt: skip
-    assert len(table) == 3  # no mean: no collection has every point
+    gaps = table[3]
+    assert gaps[0] == "mean of 2, less Margin-MSE" and gaps[2] == gaps[7] == ""
+    assert [gaps[place].split()[0] for place in (1, 3, 6)] == ["-10.00", "-5.00", "-1.00"]
+    assert [row[0] for row in table[4:]] == [f"{name}, less Margin-MSE" for name in PLACES]
 
 
 def test_the_weights_and_their_mean_over_collections() -> None:
@@ -170,7 +173,9 @@ def test_the_weights_and_their_mean_over_collections() -> None:
     for place, weight in enumerate((0.001, 0.01, 0.1, 1.0)):
         records += axis("A13", 0.41 - 0.02 * place, "weight", weight=weight)
     table = only(records, "weights").table
-    assert table[-1] == ["mean of 2", "41.00", "42.00", "40.00", "38.00", "36.00"]
+    assert table[1][1:] == table[2][1:] == ["41.00", "42.00", "40.00", "38.00", "36.00"]
+    assert table[3][0] == "mean of 2, less weight 0"
+    assert [gap.split()[0] for gap in table[3][2:]] == ["+1.00", "-1.00", "-3.00", "-5.00"]
     assert ids(records) == ["weights"]  # another study's cells are not on the other axis
 
 

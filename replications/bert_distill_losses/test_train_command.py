@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from replications.bert_distill_losses import training_run
 from replications.bert_distill_losses.recipe import RECIPES
 from replications.bert_distill_losses.tiny_training import write_recipe
 from replications.bert_distill_losses.train import main
+from shared.errors import InputError
 
 MINE = "local/mine"
 
@@ -53,7 +55,7 @@ def test_a_dry_run_prints_the_arithmetic_and_trains_nothing(path: Path, own_cach
 
 def test_the_arithmetic_of_a_dry_run(yaml: Path) -> None:
     assert command(yaml, "--dry-run").output == (
-        "teacher (teacher), seed 11: 4 steps x 4 groups of 2 documents = 32 pairs\n"
+        "teacher, seed 11: 4 steps x 4 groups of 2 documents = 32 pairs\n"
     )
     both = command(yaml, "--dry-run", "--arm", "A2", "--seed", "1", "--seed", "2").output
     assert [line.split(":")[0][-6:] for line in both.splitlines()] == ["seed 1", "seed 2"]
@@ -69,6 +71,8 @@ def test_the_arithmetic_of_a_dry_run(yaml: Path) -> None:
         (["small", "--rate", "1e-4"], "--rate is for students: name one with --arm"),
         (["small", "--init", "teacher", "--dry-run"], "--init is for students"),
         (["small", "--arm", "A5", "--temperature", "2"], "arm A5, "),
+        (["small", "--arm", "A2", "--rate", "nan"], "--rate nan: expected a number above 0"),
+        (["small", "--arm", "A13", "--weight", "-1", "--dry-run"], "A8 + embeddings, "),
         (["small", "--seed", "1", "--seed", "2"], "--output holds one run; 2 are asked for"),
         (["small"], "beir/nfcorpus: "),
     ],
@@ -95,6 +99,30 @@ def test_a_bad_recipe_names_the_file_and_the_key(yaml: Path) -> None:
 def test_a_choice_that_is_none_is_refused_by_the_option() -> None:
     assert command("small", "--init", "random").exit_code == 2
     assert command("small", "--teacher", "best").exit_code == 2
+    assert command("small", "--seed", "-1", "--dry-run").exit_code == 2
+
+
+def test_a_dry_run_says_what_is_changed() -> None:
+    found = command("small", "--arm", "A6", "--temperature", "5", "--dry-run").stdout
+    assert found.startswith("A6 (pair KL (soft, T = 1); temperature 5.0), seed 1: 400 steps")
+
+
+def test_a_loss_that_is_not_finite_ends_one_run_and_not_the_others(
+    yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def train(recipe: Any, arm: Any, seed: int, *_: Any, **__: Any) -> Any:
+        tried.append(arm.hard or arm.soft)
+        if arm.hard:
+            raise InputError("the loss is not finite at step 3")
+        return SimpleNamespace(weights=tmp_path / "final")
+
+    monkeypatch.setattr(training_run, "train_student", train)
+    result = command(yaml, "--arm", "A2", "--arm", "A5", "--data-root", tmp_path)
+    assert tried == ["hinge", "margin-mse"]
+    assert result.stdout == f"A5, seed 1: weights in {tmp_path / 'final'}\n"
+    assert (result.exit_code, result.stderr) == (2, "error: the loss is not finite at step 3\n")
 
 
 def test_a_run_and_its_repetition(

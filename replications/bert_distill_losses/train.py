@@ -5,16 +5,19 @@ Several GPUs: accelerate launch --config_file <...> -m replications.bert_distill
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 
-from replications.bert_distill_losses.arms import ARMS, INITS, TEACHERS, arm_of
+from replications.bert_distill_losses.arms import ARMS, INITS, TEACHERS, Arm, arm_of
 from replications.bert_distill_losses.recipe import Kind, Recipe, load_recipe
-from shared.errors import InputError
+from shared.errors import InputError, MissingDependencyError
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,7 +25,10 @@ from shared.errors import InputError
 @click.option(
     "--arm", "arms", multiple=True, help="Arm of the plan, may be repeated; none: the teacher."
 )
-@click.option("--seed", "seeds", type=int, multiple=True, help="May be repeated [default: 1; 11].")
+@click.option(
+    "--seed", "seeds", type=click.IntRange(0), multiple=True,
+    help="May be repeated [default: 1; 11].",
+)  # fmt: skip
 @click.option("--init", type=click.Choice(INITS), help=f"Where it begins [default: {INITS[0]}].")
 @click.option("--teacher", type=click.Choice(TEACHERS), help="Instead of the arm's own.")
 @click.option("--weight", type=float, help="Weight of the losses on layers.")
@@ -55,6 +61,8 @@ def main(
     try:
         if not arms and (given := [n for n, v in of_students.items() if v is not None]):
             raise InputError(f"--{given[0]} is for students: name one with --arm, as --arm A8")
+        if rate is not None and not 0 < rate < math.inf:
+            raise InputError(f"--rate {rate}: expected a number above 0")
         settings = load_recipe(recipe)
         chosen = {name: arm_of({"arm": name, **changes}) for name in arms}
         kind: Kind = "student" if arms else "teacher"
@@ -64,7 +72,7 @@ def main(
             raise InputError(f"--output holds one run; {len(runs)} are asked for")
         if dry_run:
             for name, seed in runs:
-                click.echo(_dry(settings, name, seed, kind))
+                click.echo(_dry(settings, name, chosen.get(name), seed, kind))
             return
         from replications.bert_distill_losses.students import student_cell
         from replications.bert_distill_losses.training_data import training_data
@@ -73,19 +81,30 @@ def main(
 
         folders = {name: Path(name) for name in settings.data if Path(name).is_dir()}
         context = Context(data_root, folders=folders)
+        failed = []
         for name, seed in runs:
             data = training_data(settings, kind, seed, context)
-            if name:
-                ours = student_cell(name, seed, settings.name).get("rate")
-                trained = train_student(
-                    settings, chosen[name], seed, data, init=init or INITS[0], layers=layers,
-                    learning_rate=ours if rate is None else rate, output=output,
-                )  # fmt: skip
-            else:
-                trained = train_teacher(settings, seed, data, output=output)
+            try:
+                if name:
+                    ours = student_cell(name, seed, settings.name).get("rate")
+                    trained = train_student(
+                        settings, chosen[name], seed, data, init=init or INITS[0], layers=layers,
+                        learning_rate=ours if rate is None else rate, output=output,
+                    )  # fmt: skip
+                else:
+                    trained = train_teacher(settings, seed, data, output=output)
+            except MissingDependencyError:
+                raise
+            except InputError as error:  # a loss that is not finite ends this run alone
+                failed.append(error)
+                continue
             _say(f"{name or 'teacher'}, seed {seed}: weights in {trained.weights}")
             if development:
                 _say(_measured(settings, trained.weights, context))
+        for error in failed:
+            click.echo(f"error: {error}", err=True)
+        if failed:
+            sys.exit(2)
     except InputError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
@@ -94,12 +113,19 @@ def main(
         sys.exit(130)
 
 
-def _dry(settings: Recipe, name: str, seed: int, kind: Kind) -> str:
+def _dry(settings: Recipe, name: str, arm: Arm | None, seed: int, kind: Kind) -> str:
     rounds, width = settings.rounds(kind), 1 + settings.negatives_of(kind)
-    title = ARMS[name].title if name else "teacher"
+    told = [arm.title] if arm else []
+    if arm and arm != ARMS[name]:
+        told += [
+            f"{entry.name} {dict(value) if isinstance(value, Mapping) else value}"
+            for entry in fields(arm)
+            if (value := getattr(arm, entry.name)) != getattr(ARMS[name], entry.name)
+        ]
+    title = f" ({'; '.join(told)})" if told else ""
     return (
-        f"{name or 'teacher'} ({title}), seed {seed}: {rounds.steps} steps x "
-        f"{rounds.groups_per_step} groups of {width} documents = "
+        f"{name or 'teacher'}{title}, seed {seed}: "
+        f"{rounds.steps} steps x {rounds.groups_per_step} groups of {width} documents = "
         f"{rounds.groups * width:,} pairs"
     )
 

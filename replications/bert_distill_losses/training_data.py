@@ -69,11 +69,12 @@ def split_of(name: str, context: Context) -> str:
 def development(name: str, context: Context) -> tuple[str, list[str]]:
     """(split, query ids) of a collection set aside for choices: of its dev split if it has one.
 
-    Otherwise a fixed choice of its training queries, which are then left out of training; none
-    of a collection that has few.
+    Otherwise, and where the dev split is what is tested (MS MARCO), a fixed choice of its training
+    queries, which are then left out of training; none of a collection that has few.
     """
     split, collection = split_of(name, context), context.collection(name)
-    chosen = "dev" if "dev" in collection.qrels else split
+    spare = "dev" in collection.qrels and collection.default_split != "dev"
+    chosen = "dev" if spare else split
     topics = collection.topics(chosen)
     if chosen == split and len(topics) < LEAST:
         return chosen, []

@@ -29,7 +29,7 @@ def show_plan(
 ) -> None:
     """Print what would run, how long it takes, what it would download and store."""
     table = Table(title=f"what would run at tier {tier}", title_justify="left")
-    for column in ("paper", "experiment", "what", "cells", "time and needs"):
+    for column in ("paper", "experiment", "what", "cells", "time and needs (every cell)"):
         table.add_column(column, justify="right" if column == "cells" else "left")
     for paper, name in dict.fromkeys((job.paper, job.experiment) for job in cells):
         experiment = experiments(paper)[name]
@@ -37,25 +37,50 @@ def show_plan(
         cost = experiment.cost.get(tier, "not estimated")
         table.add_row(paper, name, experiment.title, str(number), cost)
     console().print(table)
-    sizes = {entry.id: entry.megabytes for entry in list_collections(data_root=data_root)}
-    download = 0.0
+    download = _collections(cells, folders, data_root) + _models(cells)
+    known = sum(size for size in download if size is not None)
+    unknown = sum(size is None for size in download)
+    amount = (
+        f"at least {known:,.0f} MB ({unknown} of unknown size)"
+        if unknown
+        else (f"about {known:,.0f} MB")
+    )
+    click.echo(
+        f"downloads: {amount} into {find_cache_dir()}; "
+        f"records: about {max(1, len(cells) * RECORD_MB):,.0f} MB into {store}"
+    )
+
+
+def _collections(
+    cells: Sequence[Job], folders: Mapping[str, Path], data_root: Path | None
+) -> list[float | None]:
+    """Print a line on each collection; megabytes to download, None where nobody knows."""
+    entries = {entry.id: entry for entry in list_collections(data_root=data_root)}
+    found: list[float | None] = []
     for name in _values(cells, "collection"):
         if name in folders:
             click.echo(f"collection {name}: folder {folders[name]}")
-        else:
-            click.echo(f"collection {name}: {collection_size(name, data_root=data_root)}")
-            download += sizes.get(name, 0)
+            continue
+        click.echo(f"collection {name}: {collection_size(name, data_root=data_root)}")
+        entry = entries.get(name)
+        found.append(entry.megabytes or (0 if entry.here else None) if entry else None)
+    return found
+
+
+def _models(cells: Sequence[Job]) -> list[float | None]:
+    """Print a line on each model; megabytes to download, None where nobody knows."""
     wheels = {model.ref: model.wheel_bytes / 1e6 for model in list_models()}
+    found: list[float | None] = []
     for ref in _values(cells, "model"):
-        missing = wheels.get(ref, 0) if check_model(ref) else 0
-        click.echo(
-            f"model {ref}: {f'{missing:,.0f} MB to download' if missing else 'in the cache'}"
+        size = 0.0 if not check_model(ref) else wheels.get(ref)
+        words = (
+            "size not known before it is downloaded"
+            if size is None
+            else (f"{size:,.0f} MB to download" if size else "in the cache")
         )
-        download += missing
-    click.echo(
-        f"downloads: about {download:,.0f} MB into {find_cache_dir()}; "
-        f"records: about {max(1, len(cells) * RECORD_MB):,.0f} MB into {store}"
-    )
+        click.echo(f"model {ref}: {words}")
+        found.append(size)
+    return found
 
 
 def show_results(cells: Sequence[Job], records: Sequence[Record]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shared.data.bright import has_corpus
@@ -23,6 +23,11 @@ class Entry:
     licence: str
     found_in: str
     megabytes: float = 0
+
+    @property
+    def here(self) -> bool:
+        """Whether it is on this machine, so that nothing would be downloaded."""
+        return self.found_in.startswith(("embedded", "data root", "cache"))
 
 
 def list_collections(
@@ -63,9 +68,8 @@ def collection_size(
 def _entry(id: str, root: Path | None, cache: Path) -> Entry:
     pin = pinned(id) or Pin(id)
     place = _place(pin, root, cache)
-    here = place.startswith(("embedded", "data root", "cache"))
-    megabytes = 0 if here else pin.megabytes
-    return Entry(id, pin.title, pin.docs, pin.queries, pin.licence, place, megabytes)
+    entry = Entry(id, pin.title, pin.docs, pin.queries, pin.licence, place, pin.megabytes)
+    return replace(entry, megabytes=0) if entry.here else entry
 
 
 def _place(pin: Pin, root: Path | None, cache: Path) -> str:

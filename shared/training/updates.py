@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +25,7 @@ class Updates:
 
     def check(self, name: str) -> None:
         """Raise InputError for values that cannot be."""
-        if self.steps < 1 or self.learning_rate <= 0:
+        if self.steps < 1 or not 0 < self.learning_rate < math.inf:
             raise InputError(f"{name}: expected steps and learning_rate above 0")
         if not 0 <= self.warmup_ratio < 1 or self.max_grad_norm <= 0 or self.save_steps < 1:
             raise InputError(

@@ -176,6 +176,16 @@ def test_effect_must_hold_over_queries_and_over_seeds(tmp_path: Path) -> None:
     assert finding.verdict.word == "inconclusive"
 
 
+def test_fewer_seeds_than_planned_are_preliminary(tmp_path: Path) -> None:
+    text = HEAD + claim(EFFECT + "seeds = 5\n")
+    means = [0.59, 0.6, 0.61, 0.6, 0.6]
+    whys = [
+        only(judged(tmp_path, text, seeds("double", means[:n]) + seeds("bm25", [0.5] * n))).why
+        for n in (3, 5)
+    ]
+    assert whys[0].endswith("; preliminary: 3 of 5 seeds") and "preliminary" not in whys[1]
+
+
 def test_baseline_without_seed_is_a_constant(tmp_path: Path) -> None:
     found = [*seeds("double", [0.59, 0.6, 0.61]), record("bm25", "a", 0.5)]
     finding = only(judged(tmp_path, HEAD + claim(EFFECT), found))

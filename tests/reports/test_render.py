@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import subprocess
-from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -148,8 +147,8 @@ def test_hostile_texts_appear_escaped(tmp_path: Path, papers: Path) -> None:
 def test_numbers_words_and_marks_stand_on_the_page(tmp_path: Path, papers: Path) -> None:
     render_site(papers, records(), tmp_path / "out")
     flat = words(tmp_path)
-    assert "paper 50.0 ours 50.04 ✓ reproduced +0.04" in flat
-    assert "paper 40.3 † ours 40.00 ≈ within tolerance -0.30" in flat
+    assert "published 50.0 ours 50.04 ✓ reproduced +0.04" in flat
+    assert "published 40.3 † ours 40.00 ≈ within tolerance -0.30" in flat
     assert "no sourced value ours 47.50" in flat
     assert "-5.00" in flat and "[-6.75, -3.75]" in flat
     assert "effect ratio -1.06" in flat
@@ -165,10 +164,12 @@ def test_overview_has_a_row_per_paper_and_every_verdict_of_every_tier(tmp_path: 
     expected = "paper embedded tier small tier paper tier Doubling"
     for tier in TIERS:
         judgement = judge(load_paper(folder), records(), tier)
-        total = Counter(judgement.counts()) + Counter(judgement.cell_counts())
-        parts = [f"{v.symbol} {total[v]} {v.word}" for v in Verdict if total[v]]
-        number = sum(record.tier == tier for record in records())
-        expected += f" {' '.join(parts) or 'none at this tier'} {number} records"
+        total = judgement.counts()
+        parts = [f"{v.symbol} {total[v]} {v.word}" for v in Verdict if total.get(v)]
+        cells = judgement.cell_counts()
+        measured = sum(n for v, n in cells.items() if v is not Verdict.NOT_RUN)
+        expected += f" {' '.join(parts) or 'no claim of the paper at this tier'}"
+        expected += f" cells: {measured} of {sum(cells.values())}" if cells else ""
     assert expected.replace(MINUS, "-") in overview
 
 
@@ -177,19 +178,19 @@ def test_our_own_expectations_are_not_called_the_papers(tmp_path: Path) -> None:
     theirs = write_paper(tmp_path / "papers").parent
     render_site(theirs, records(), tmp_path / "out")
     flat = words(tmp_path)
-    assert "paper 0.50" in flat and "expected 0.50" not in flat
+    assert "published 0.50" in flat and "expected 0.50" not in flat
     ours = CLAIMS.replace('trust = "primary"', 'trust = "ours"')
     render_site(write_paper(tmp_path / "own", ours).parent, records(), tmp_path / "out")
     flat = words(tmp_path)
-    assert "expected 0.50" in flat and "paper 0.50" not in flat
-    assert "expected 50.0 ours 50.04" in flat and "paper 40.3 † ours 40.00" in flat
+    assert "expected 0.50" in flat and "published 0.50" not in flat
+    assert "expected 50.0 ours 50.04" in flat and "published 40.3 † ours 40.00" in flat
 
 
 def test_cell_that_was_not_run_shows_no_number_of_ours(tmp_path: Path) -> None:
     papers = write_paper(tmp_path / "papers").parent
     render_site(papers, [], tmp_path / "out")
     flat = words(tmp_path)
-    assert "paper 33.3 ○ not run" in flat
+    assert "published 33.3 ○ not run" in flat
     assert "ours" not in flat.split("Tables")[-1].split("Deviations")[0]
     assert "No record yet" in flat
 
@@ -225,7 +226,7 @@ def test_best_tier_is_shown(tmp_path: Path) -> None:
     found = [*records(), record("bm25", "beir/alpha", 0.51, tier="paper")]
     render_site(papers, found, tmp_path / "out")
     flat = words(tmp_path)
-    assert "paper 50.0 ours 51.00 ▲ differs (higher) +1.00 paper tier" in flat
+    assert "published 50.0 ours 51.00 ▲ differs (higher) +1.00 paper tier" in flat
 
 
 def test_per_query_files_lie_beside_the_page(tmp_path: Path, papers: Path) -> None:
@@ -328,7 +329,7 @@ def test_an_error_record_does_not_hide_others(tmp_path: Path, papers: Path) -> N
     )  # fmt: skip
     render_site(papers, [broken], tmp_path / "out")
     flat = words(tmp_path)
-    assert "paper 50.0 ! error" in flat and "boom" in flat
+    assert "published 50.0 ! error" in flat and "boom" in flat
 
 
 def test_records_that_a_figure_cannot_read_are_one_line(papers: Path, tmp_path: Path) -> None:
