@@ -22,7 +22,7 @@ from reports.results import Record, Store, config_hash
 from shared.analysis import Tokens, corpus_tokens, tokenize_queries
 from shared.data import UNPINNED, Collection, check_collection, load_collection
 from shared.data.resolve import find_data_root
-from shared.errors import InputError, MissingDependencyError
+from shared.errors import DivergedError, InputError, MissingDependencyError
 from shared.files import sha256_file
 from shared.metrics import Scores
 from shared.runs import Run, why_not_writable
@@ -267,8 +267,8 @@ def run_job(
     outcome, error = Outcome(), None
     try:
         outcome = experiments(job.paper)[job.experiment].run(job.config, context)
-    except MissingDependencyError as missing:
-        error = str(missing)
+    except (MissingDependencyError, DivergedError) as failure:
+        error = str(failure)
     except InputError:
         raise
     except Exception as failure:
@@ -276,7 +276,32 @@ def run_job(
     if outcome.run is not None and (reason := why_not_writable(outcome.run)):
         outcome.facts["run_file"] = f"none: {reason}"
         outcome.run = None
-    record = Record.create(
+    known = provenance.collect(
+        paper=job.paper,
+        command=job.command(folders),
+        seed=job.config.get("seed"),
+        data=dict(context.data),
+        models=outcome.models,
+        started=started,
+        wall_s=time.perf_counter() - clock,
+        code_sha256=code_digest(job.paper),
+        data_mismatch=list(context.mismatches),
+    )
+    try:
+        record = _record(job, outcome, error, known)
+    except InputError as unusable:  # a number that is not finite
+        outcome, error = Outcome(), str(unusable)
+        record = _record(job, outcome, error, known)
+    if error:
+        # Again: another process may have finished the cell meanwhile.
+        found = store.get(job.paper, job.experiment, job.tier, job.config)
+        if found and found.status == "ok":
+            return record, False
+    return store.put(record, run=outcome.run), False
+
+
+def _record(job: Job, outcome: Outcome, error: str | None, known: dict[str, Any]) -> Record:
+    return Record.create(
         paper=job.paper,
         experiment=job.experiment,
         tier=job.tier,
@@ -286,21 +311,8 @@ def run_job(
         means=outcome.scores.means if outcome.scores else {},
         per_query=outcome.scores.per_query if outcome.scores else {},
         facts=outcome.facts,
-        provenance=provenance.collect(
-            paper=job.paper,
-            command=job.command(folders),
-            seed=job.config.get("seed"),
-            data=dict(context.data),
-            models=outcome.models,
-            started=started,
-            wall_s=time.perf_counter() - clock,
-            code_sha256=code_digest(job.paper),
-            data_mismatch=list(context.mismatches),
-        ),
+        provenance=known,
     )
-    if error and found and found.status == "ok":
-        return record, False
-    return store.put(record, run=outcome.run), False
 
 
 def _describe(failure: Exception) -> str:

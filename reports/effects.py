@@ -75,7 +75,7 @@ def macro(
     key = tuple(
         (
             name,
-            *(record.digest for side in pair for record in side.good),
+            *(tuple(record.digest for record in side.good) for side in pair),
             measure,
             scale,
             shares[name],

@@ -14,6 +14,7 @@ from reports.select import (
     SelectionError,
     as_pinned,
     groups,
+    is_own,
     matches,
     quantity,
     sample,
@@ -97,7 +98,7 @@ def measure_claim(
 
 def _bound(claim: Claim, blank: Finding, records: Sequence[Record], comparable: bool) -> Finding:
     check = claim.check
-    found = [record for record in records if matches(record, check.select)]
+    found = [record for record in records if matches(record, check.select) and not is_own(record)]
     good = [record for record in found if record.status == "ok"]
     if not found:
         return blank

@@ -119,6 +119,8 @@ def lines(
             axes.set_xticks(range(len(ticks)), ticks)
         if log:
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")  # exponents would be mathtext, shown raw
+            axes.yaxis.set_minor_formatter("")
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
         _legend(axes, len(series))

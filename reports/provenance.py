@@ -87,12 +87,16 @@ def scrub(value: Any) -> Any:
 def code_digest(paper: str, *, root: Path = ROOT) -> str:
     """Hex sha256 over the code that can change the paper's numbers.
 
-    The .py, .toml and .yaml files of shared/ and of the paper's folder, by path and content,
-    without tests, benchmarks, claims.toml and figures.py.
+    The .py, .toml and .yaml files of shared/ and of the paper's folder, and the modules beside
+    the papers (first stages), by path and content, without tests, benchmarks, claims.toml and
+    figures.py.
     """
     digest = hashlib.sha256()
-    for folder in (root / "shared", root / "replications" / paper):
-        for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(root).as_posix()):
+    common = root / "replications"
+    for found in (
+        (root / "shared").rglob("*"), common.glob("*.py"), (common / paper).rglob("*"),
+    ):  # fmt: skip
+        for path in sorted(found, key=lambda path: path.relative_to(root).as_posix()):
             name = path.name
             if path.suffix not in (".py", ".toml", ".yaml") or name.startswith(("test_", "bench_")):
                 continue

@@ -263,7 +263,7 @@ def read_record(path: Path | str) -> Record:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: truncated or not JSON ({error}); {fix}") from error
     if not isinstance(data, dict):
         raise InputError(f"{path}: expected a JSON object; {fix}")
@@ -277,11 +277,18 @@ def read_record(path: Path | str) -> Record:
     body = {name: data[name] for name in _FIELDS if name != "digest"}
     if unknown := sorted(set(data) - set(_FIELDS)):
         raise InputError(f"{path}: unknown field {unknown[0]!r}; {fix}")
-    if _digest(body) != data["digest"]:
-        raise InputError(f"{path}: content does not match its digest (edited?); {fix}")
     try:
+        if _digest(body) != data["digest"]:
+            raise InputError(f"{path}: content does not match its digest (edited?); {fix}")
+        for name in ("config", "means", "per_query", "facts", "provenance"):
+            if not isinstance(body[name], dict):
+                raise TypeError(f"{name} is no object")
+        if body["run"] is not None and not {"path", "sha256", "rows"} <= set(body["run"]):
+            raise TypeError("run lacks path, sha256 or rows")
         record = Record(**{name: value for name, value in body.items() if name != "config_hash"})
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, ValueError, RecursionError) as error:
+        if isinstance(error, InputError) and str(error).startswith(str(path)):
+            raise
         raise InputError(f"{path}: malformed record ({error}); {fix}") from error
     if record.config_hash != data["config_hash"]:
         raise InputError(f"{path}: config does not match its config_hash; {fix}")

@@ -30,6 +30,11 @@ def matches(record: Record, selector: Selector) -> bool:
     return True
 
 
+def is_own(record: Record) -> bool:
+    """True for a user's own folder, of which no paper claims anything."""
+    return str(record.config.get("collection", "")).startswith("local/")
+
+
 @dataclass(frozen=True)
 class Sample:
     """The records of one system on one collection, one per seed, in seed order."""
@@ -43,9 +48,11 @@ class Sample:
 
     @property
     def failed(self) -> str | None:
-        """The message of a failed run when none of the runs succeeded."""
+        """The message of a failed run; of several seeds none may be missing unnoticed."""
         bad = [record for record in self.records if record.status == "error"]
-        return bad[0].error if bad and len(bad) == len(self.records) else None
+        if not bad or len(bad) == len(self.records):
+            return bad[0].error if bad else None
+        return f"{len(bad)} of {len(self.records)} runs failed; the first: {bad[0].error}"
 
     @property
     def good(self) -> tuple[Record, ...]:

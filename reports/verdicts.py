@@ -135,7 +135,7 @@ def judge_effect(
 
     An effect counts when its 95 % interval excludes 0 and its Holm-corrected p is below .05.
     With the paper's size of the effect on its own data, rounding and band come first. An effect
-    whose interval holds 0 and lies inside ±`sesoi` is shown to be negligible.
+    whose interval lies inside ±`sesoi`, and that is not significant, is shown to be negligible.
     """
     sign = 1 if expect == "greater" else -1
     missed = Verdict.LOWER if sign > 0 else Verdict.HIGHER

@@ -7,5 +7,9 @@ class InputError(ValueError):
     """Bad input: one line naming the file and line, what was expected and what to do."""
 
 
+class DivergedError(InputError):
+    """A training whose loss or gradient is not finite: it ends, what else was asked for goes on."""
+
+
 class MissingDependencyError(InputError):
     """A package, file or model that only some work needs is absent; the message says the remedy."""

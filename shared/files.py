@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import os
 import tempfile
 from collections.abc import Iterator
@@ -58,16 +56,3 @@ def sha256_file(path: Path | str) -> str:
     """Hex sha256 of a file's bytes."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-@contextmanager
-def open_text(path: Path | str) -> Iterator[IO[str]]:
-    """Open a UTF-8 text file, plain or gzip (by its first bytes), with "\\n" line ends."""
-    with open(path, "rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-    if zipped:
-        with gzip.open(path, "rb") as unzipped:
-            yield io.TextIOWrapper(unzipped, encoding="utf-8")
-    else:
-        with open(path, encoding="utf-8") as handle:
-            yield handle

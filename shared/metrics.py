@@ -65,6 +65,8 @@ def parse_measure(name: str) -> ir_measures.Measure:
     try:
         measure = ir_measures.parse_measure(name)
         measure.validate_params()
+        if measure.params.get("cutoff", 1) < 1:
+            raise ValueError("a cutoff below 1 makes trec_eval abort")
         return measure
     except (NameError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
         raise InputError(
@@ -97,4 +99,5 @@ def _calculate(
         return [m for group in groups if group for m in ir_measures.iter_calc(group, qrels, ranked)]
     except (ValueError, RuntimeError, ImportError, subprocess.SubprocessError) as error:
         listed = ", ".join(map(str, measures))
-        raise InputError(f"cannot calculate {listed} ({error!s:.100}); use others") from error
+        reason = " ".join(str(error).split())[:100]
+        raise InputError(f"cannot calculate {listed} ({reason}); use others") from error

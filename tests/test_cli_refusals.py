@@ -101,6 +101,16 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "measure 'magic@10' is unknown": (
         "compare", "b.run", "b.run", "--qrels", "qrels.tsv", "--measure", "magic@10",
     ),
+    "measure 'nDCG@0' is unknown": (
+        "compare", "b.run", "b.run", "--qrels", "qrels.tsv", "--measure", "nDCG@0",
+    ),
+    "other.tsv: no query of these runs is judged": (
+        "compare", "b.run", "b.run", "--qrels", "other.tsv",
+    ),
+    "high.tsv:2: grade 2147483648, expected one of": (
+        "compare", "b.run", "b.run", "--qrels", "high.tsv",
+    ),
+    "typo: no such folder of records": ("report", "--store", "typo", "--out", "pages"),
     "qrels-5.tsv:1: found 5 columns": ("compare", "b.run", "b.run", "--qrels", "qrels-5.tsv"),
 }  # fmt: skip
 
@@ -114,6 +124,9 @@ def test_bad_requests_are_refused_in_one_line(
     (tmp_path / "b.run").write_text("q1 Q0 d1 1 2 b\n")
     (tmp_path / "nan.run").write_text("q1 Q0 d1 1 2 b\nq1 Q0 d2 2 NaN b\n")
     (tmp_path / "qrels.tsv").write_text("q1\td1\t1\n")
+    (tmp_path / "other.tsv").write_text("q9\td1\t1\n")
+    (tmp_path / "high.tsv").write_text("q1\td1\t1\nq1\td2\t2147483648\n")
+    (tmp_path / "store").mkdir()
     (tmp_path / "qrels-5.tsv").write_text("q1\td1\t1\t2\t3\n")
     before = files(tmp_path)
     assert expected in replicate.refused(*REFUSED[expected])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 import shutil
@@ -33,7 +34,7 @@ from reports.claims import load_paper
 from reports.commands import run_command
 from reports.judge import judge
 from reports.results import Record, Store
-from shared.errors import InputError, MissingDependencyError
+from shared.errors import DivergedError, InputError, MissingDependencyError
 from shared.metrics import Scores
 from tests.cli import beir, files, forget
 
@@ -52,6 +53,10 @@ def _documents(config: execute.Config, context: Context) -> Outcome:
         raise ZeroDivisionError("at " + os.fspath(Path("/home/somebody/x.py")))
     if config["system"] == "absent":
         raise MissingDependencyError("needs the package nothing: pip install nothing")
+    if config["system"] == "diverged":
+        raise DivergedError("the loss is not finite at step 3")
+    if config["system"] == "nan":
+        return Outcome(facts={"spearman": math.nan})
     if config["system"] == "refused":
         raise InputError("corpus.jsonl:1: bad")
     n = len(context.collection(config["collection"]).doc_ids)
@@ -226,6 +231,8 @@ def test_reusable_asks_for_the_data_only_when_the_code_agrees(
     [
         ("bad", "ZeroDivisionError: at x.py (test_execute.py, line "),
         ("absent", "needs the package nothing: pip install nothing"),
+        ("diverged", "the loss is not finite at step 3"),
+        ("nan", "record toy/small/E1/tiny nan: facts.spearman is nan"),
     ],
 )
 def test_a_failure_is_recorded_in_one_line_and_tried_again(
@@ -256,6 +263,25 @@ def test_a_failure_never_takes_the_place_of_a_result(
     record, reused = run_job(toy_job(), tmp_path / "s", folders=folders)
     assert not reused and record.status == "error"
     assert files(tmp_path / "s") == before
+
+
+def test_a_failure_never_takes_the_place_of_what_another_process_finished(
+    tmp_path: Path, runs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = {"tiny": beir(tmp_path / "tiny")}
+
+    def slow(config: execute.Config, context: Context) -> Outcome:
+        monkeypatch.setattr(execute, "experiments", lambda paper: {"E1": quick})
+        run_job(toy_job(), tmp_path / "s", folders=folders)
+        raise MemoryError("the other process was first")
+
+    quick = execute.experiments("toy")["E1"]
+    monkeypatch.setattr(
+        execute, "experiments", lambda paper: {"E1": Experiment("E1", "toy", _cells, slow, {})}
+    )
+    record, _ = run_job(toy_job(), tmp_path / "s", folders=folders)
+    assert record.status == "error" and runs == ["good"]
+    assert [kept.status for kept in Store(tmp_path / "s").records()] == ["ok"]
 
 
 def test_unknown_names_are_refused_with_those_that_exist(runs: list[str]) -> None:

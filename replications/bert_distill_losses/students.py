@@ -11,7 +11,6 @@ from replications.bert_distill_losses.systems import needed_data, saved, test_ta
 from replications.bert_distill_losses.training_data import training_data
 from replications.bert_distill_losses.training_run import Trained, train_student
 from replications.execute import Config, Context, Outcome
-from shared.errors import InputError, MissingDependencyError
 
 SEEDS = {"embedded": (1,), "small": (1, 2, 3, 4, 5), "paper": (1, 2, 3)}
 DEPTHS = {"rerank/dl19": 100, "beir/msmarco": 100}
@@ -54,21 +53,16 @@ def student_cell(
 def student_of_cell(config: Config, recipe: Recipe, context: Context) -> Trained:
     """The trained student of a cell; trained now, gone on with, or found finished."""
     data = training_data(recipe, "student", config["seed"], context)
-    try:
-        return train_student(
-            recipe,
-            arm_of(config),
-            config["seed"],
-            data,
-            init=config["init"],
-            layers=config.get("layers"),
-            learning_rate=config.get("rate"),
-            download=context.download,
-        )
-    except MissingDependencyError:
-        raise
-    except InputError as error:  # a loss that is not finite ends this arm, not the experiment
-        raise RuntimeError(str(error)) from error
+    return train_student(
+        recipe,
+        arm_of(config),
+        config["seed"],
+        data,
+        init=config["init"],
+        layers=config.get("layers"),
+        learning_rate=config.get("rate"),
+        download=context.download,
+    )
 
 
 def student_outcome(config: Config, context: Context) -> Outcome:

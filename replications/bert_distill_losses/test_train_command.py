@@ -20,7 +20,7 @@ from replications.bert_distill_losses import training_run
 from replications.bert_distill_losses.recipe import RECIPES
 from replications.bert_distill_losses.tiny_training import write_recipe
 from replications.bert_distill_losses.train import main
-from shared.errors import InputError
+from shared.errors import DivergedError
 
 MINE = "local/mine"
 
@@ -115,7 +115,7 @@ def test_a_loss_that_is_not_finite_ends_one_run_and_not_the_others(
     def train(recipe: Any, arm: Any, seed: int, *_: Any, **__: Any) -> Any:
         tried.append(arm.hard or arm.soft)
         if arm.hard:
-            raise InputError("the loss is not finite at step 3")
+            raise DivergedError("the loss is not finite at step 3")
         return SimpleNamespace(weights=tmp_path / "final")
 
     monkeypatch.setattr(training_run, "train_student", train)

@@ -17,7 +17,7 @@ import click
 
 from replications.bert_distill_losses.arms import ARMS, INITS, TEACHERS, Arm, arm_of
 from replications.bert_distill_losses.recipe import Kind, Recipe, load_recipe
-from shared.errors import InputError, MissingDependencyError
+from shared.errors import DivergedError, InputError
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -93,16 +93,14 @@ def main(
                     )  # fmt: skip
                 else:
                     trained = train_teacher(settings, seed, data, output=output)
-            except MissingDependencyError:
-                raise
-            except InputError as error:  # a loss that is not finite ends this run alone
+            except DivergedError as error:
                 failed.append(error)
                 continue
             _say(f"{name or 'teacher'}, seed {seed}: weights in {trained.weights}")
             if development:
                 _say(_measured(settings, trained.weights, context))
-        for error in failed:
-            click.echo(f"error: {error}", err=True)
+        for problem in failed:
+            click.echo(f"error: {problem}", err=True)
         if failed:
             sys.exit(2)
     except InputError as error:

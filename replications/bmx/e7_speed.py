@@ -56,7 +56,8 @@ def run(config: Config, context: Context) -> Outcome:
     name, analyzer = config["collection"], config["analyzer"]
     topics = context.topics(name, context.collection(name).default_split, analyzer)
     tokens = context.tokens(name, analyzer, config["title"])
-    measured = measure_speed(tokens, list(topics.values()), k=config["k"])
+    most = len(context.collection(name).doc_ids)
+    measured = measure_speed(tokens, list(topics.values()), k=min(config["k"], most))
     ratio = measured["query_ratio"]
     return Outcome(
         facts={

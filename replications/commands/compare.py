@@ -32,6 +32,11 @@ def compare(run_a: Path, run_b: Path, qrels_file: Path, measures: tuple[str, ...
     first, second, qrels = read_run(run_a), read_run(run_b), read_qrels(qrels_file)
     names = measures or DEFAULT_MEASURES
     scores_a, scores_b = evaluate(first, qrels, names), evaluate(second, qrels, names)
+    covered = [sum(qid in run for qid in qrels) for run in (first, second)]
+    if not max(covered):
+        raise InputError(
+            f"{qrels_file}: no query of these runs is judged here; expected qrels of their queries"
+        )
     table = Table(title=f"A = {run_a.name}, B = {run_b.name}, {len(qrels)} queries")
     for column in ("measure", "A", "B", "B - A", "95% interval", "p (t)", "p (sign-flip)"):
         table.add_column(column, justify="left" if column == "measure" else "right")

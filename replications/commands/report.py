@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from replications.commands.options import PAGES, PUBLISHED, store_option
 from replications.execute import PAPERS_FOLDER
 from reports.render import render_site
 from reports.results import Store, overlay
+from shared.errors import InputError
 
 
 @click.command()
@@ -18,6 +20,9 @@ from reports.results import Store, overlay
 @click.option("--published-only", is_flag=True, help="Leave out the records of --store.")
 def report(out: Path, store: Path, published_only: bool) -> None:
     """Render one page per paper and an index."""
+    named = click.get_current_context().get_parameter_source("store") is not ParameterSource.DEFAULT
+    if named and not store.is_dir():
+        raise InputError(f"{store}: no such folder of records; name one that `replicate run` wrote")
     records = Store(PUBLISHED).records()
     if not published_only:
         records = overlay(records, Store(store).records())

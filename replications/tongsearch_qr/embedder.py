@@ -17,7 +17,6 @@ import numpy as np
 from shared.errors import InputError
 from shared.models import fetch_model, load_encoder
 
-BGE_BASE = "hub:BAAI/bge-base-en-v1.5@a5beb1e3e68b9ab74eb54cfd186867f64f240e1a"
 MINILM = "embedded:minilm-l6"
 WORDLLAMA = "embedded:wordllama-256"
 POOLINGS = ("cls", "mean", "static")

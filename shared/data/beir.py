@@ -125,6 +125,9 @@ def read_qrels(path: Path, notes: list[str] | None = None) -> Grades:
     return grades
 
 
+MAX_GRADE = 1000  # trec_eval keeps a table as long as the highest grade
+
+
 def _qrels_rows(path: Path) -> Iterator[tuple[str, str, int, int]]:
     columns = 0
     for line, text in numbered_lines(path):
@@ -147,6 +150,10 @@ def _qrels_rows(path: Path) -> Iterator[tuple[str, str, int, int]]:
             raise InputError(
                 f"{path}:{line}: grade {grade!r} is not a whole number; write one such as 1"
             ) from error
+        if abs(value) > MAX_GRADE:
+            raise InputError(
+                f"{path}:{line}: grade {grade}, expected one of -{MAX_GRADE} to {MAX_GRADE}"
+            )
         yield parts[0], parts[-2], value, line
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from shared.errors import InputError
+from shared.errors import DivergedError
 from shared.training.folder import TrainingFolder
 
 
@@ -25,7 +25,7 @@ class LogMetrics(TrainerCallback):
         numbers = {k: float(v) for k, v in logs.items() if isinstance(v, int | float)}
         for name in ("loss", "grad_norm"):
             if not math.isfinite(numbers.get(name, 0.0)):
-                raise InputError(
+                raise DivergedError(
                     f"{self.folder.path}: {name} is not finite at step {state.global_step}; lower "
                     "the learning rate; the last checkpoint is kept"
                 )

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from shared.errors import InputError
+from shared.errors import DivergedError, InputError
 from shared.training.distributed import is_first, place, start_alike, sum_gradients, total
 from shared.training.folder import TrainingFolder
 from shared.training.updates import Updates
@@ -97,9 +97,9 @@ class UpdateLoop:
         return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def check(self, what: str, finite: bool) -> None:
-        """Raise InputError naming the step where something is not finite in any process."""
+        """Raise DivergedError naming the step where something is not finite in any process."""
         if total(float(not finite)):
-            raise InputError(
+            raise DivergedError(
                 f"{self.folder.path}: the {what} is not finite at step {self.done + 1}; lower "
                 "the learning rate; the last checkpoint is kept"
             )
@@ -108,7 +108,7 @@ class UpdateLoop:
         """One update from the gradients that were accumulated; what to log of it.
 
         Loss and gradients are this process's part of the batch's and are summed over processes.
-        Raises InputError for a loss or gradient that is not finite, before any weight changes.
+        Raises DivergedError for a loss or gradient that is not finite, before any weight changes.
         """
         loss = total(loss)
         self.check("loss", math.isfinite(loss))

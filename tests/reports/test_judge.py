@@ -176,6 +176,20 @@ def test_effect_must_hold_over_queries_and_over_seeds(tmp_path: Path) -> None:
     assert finding.verdict.word == "inconclusive"
 
 
+def test_a_seed_that_failed_is_not_passed_over(tmp_path: Path) -> None:
+    failed = record("double", "a", 0.6, seed=3, error="out of memory")
+    found = seeds("double", [0.6, 0.6, 0.61]) + seeds("bm25", [0.5] * 4) + [failed]
+    finding = only(judged(tmp_path, HEAD + claim(EFFECT), found))
+    assert finding.verdict.word == "error"
+    assert "1 of 4 runs failed; the first: out of memory" in finding.why
+
+
+def test_a_bound_is_not_about_a_users_own_folder(tmp_path: Path) -> None:
+    text = HEAD + claim('kind = "bound"\nselect = {experiment = "E1"}\nop = ">"\nvalue = 0.4\n')
+    found = [record("bm25", "beir/alpha", 0.5), record("bm25", "local/tiny", 0.1)]
+    assert only(judged(tmp_path, text, found)).verdict.word == "reproduced"
+
+
 def test_fewer_seeds_than_planned_are_preliminary(tmp_path: Path) -> None:
     text = HEAD + claim(EFFECT + "seeds = 5\n")
     means = [0.59, 0.6, 0.61, 0.6, 0.6]

@@ -111,6 +111,34 @@ def test_forged_digest_does_not_hide_a_wrong_mean_or_config(tmp_path: Path) -> N
         read_record(path)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"facts": None}, "malformed record .facts is no object"),
+        ({"per_query": "x"}, "malformed record .per_query is no object"),
+        ({"run": {}}, "malformed record .run lacks path"),
+        ({"tier": "huge"}, "malformed record"),
+    ],
+)
+def test_malformed_record_with_its_own_digest_names_the_file(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    _, path = written(tmp_path)
+    edit(path, change, sign=True)
+    with pytest.raises(InputError, match=message) as error:
+        read_record(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["NaN", "1e999", '"\\ud800"', "[" * 100_000])
+def test_numbers_and_texts_that_no_record_holds_are_one_line(tmp_path: Path, text: str) -> None:
+    _, path = written(tmp_path)
+    path.write_text(path.read_text().replace('"facts": {', f'"facts": {{"x": {text}, ', 1))
+    with pytest.raises(InputError, match=r"replicate run toy --tier small") as error:
+        read_record(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
 def test_means_must_agree_with_per_query_within_a_millionth() -> None:
     fields: dict[str, Any] = {
         "paper": "toy", "experiment": "E1", "tier": "small", "label": "x", "config": {},
