@@ -214,6 +214,7 @@ def test_report_escapes_text_of_the_data(replicate: Replicate, tmp_path: Path) -
 def test_report_of_an_empty_store_says_that_nothing_was_run(
     replicate: Replicate, tmp_path: Path
 ) -> None:
+    (tmp_path / "s").mkdir()
     result = replicate("report", "--store", "s", "--out", "pages")
     assert (result.status, result.err) == (0, "")
     assert result.out.startswith("0 records -> ")
