@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from replications.bmx.e3_ablation import VARIANTS
 from replications.bmx.e6_robustness import MEASURE, PARAMETERS, opponent
@@ -43,11 +43,12 @@ def robustness(records: Sequence[Record], tier: str) -> Figure:
     table: list[list[object]] = [
         ["collection", "analyzer", "title", "k1", "b", "BMX - BM25", "low", "high"]
     ]
-    kept: list[Mapping[str, Mapping[str, float]]] = []
+    kept: list[tuple[object, ...]] = []
     for record in sorted(records, key=lambda r: r.label):
-        if record.per_query in kept:
+        values_of = (record.config["collection"], record.config["analyzer"], record.per_query)
+        if values_of in kept:
             continue  # a collection without titles has the same values without them
-        kept.append(record.per_query)
+        kept.append(values_of)
         where = [record.config[key] for key in ("collection", "analyzer", "title")]
         rows.append(" · ".join(where))
         line: list[float | None] = []
