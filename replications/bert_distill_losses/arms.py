@@ -18,7 +18,9 @@ SCHEDULES = ("one step", "two steps", "layers, then head")
 TEACHERS = ("single", "ensemble", "cross-fitted")
 CONVENTIONS = ("valid", "tinybert")  # of padding, as in layer_losses, which needs torch
 INITS = ("pre-trained", "teacher")
-CHANGES = ("temperature", "teacher", "swapped", "labelled", "schedule", "convention")
+CHANGES = (
+    "temperature", "hard_weight", "teacher", "swapped", "labelled", "schedule", "convention",
+)  # fmt: skip
 WITH_TEMPERATURE = ("pair-kl", "list-kl", "soft-ce")
 TINYBERT = {"embedding": 1.0, "hidden": 1.0, "attention": 1.0}  # its weights are all 1
 
@@ -28,7 +30,8 @@ class Arm:
     """What one student learns from.
 
     `hard` and `soft` name losses of ranking_losses, "" for none; `temperature` is for the losses
-    that have one. `layers` maps terms of layer_objective to weights. `schedule`: all at once, the
+    that have one. `hard_weight` is that of the hard loss beside a soft one, which has weight 1.
+    `layers` maps terms of layer_objective to weights. `schedule`: all at once, the
     layers' terms for half of the steps and the ranking's for the others (TinyBERT), or the latter
     for the head alone. `layer_teacher` gives the layers' targets: the fine-tuned teacher or the
     pre-trained model it began as. `swapped`: share of the labelled groups whose label is wrong;
@@ -40,6 +43,7 @@ class Arm:
     hard: str = ""
     soft: str = ""
     temperature: float = 1.0
+    hard_weight: float = 1.0
     layers: Mapping[str, float] = field(default_factory=dict)
     convention: str = "valid"
     schedule: str = "one step"
@@ -62,6 +66,8 @@ class Arm:
                 raise InputError(f"{self.title}: {name} {value!r}, expected one of {known}")
         if not 0 < self.temperature < math.inf:
             raise InputError(f"{self.title}: temperature {self.temperature}, expected above 0")
+        if not 0 < self.hard_weight < math.inf:
+            raise InputError(f"{self.title}: hard_weight {self.hard_weight}, expected above 0")
         if not all(0 <= weight < math.inf for weight in self.layers.values()):
             raise InputError(f"{self.title}: weights {dict(self.layers)}, expected 0 or above")
         if not self.hard and not self.soft:
@@ -118,9 +124,10 @@ ARMS: dict[str, Arm] = {
 def arm_of(config: Mapping[str, Any]) -> Arm:
     """The arm that a cell's config names, with the changes that its other keys ask for.
 
-    `weight` is then that of every loss on layers; `temperature`, `teacher`, `swapped`, `labelled`,
-    `schedule` and `convention` replace the arm's. Raises InputError for an unknown arm, and for a
-    weight, a temperature or a teacher where the arm has nothing that it would change.
+    `weight` is then that of every loss on layers; `temperature`, `hard_weight`, `teacher`,
+    `swapped`, `labelled`, `schedule` and `convention` replace the arm's. Raises InputError for an
+    unknown arm, and for a weight, a temperature, a hard_weight or a teacher where the arm has
+    nothing that it would change.
     """
     name = config["arm"]
     if name not in ARMS:
@@ -131,6 +138,7 @@ def arm_of(config: Mapping[str, Any]) -> Arm:
         ("weight", arm.layers),
         ("teacher", arm.needs_teacher),
         ("temperature", arm.soft in WITH_TEMPERATURE),
+        ("hard_weight", arm.hard and arm.soft),
     ):
         if key in config and not needed:
             raise InputError(f"arm {name}, {arm.title}: has nothing that a {key} would change")

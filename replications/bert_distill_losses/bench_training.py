@@ -74,7 +74,6 @@ def train_own(ranker: Ranker, folder: Path, frozen: bool, bf16: bool) -> None:
         query=np.arange(count, dtype=np.int32),
         groups=np.arange(2 * count, dtype=np.int32).reshape(count, 2),
         labelled=np.ones(count, bool),
-        half=np.zeros(count, np.int8),
         source=np.zeros(count, np.int8),
         sources=("bench",),
     )

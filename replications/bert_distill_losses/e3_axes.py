@@ -1,5 +1,5 @@
 """E3: pair KL's temperature, RankNet beside it and Margin-MSE at its end; weights of the losses on
-layers; students of three layers."""
+layers and of the hinge; students of three layers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from replications.execute import Experiment, Plan
 
 TEMPERATURES = (0.5, 1.0, 2.0, 5.0, 10.0)
 WEIGHTS = (0.001, 0.01, 0.1, 1.0)
+HARD_WEIGHTS = {"A8": 10.0, "A9": 0.1}  # chosen as plan.md says
 DEEPER = 3  # divides the teacher's six, as two do
 
 
@@ -27,6 +28,7 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
     points += [("temperature", "A5", {})]
     points += [("weight", "A8", {})]
     points += [("weight", "A13", {"weight": weight}) for weight in WEIGHTS]
+    points += [("hard weight", arm, {"hard_weight": w}) for arm, w in HARD_WEIGHTS.items()]
     points += [("depth", arm, {"layers": DEEPER}) for arm in ("A2", "A5", "A8", "A13")]
     # At the recipe's rate, whatever an arm's own is: along an axis nothing else may change.
     return [
@@ -41,10 +43,10 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
 
 EXPERIMENT = Experiment(
     id="E3",
-    title="axes: temperature, weight of the layers, depth",
+    title="axes: temperature, weights of the layers and of the hinge, depth",
     cells=cells,
     run=student_outcome,
-    cost={"small": "5 h on one core; 91 MB of models"},
+    cost={"small": "6 h on one core; 91 MB of models"},
     drift=None,
     needs_model=True,
 )

@@ -1,4 +1,4 @@
-"""E4: teachers of another strength (C-7), few labels and wrong ones (C-8)."""
+"""E4: other teachers (C-7), groups without labels, few labels and wrong ones (C-8)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from replications.execute import Experiment, Plan
 CHANGES: tuple[tuple[str, dict[str, Any], tuple[str, ...]], ...] = (
     ("ensemble", {"teacher": "ensemble"}, ("A5", "A8", "A6", "A9")),
     ("cross-fitted", {"teacher": "cross-fitted"}, ("A5", "A8", "A6", "A9")),
+    ("half of the groups unlabelled", {"unlabelled": 0.5}, ("A5", "A8", "A6", "A9")),
     ("a quarter of the labels", {"labelled": 0.25}, ("A2", "A5", "A8")),
     ("30 % wrong labels", {"swapped": 0.3}, ("A2", "A5", "A8")),
 )
@@ -35,10 +36,10 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
 
 EXPERIMENT = Experiment(
     id="E4",
-    title="labels: stronger teachers, few labels, wrong labels",
+    title="labels: other teachers, groups without labels, few labels, wrong labels",
     cells=cells,
     run=student_outcome,
-    cost={"small": "5 h on one core; 91 MB of models"},
+    cost={"small": "7 h on one core; 91 MB of models"},
     drift=None,
     needs_model=True,
 )

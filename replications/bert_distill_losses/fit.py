@@ -34,7 +34,6 @@ def fit(
     make: Callable[[], Any],
     targets: Callable[[], np.ndarray] | None,
     follow: Callable[[], Any] | None,
-    rows: np.ndarray | None,
 ) -> dict[str, Any]:
     """Make the ranker, train it as `train_ranker` does, write its weights and finished.json."""
     ranker = on_device(make())
@@ -54,7 +53,6 @@ def fit(
             margin=recipe.margin,
             teacher_scores=targets() if targets else None,
             layer_teacher=_followed(ranker, follow) if follow else None,
-            rows=rows,
         )
         if is_first():
             save_ranker(ranker, folder.final)

@@ -44,22 +44,20 @@ def train_ranker(
     margin: float = 1.0,
     teacher_scores: np.ndarray | None = None,
     layer_teacher: Any = None,
-    rows: np.ndarray | None = None,
 ) -> UpdateLoop:
     """Train `ranker` in place as the arm says; returns the loop, which knows what was done.
 
     `teacher_scores` are those of the groups, (n, m); `layer_teacher` is the encoder that the
-    layers are to follow, put into eval mode here; `rows` are the numbers of the groups to train
-    on, by default all. The log has for each step every loss of the arm without its weight, their
-    weighted sum, the share of groups in order, and now and then the gradient norms of ranking and
-    layers on the encoder and the cosine between the two. Goes on with a killed run. Raises
-    InputError for groups or scores that do not fit, and for a loss that is not finite, naming the
-    step.
+    layers are to follow, put into eval mode here. The log has for each step every loss of the arm
+    without its weight, their weighted sum, the share of groups in order, and now and then the
+    gradient norms of ranking and layers on the encoder and the cosine between the two. Goes on
+    with a killed run. Raises InputError for groups or scores that do not fit, and for a loss that
+    is not finite, naming the step.
     """
     device = next(ranker.parameters()).device
     targets = _targets(data, arm, teacher_scores)
     check_shares(rounds.groups_per_step, "groups_per_step")
-    batches = bucketed(data, tokens, arm, rounds, seed, rows)
+    batches = bucketed(data, tokens, arm, rounds, seed)
     objective = _objective(arm, ranker, layer_teacher, seed)
     parameters = {n: p for n, p in ranker.named_parameters() if p.requires_grad}
     if objective is not None:
@@ -107,7 +105,8 @@ def train_ranker(
 
 def phase(arm: Arm, step: int, steps: int) -> tuple[dict[str, float], bool]:
     """(weight of every term, whether the head alone is trained) at a step, from 0."""
-    ranking = {name: 1.0 for name in RANKING if getattr(arm, name)}
+    weights = {"hard": arm.hard_weight, "soft": 1.0}
+    ranking = {name: weight for name, weight in weights.items() if getattr(arm, name)}
     if arm.schedule == "one step":
         return ranking | dict(arm.layers), False
     if step < steps // 2:
@@ -121,7 +120,6 @@ def bucketed(
     arm: Arm,
     rounds: Rounds,
     seed: int,
-    rows: np.ndarray | None = None,
 ) -> list[list[int]]:
     """The groups of every step: in the order of the set, like lengths together, again and again.
 
@@ -129,7 +127,7 @@ def bucketed(
     holds little padding and an arm never sees lengths rise. An arm without a soft loss has
     nothing to learn from groups without a label and passes over them.
     """
-    chosen = np.arange(len(data.query)) if rows is None else np.asarray(rows)
+    chosen = np.arange(len(data))
     if not arm.soft:
         chosen = chosen[data.labelled[chosen]]
     size, wanted = rounds.groups_per_step, rounds.steps * rounds.groups_per_step

@@ -55,7 +55,7 @@ class Recipe:
     held_out: tuple[str, ...] = ()
     negatives: int = 1  # the paper trains on pairs
     candidates: int = 100  # depth of the first stage that negatives are drawn from
-    unlabelled: float = 0.0  # share of groups of two candidates that nobody judged
+    unlabelled: float = 0.0  # share of the students' groups that are candidates without a label
     query_length: int = 32
     max_length: int = 96  # query, document and special tokens
     token_types: Literal["zero", "pair"] = "zero"
@@ -96,6 +96,10 @@ class Recipe:
         """Negatives in a group of the teacher or of a student."""
         return (self.teacher_negatives if kind == "teacher" else 0) or self.negatives
 
+    def unlabelled_of(self, kind: Kind) -> float:
+        """The share of a student's groups that have no label; a teacher's all have one."""
+        return 0.0 if kind == "teacher" else self.unlabelled
+
     def request(self, kind: Kind) -> dict[str, Any]:
         """The settings that decide the weights of a teacher or a student."""
         values = asdict(self)
@@ -103,7 +107,8 @@ class Recipe:
         for name in ("name", "note", "threads", "teacher", "student"):
             del values[name]
         if kind == "teacher":
-            del values["student_model"], values["student_layers"]
+            for name in ("student_model", "student_layers", "unlabelled"):
+                del values[name]
         else:
             for name in ("teacher_loss", "teacher_negatives", "teacher_guided"):
                 del values[name]

@@ -41,7 +41,8 @@ def student_cell(
     tuned: bool = True,
     **changes: Any,
 ) -> dict[str, Any]:
-    """A student's part of a config; `changes` are those of arms.arm_of, and `layers`.
+    """A student's part of a config; `changes` are those of arms.arm_of, `layers`, and
+    `unlabelled`, which is the recipe's setting.
 
     `tuned`: at the arm's own learning rate where it has one, else at the recipe's.
     """
@@ -67,7 +68,8 @@ def student_of_cell(config: Config, recipe: Recipe, context: Context) -> Trained
 
 def student_outcome(config: Config, context: Context) -> Outcome:
     """Rerank with the cell's student; nDCG@10 and MRR@10, and what its training was."""
-    recipe = load_recipe(config["recipe"])
+    changes = {"unlabelled": config["unlabelled"]} if "unlabelled" in config else {}
+    recipe = load_recipe(config["recipe"], **changes)
     models = needed_data(recipe, context)
     trained = student_of_cell(config, recipe, context)
     task = test_task(config["collection"], config["depth"], config.get("queries"), context)

@@ -76,25 +76,25 @@ def teacher_scores(
     return scores
 
 
-def cross_fitted(set: TrainingSet, scores_by_half: Sequence[np.ndarray]) -> np.ndarray:
+def cross_fitted(own: np.ndarray, scores_by_half: Sequence[np.ndarray]) -> np.ndarray:
     """Scores by the teacher that was not trained on the group's half, float32 (n, m).
 
-    `scores_by_half[h]` (n, m) are those of the teacher trained on half h; they are read only where
-    `set.half` is the other one, and may be NaN elsewhere. Raises InputError for other shapes and
-    for scores needed that are not finite.
+    `own` (n,) is each group's half, 0 or 1. `scores_by_half[h]` (n, m) are those of the teacher
+    trained on half h; they are read only where `own` is the other one, and may be NaN elsewhere.
+    Raises InputError for other shapes and for scores needed that are not finite.
     """
     shapes = [scores.shape for scores in scores_by_half]
-    if shapes != [set.groups.shape] * 2:
+    if [shape[:1] for shape in shapes] != [own.shape] * 2 or len(set(shapes)) != 1:
         raise InputError(
-            f"cross-fitted teacher: scores {shapes}: expected two of {set.groups.shape}"
+            f"cross-fitted teacher: scores {shapes}: expected two of ({len(own)}, documents)"
         )
     first, second = scores_by_half
-    scores = np.where(set.half[:, None] == 0, second, first).astype(np.float32)
+    scores = np.where(own[:, None] == 0, second, first).astype(np.float32)
     if not np.isfinite(scores).all():
         group = int(np.flatnonzero(~np.isfinite(scores).all(axis=1))[0])
         raise InputError(
             f"cross-fitted teacher: no finite score of group {group} by the teacher of half "
-            f"{1 - set.half[group]}"
+            f"{1 - own[group]}"
         )
     return scores
 

@@ -142,11 +142,11 @@ def test_an_arm_without_soft_loss_passes_over_unlabelled_groups() -> None:
         batches_of(HINGE, toy_set(4, unlabelled=4))
 
 
-def test_rows_are_the_only_groups() -> None:
-    data, rows = toy_set(24), np.array([1, 5, 7])
+def test_groups_are_repeated_as_often_as_the_steps_ask() -> None:
+    data = toy_set(24).subset(np.array([1, 5, 7]))
     rounds = replace(ROUNDS, steps=6, groups_per_step=2)
-    found = bucketed(data, tiny_tokens(data), HINGE, rounds, 3, rows)
-    assert Counter(i for batch in found for i in batch) == {1: 4, 5: 4, 7: 4}
+    found = bucketed(data, tiny_tokens(data), HINGE, rounds, 3)
+    assert Counter(i for batch in found for i in batch) == {0: 4, 1: 4, 2: 4}
 
 
 # ---- What is learnt, and logged
@@ -247,6 +247,15 @@ def test_dropout_is_the_same_for_arms_and_runs() -> None:
 def test_a_temperature_reaches_the_losses_that_have_one() -> None:
     logs = [train(replace(ARMS["A6"], temperature=t), steps=1).log[0]["soft"] for t in (1.0, 5.0)]
     assert abs(logs[0] - logs[1]) > 1e-3
+
+
+def test_the_weight_of_the_hard_loss() -> None:
+    heavy = replace(BOTH, hard_weight=10.0)
+    (plain,), (weighted,) = (train(arm, steps=1).log for arm in (BOTH, heavy))
+    assert (plain["hard"], plain["soft"]) == (weighted["hard"], weighted["soft"])
+    assert plain["loss"] == pytest.approx(plain["hard"] + plain["soft"], rel=1e-6)
+    assert weighted["loss"] == pytest.approx(10 * plain["hard"] + plain["soft"], rel=1e-6)
+    assert weighted["grad_norm/ranking"] != plain["grad_norm/ranking"]
 
 
 def test_fewer_labels_are_another_run() -> None:

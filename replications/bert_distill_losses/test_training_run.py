@@ -14,7 +14,6 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from replications.bert_distill_losses import fit as fit_module
-from replications.bert_distill_losses import training_run
 from replications.bert_distill_losses.arms import ARMS, Arm
 from replications.bert_distill_losses.label_changes import with_noise
 from replications.bert_distill_losses.ranker_files import load_ranker
@@ -47,12 +46,12 @@ def recipe(model: str) -> Recipe:
 
 @pytest.fixture
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, Any]]:
-    """(kind, seed, rows) of what was trained, in order; what is found finished is none of it."""
+    """(kind, seed, data) of what was trained, in order; what is found finished is none of it."""
     runs: list[tuple[str, int, Any]] = []
     plain: Callable[..., Any] = fit_module.fit
 
     def noted(*a: Any) -> Any:
-        runs.append((a[1], a[4], a[10]))
+        runs.append((a[1], a[4], a[2]))
         return plain(*a)
 
     monkeypatch.setattr(fit_module, "fit", noted)
@@ -77,11 +76,12 @@ def test_a_finished_run_is_found_and_another_request_is_another_run(
         {"seed": 2},
         {"learning_rate": 0.5},
         {"layers": 2},
+        {"arm": replace(ARMS["A2"], hard_weight=2.0)},
         {"data": replace(DATA, groups=toy_set(seed=9))},
     ):
         asked: dict[str, Any] = {"recipe": recipe, "arm": ARMS["A2"], "seed": 1, "data": DATA}
         assert train_student(**(asked | changes)).weights != first.weights, changes
-    assert len(fitted) == 8
+    assert len(fitted) == 9
     deeper = train_student(recipe, ARMS["A2"], 1, DATA, layers=2)
     assert (load_ranker(deeper.weights).layers, load_ranker(first.weights).layers) == (2, 1)
 
@@ -196,10 +196,11 @@ def test_a_cross_fitted_teacher_never_scores_its_own_half(
     monkeypatch.setattr(Teachers, "_scores", note)
     teachers = Teachers(recipe, DATA)
     found, used = teachers.scores(replace(ARMS["A5"], teacher="cross-fitted"), 1)
-    half, own = DATA.groups.half, DATA.of_seed(11, recipe, "teacher").groups.half
-    for number, ((_, seed, rows), (sha256, asked)) in enumerate(zip(fitted, scored, strict=True)):
+    half = DATA.half
+    whole = DATA.of_seed(11, recipe, "teacher")
+    for number, ((_, seed, data), (sha256, asked)) in enumerate(zip(fitted, scored, strict=True)):
         assert seed == 11 and sha256 == used[number]
-        assert set(own[rows]) == {number}, "trained on its half"
+        assert set(data.half) == {number} and len(data.groups) == (whole.half == number).sum()
         assert set(half[asked]) == {1 - number}, "and asked about the other"
     rankers = [load_ranker(teachers.of(11, h).weights) for h in (0, 1)]
     of_half = [scores_of(ranker, DATA.groups) for ranker in rankers]
@@ -278,7 +279,6 @@ def test_a_student_follows_the_layers_of_the_teacher_it_names(
 
 
 def test_a_teacher_of_a_half_without_groups_is_one_line(recipe: Recipe) -> None:
-    groups = DATA.groups
-    one_half = groups.changed(half=np.zeros_like(groups.half))
-    with pytest.raises(InputError, match="no group has a label"):
-        train_teacher(recipe, 11, training_run.TrainingData(one_half, DATA.draw), half=1)
+    one_half = DATA.of_half(0)
+    with pytest.raises(InputError, match="no query is in half 1; expected more queries"):
+        train_teacher(recipe, 11, one_half, half=1)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from replications.bert_distill_losses.toy_collections import toy_source
-from replications.bert_distill_losses.training_set import TrainingSet, half_of, training_set
+from replications.bert_distill_losses.training_set import TrainingSet, training_set
 from replications.execute import Context
 from replications.first_stages import candidate_run
 from shared.errors import InputError
@@ -103,14 +103,6 @@ def test_queries_near_held_out_ones_are_left_out() -> None:
     assert "toy beta 1" not in everywhere.queries
 
 
-def test_half_is_the_querys_own() -> None:
-    set = made(sources=[toy_source(queries=30)], groups=120)
-    for query in range(len(set.queries)):
-        i = set.queries[query].split()[-1]
-        assert {*set.half[set.query == query]} == {half_of("toy", f"q{i}")}
-    assert {*set.half} == {0, 1}
-
-
 # ---- Determinism
 
 
@@ -128,7 +120,7 @@ def test_the_order_of_the_run_and_of_its_queries_does_not_matter() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["query", "groups", "labelled", "half", "source"])
+@pytest.mark.parametrize("name", ["query", "groups", "labelled", "source"])
 def test_sha256_depends_on_every_array(name: str) -> None:
     set = made()
     array = getattr(set, name).copy()
@@ -177,7 +169,7 @@ def test_refused_in_one_line(changes: dict[str, Any], message: str) -> None:
 def test_arrays_that_do_not_fit_are_refused() -> None:
     set = made()
     with pytest.raises(InputError, match="training set: groups"):
-        replace(set, half=set.half[1:])
+        replace(set, source=set.source[1:])
     with pytest.raises(InputError, match="at least one group"):
         set.subset(np.zeros(len(set), bool))
 

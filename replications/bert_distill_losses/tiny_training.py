@@ -12,7 +12,7 @@ import numpy as np
 from replications.bert_distill_losses.arms import Arm
 from replications.bert_distill_losses.recipe import Recipe, Rounds
 from replications.bert_distill_losses.tiny_ranker import tiny_ranker, tiny_tokenizer
-from replications.bert_distill_losses.training_data import TrainingData
+from replications.bert_distill_losses.training_data import Source, TrainingData
 from replications.bert_distill_losses.training_set import TrainingSet
 
 ROUNDS = Rounds(steps=4, groups_per_step=4, learning_rate=1e-3, warmup_ratio=0.0, save_steps=2)
@@ -35,7 +35,6 @@ def toy_set(groups: int = 16, negatives: int = 1, unlabelled: int = 0, seed: int
         query=query,
         groups=np.arange(groups * m, dtype=np.int32).reshape(groups, m),
         labelled=np.arange(groups) < groups - unlabelled,
-        half=(query % 2).astype(np.int8),
         source=np.zeros(groups, np.int8),
         sources=("toy",),
     )
@@ -53,12 +52,14 @@ def toy_teacher(data: TrainingSet, seed: int = 7) -> np.ndarray:
 
 
 def toy_data() -> TrainingData:
-    """The groups of seed 1, and by its `draw` those of another seed."""
-    return TrainingData(toy_set(seed=1), _draw)
+    """The groups of seed 1 of toy sets; every other query is in half 1."""
+    groups = toy_set(seed=1)
+    of_query = {text: number % 2 for number, text in enumerate(groups.queries)}
+    return TrainingData(groups, Source(_draw, lambda: of_query))
 
 
-def _draw(seed: int, groups: int, negatives: int) -> TrainingSet:
-    return toy_set(groups, negatives, seed=seed)
+def _draw(seed: int, groups: int, negatives: int, unlabelled: float) -> TrainingSet:
+    return toy_set(groups, negatives, round(unlabelled * groups), seed=seed)
 
 
 def tiny_tokens(data: TrainingSet) -> Any:
@@ -102,7 +103,6 @@ def train(
     seed: int = 1,
     teacher_scores: np.ndarray | None = None,
     layer_teacher: Any = None,
-    rows: np.ndarray | None = None,
     **rounds: Any,
 ) -> Run:
     """Train an arm on the toy groups, in a folder of its own if none is given."""
@@ -117,7 +117,7 @@ def train(
         where = TrainingFolder(folder or Path(scratch) / "run", {"arm": arm.title})
         loop = train_ranker(
             ranker, data, tiny_tokens(data), arm, replace(ROUNDS, **rounds), where, seed=seed,
-            teacher_scores=teacher_scores, layer_teacher=layer_teacher, rows=rows,
+            teacher_scores=teacher_scores, layer_teacher=layer_teacher,
         )  # fmt: skip
         return Run(ranker, loop, where.read_log())
 

@@ -32,6 +32,8 @@ from shared.errors import DivergedError, InputError
 @click.option("--init", type=click.Choice(INITS), help=f"Where it begins [default: {INITS[0]}].")
 @click.option("--teacher", type=click.Choice(TEACHERS), help="Instead of the arm's own.")
 @click.option("--weight", type=float, help="Weight of the losses on layers.")
+@click.option("--hard-weight", type=float, help="Weight of the hard loss beside a soft one.")
+@click.option("--unlabelled", type=float, help="Share of groups without a label.")
 @click.option("--temperature", type=float, help="Of the losses that have one.")
 @click.option("--layers", type=click.IntRange(1), help="Layers of the student.")
 @click.option("--rate", type=float, help="Learning rate.")
@@ -46,6 +48,8 @@ def main(
     init: str | None,
     teacher: str | None,
     weight: float | None,
+    hard_weight: float | None,
+    unlabelled: float | None,
     temperature: float | None,
     layers: int | None,
     rate: float | None,
@@ -55,15 +59,22 @@ def main(
     dry_run: bool,
 ) -> None:
     """Train RECIPE (a name in recipes/, or a YAML file); a killed run goes on when run again."""
-    changes = {"teacher": teacher, "weight": weight, "temperature": temperature}
+    changes = {
+        "teacher": teacher, "weight": weight, "hard_weight": hard_weight,
+        "temperature": temperature,
+    }  # fmt: skip
     changes = {name: value for name, value in changes.items() if value is not None}
-    of_students = changes | {"init": init, "layers": layers, "rate": rate}
+    of_students = changes | {
+        "init": init, "layers": layers, "rate": rate, "unlabelled": unlabelled,
+    }  # fmt: skip
     try:
         if not arms and (given := [n for n, v in of_students.items() if v is not None]):
-            raise InputError(f"--{given[0]} is for students: name one with --arm, as --arm A8")
+            option = given[0].replace("_", "-")
+            raise InputError(f"--{option} is for students: name one with --arm, as --arm A8")
         if rate is not None and not 0 < rate < math.inf:
             raise InputError(f"--rate {rate}: expected a number above 0")
-        settings = load_recipe(recipe)
+        own = {} if unlabelled is None else {"unlabelled": unlabelled}
+        settings = load_recipe(recipe, **own)
         chosen = {name: arm_of({"arm": name, **changes}) for name in arms}
         kind: Kind = "student" if arms else "teacher"
         runs = [(name, seed) for seed in seeds or ((1,) if arms else (11,))
@@ -120,6 +131,8 @@ def _dry(settings: Recipe, name: str, arm: Arm | None, seed: int, kind: Kind) ->
             for entry in fields(arm)
             if (value := getattr(arm, entry.name)) != getattr(ARMS[name], entry.name)
         ]
+    if name and settings.unlabelled:
+        told.append(f"unlabelled {settings.unlabelled:g}")
     title = f" ({'; '.join(told)})" if told else ""
     return (
         f"{name or 'teacher'}{title}, seed {seed}: "

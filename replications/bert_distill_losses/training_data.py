@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from replications.bert_distill_losses.arms import Arm
+from replications.bert_distill_losses.halves import halves
 from replications.bert_distill_losses.label_changes import with_fraction, with_noise
 from replications.bert_distill_losses.recipe import Kind, Recipe
 from replications.bert_distill_losses.training_set import TrainingSet, training_set
 from replications.execute import Context
 from replications.first_stages import candidate_run, chosen_queries
-from shared.pairs import SOURCES, Source
+from shared import pairs
+from shared.errors import InputError
 
 if TYPE_CHECKING:
     from replications.bert_distill_losses.tokens import PairTokens
@@ -22,18 +26,42 @@ DEVELOPMENT = 40  # queries of each collection
 LEAST = 400  # training queries of a collection that can spare so many
 
 
+@dataclass(frozen=True)
+class Source:
+    """Collections to draw groups from.
+
+    `draw` takes seed, groups, negatives and the share of groups without a label; `halves` gives
+    the half, 0 or 1, of every training query's text.
+    """
+
+    draw: Callable[[int, int, int, float], TrainingSet]
+    halves: Callable[[], Mapping[str, int]]
+
+
 @dataclass
 class TrainingData:
-    """The groups of one seed; `of_seed` draws those of another from the same collections."""
+    """The groups of one seed; `of_seed` draws those of another from the same source."""
 
     groups: TrainingSet
-    draw: Callable[[int, int, int], TrainingSet]
+    source: Source
     _tokens: dict[tuple[Any, ...], PairTokens] = field(default_factory=dict, repr=False)
 
     def of_seed(self, seed: int, recipe: Recipe, kind: Kind) -> TrainingData:
         """The groups that another seed draws, for the teacher or for a student."""
-        drawn = self.draw(seed, recipe.rounds(kind).groups, recipe.negatives_of(kind))
-        return TrainingData(drawn, self.draw)
+        return _drawn(self.source, seed, recipe, kind)
+
+    @property
+    def half(self) -> np.ndarray:
+        """The half of every group's query, int8 (n,)."""
+        of_text = self.source.halves()
+        return np.array([of_text[text] for text in self.groups.queries], np.int8)[self.groups.query]
+
+    def of_half(self, half: int) -> TrainingData:
+        """The groups whose query is in a half. Raises InputError where there are none."""
+        rows = self.half == half
+        if not rows.any():
+            raise InputError(f"training set: no query is in half {half}; expected more queries")
+        return TrainingData(self.groups.subset(rows), self.source)
 
     def changed(self, arm: Arm, seed: int) -> TrainingData:
         """The groups with the arm's share of wrong labels and of labels."""
@@ -42,7 +70,7 @@ class TrainingData:
             groups = with_noise(groups, arm.swapped, seed)
         if arm.labelled < 1:
             groups = with_fraction(groups, arm.labelled, seed)
-        return self if groups is self.groups else TrainingData(groups, self.draw)
+        return self if groups is self.groups else TrainingData(groups, self.source)
 
     def tokens(self, recipe: Recipe, model: str, tokenizer: Any) -> PairTokens:
         """The texts of the groups as tokens of a model (its tokenizer), made once."""
@@ -63,7 +91,7 @@ class TrainingData:
 
 def split_of(name: str, context: Context) -> str:
     """The split of a collection's training queries."""
-    return SOURCES.get(context.collection(name).id, Source()).split
+    return pairs.SOURCES.get(context.collection(name).id, pairs.Source()).split
 
 
 def development(name: str, context: Context) -> tuple[str, list[str]]:
@@ -89,20 +117,24 @@ def training_data(recipe: Recipe, kind: Kind, seed: int, context: Context) -> Tr
     """
     collections = [context.collection(name) for name in (*recipe.data, *recipe.held_out)]
     key = (
-        recipe.data, recipe.held_out, recipe.unlabelled, recipe.candidates,
+        recipe.data, recipe.held_out, recipe.candidates,
         *(collection.sha256 for collection in collections),
     )  # fmt: skip
-    if key not in _draws:
-        _draws[key] = _draw(recipe, context)
-    drawn = _draws[key](seed, recipe.rounds(kind).groups, recipe.negatives_of(kind))
-    return TrainingData(drawn, _draws[key])
+    if key not in _sources:
+        _sources[key] = _source(recipe, context)
+    return _drawn(_sources[key], seed, recipe, kind)
 
 
-_draws: dict[tuple[Any, ...], Callable[[int, int, int], TrainingSet]] = {}
+_sources: dict[tuple[Any, ...], Source] = {}
 
 
-def _draw(recipe: Recipe, context: Context) -> Callable[[int, int, int], TrainingSet]:
-    """What draws the groups of a seed; the first stages are searched here, once."""
+def _drawn(source: Source, seed: int, recipe: Recipe, kind: Kind) -> TrainingData:
+    groups, negatives = recipe.rounds(kind).groups, recipe.negatives_of(kind)
+    return TrainingData(source.draw(seed, groups, negatives, recipe.unlabelled_of(kind)), source)
+
+
+def _source(recipe: Recipe, context: Context) -> Source:
+    """The recipe's collections; their first stages are searched here, once."""
     sources, held_out = [], []
     for name in recipe.data:
         collection, split = context.collection(name), split_of(name, context)
@@ -113,18 +145,19 @@ def _draw(recipe: Recipe, context: Context) -> Callable[[int, int, int], Trainin
         held_out.append(collection.topics(collection.default_split))
 
     @cache
-    def draw(seed: int, groups: int, negatives: int) -> TrainingSet:
+    def draw(seed: int, groups: int, negatives: int, unlabelled: float) -> TrainingSet:
         return training_set(
             sources,
             groups=groups,
             negatives=negatives,
             seed=seed,
-            unlabelled=recipe.unlabelled,
+            unlabelled=unlabelled,
             held_out=held_out,
             candidates=recipe.candidates,
         )
 
-    return draw
+    topics = [collection.topics(split) for collection, split, _ in sources]
+    return Source(draw, cache(lambda: halves(text for each in topics for text in each.values())))
 
 
 def _topics(name: str, split: str, qids: list[str], context: Context) -> Mapping[str, str]:

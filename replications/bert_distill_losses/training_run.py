@@ -41,7 +41,10 @@ def train_teacher(
     output: Path | None = None,
     download: bool = True,
 ) -> Trained:
-    """A teacher of the recipe; `half` 0 or 1 trains it on the queries of that half alone."""
+    """A teacher of the recipe; `half` 0 or 1 trains it on the queries of that half alone.
+
+    Raises InputError for a half without groups, and as the loop does.
+    """
     from replications.bert_distill_losses.ranker import pretrained_ranker
 
     guided = recipe.teacher_guided
@@ -50,10 +53,10 @@ def train_teacher(
         "seed": seed,
         "half": EVERYTHING if half is None else half,
     }
-    rows = None if half is None else np.flatnonzero(data.groups.half == half)
+    data = data if half is None else data.of_half(half)
     return _trained(
         recipe, "teacher", request, data, arm, seed, output, download,
-        make=lambda: pretrained_ranker(recipe.teacher_model, recipe.head, seed=seed), rows=rows,
+        make=lambda: pretrained_ranker(recipe.teacher_model, recipe.head, seed=seed),
         targets=(lambda: _guide(recipe, data)) if guided else None,
     )  # fmt: skip
 
@@ -147,9 +150,9 @@ class Teachers:
             return None, []
         if arm.teacher == "cross-fitted":
             both = [self.of(SINGLE[0], half) for half in (0, 1)]
-            groups = self.data.groups
-            others = [self._scores(one, groups.half != half) for half, one in enumerate(both)]
-            found = cross_fitted(groups, others)
+            own = self.data.half
+            others = [self._scores(one, own != half) for half, one in enumerate(both)]
+            found = cross_fitted(own, others)
             used = [one.sha256 for one in both]
         else:
             seeds = ENSEMBLE if arm.teacher == "ensemble" else SINGLE
@@ -196,7 +199,6 @@ def _trained(
     make: Callable[[], Any],
     targets: Callable[[], np.ndarray] | None = None,
     follow: Callable[[], Any] | None = None,
-    rows: np.ndarray | None = None,
 ) -> Trained:
     models = {recipe.teacher_model: fetch_model(recipe.teacher_model, download=download).sha256}
     if kind == "student" and recipe.student_model:
@@ -210,7 +212,7 @@ def _trained(
         if result is None:
             from replications.bert_distill_losses.fit import fit
 
-            result = fit(recipe, kind, data, arm, seed, folder, models, make, targets, follow, rows)
+            result = fit(recipe, kind, data, arm, seed, folder, models, make, targets, follow)
     weights = checksums(folder.final)
     if weights != result["weights_sha256"]:
         raise InputError(f"{folder.final}: the weights are not those of the run; delete the folder")

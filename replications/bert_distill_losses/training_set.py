@@ -31,9 +31,8 @@ class TrainingSet:
 
     `query` (n,) int32 and `groups` (n, m) int32 index `queries` and `documents` (texts; two
     documents with one text are one document). `labelled` (n,) bool: column 0 is known to be
-    relevant; elsewhere the columns mean nothing. `half` (n,) int8, 0 or 1, is the query's, for a
-    teacher that scores the half it was not trained on. `source` (n,) int8 indexes `sources`.
-    Raises InputError for arrays whose shapes do not fit.
+    relevant; elsewhere the columns mean nothing. `source` (n,) int8 indexes `sources`. Raises
+    InputError for arrays whose shapes do not fit.
     """
 
     queries: tuple[str, ...]
@@ -41,14 +40,13 @@ class TrainingSet:
     query: np.ndarray
     groups: np.ndarray
     labelled: np.ndarray
-    half: np.ndarray
     source: np.ndarray
     sources: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.groups)
-        lengths = [array.shape for array in (self.query, self.labelled, self.half, self.source)]
+        lengths = [array.shape for array in (self.query, self.labelled, self.source)]
         if self.groups.ndim != 2 or not n or any(shape != (n,) for shape in lengths):
             raise InputError(
                 f"training set: groups {self.groups.shape}, other arrays {lengths}: expected "
@@ -64,10 +62,10 @@ class TrainingSet:
 
     @cached_property
     def sha256(self) -> str:
-        """Hex sha256 of texts, groups, labels, halves and sources, in their order; no notes."""
+        """Hex sha256 of texts, groups, labels and sources, in their order; no notes."""
         return _sha256(
             [self.queries, self.documents, self.sources],
-            [self.query, self.groups, self.labelled, self.half, self.source],
+            [self.query, self.groups, self.labelled, self.source],
         )
 
     @cached_property
@@ -95,7 +93,7 @@ class TrainingSet:
         return replace(self, notes=(*self.notes, *([note] if note else [])), **fields)
 
 
-_BY_GROUP = ("query", "groups", "labelled", "half", "source")
+_BY_GROUP = ("query", "groups", "labelled", "source")
 
 
 def training_set(
@@ -283,14 +281,13 @@ def _assembled(
     queries: dict[tuple[str, str], int] = {}
     texts: list[str] = []
     documents: dict[str, int] = {}
-    query, half = [], []
+    query = []
     for place, group in drawn:
         key = (sources[place], group.qid)
         if key not in queries:
             queries[key] = len(queries)
             texts.append(group.query)
         query.append(queries[key])
-        half.append(half_of(*key))
     columns = [
         [documents.setdefault(text, len(documents)) for text in group.documents]
         for _, group in drawn
@@ -301,20 +298,14 @@ def _assembled(
         query=np.array(query, np.int32),
         groups=np.array(columns, np.int32),
         labelled=np.array([group.labelled for _, group in drawn], bool),
-        half=np.array(half, np.int8),
         source=np.array([place for place, _ in drawn], np.int8),
         sources=tuple(sources),
         notes=tuple(notes),
     )
 
 
-def half_of(collection: str, qid: str) -> int:
-    """0 or 1 by a hash of the collection's id and the query's, whatever the seed."""
-    return hashlib.sha256(f"{collection}:{qid}".encode()).digest()[0] & 1
-
-
 def _sha256(texts: Sequence[Sequence[str]], arrays: Sequence[np.ndarray]) -> str:
-    digest = hashlib.sha256(b"training set 1\n")
+    digest = hashlib.sha256(b"training set 2\n")
     for part in texts:
         digest.update(json.dumps(list(part)).encode() + b"\n")
     for array in arrays:
