@@ -61,6 +61,18 @@ def test_all_experiments_of_a_folder_leave_out_those_with_a_model(
     assert asked.err == "" and "model embedded:smollm2-135m-instruct" in asked.out
 
 
+def test_all_papers_that_have_an_experiment(replicate: Replicate) -> None:
+    result = replicate("run", "all", "--experiment", "E7", "--experiment", "E6", "--dry-run")
+    have = {name: [p for p in papers() if name in experiments(p)] for name in ("E7", "E6")}
+    assert result.status == 0 and have["E7"] == ["bmx"]
+    assert result.err.splitlines() == [
+        f"note: {', '.join(p for p in papers() if p not in have[name])}: no experiment {name}"
+        for name in have
+    ]
+    for paper in papers():
+        assert (paper in result.out) == any(paper in each for each in have.values()), paper
+
+
 def test_dry_run_says_what_it_would_take_and_writes_nothing(
     replicate: Replicate, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "bmx has no experiment 'E99'; its experiments are: E1, E2": (
         "run", "bmx", "--experiment", "E99",
     ),
+    "no paper has an experiment 'E99'": ("run", "all", "--experiment", "E99"),
     "'huge' is not one of 'embedded', 'small', 'paper'": ("run", "bmx", "--tier", "huge"),
     "'cloud' is not one of 'local', 'ray'": ("run", "bmx", "--executor", "cloud"),
     "0 is not in the range x>=1": ("run", "bmx", "--jobs", "0"),

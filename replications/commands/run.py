@@ -63,8 +63,13 @@ def run(
     tier = tier or ("small" if collections else "embedded")
     find_data_root(data_root)  # one that does not exist is refused now
     names, folders = _collections(collections, data_root, download=not no_download)
-    chosen = papers() if paper == "all" else [paper]
-    cells = [job for each in chosen for job in plan_jobs(each, tier, collections=names, only=only)]
+    asked = _of_all(only) if paper == "all" else {paper: only}
+    chosen = list(asked)
+    cells = [
+        job
+        for each, its in asked.items()
+        for job in plan_jobs(each, tier, collections=names, only=its)
+    ]
     cells = narrowed(cells, where)
     _say_what_is_left_out(chosen, names, only)
     if not collections:
@@ -100,6 +105,21 @@ def run(
     for record in failed:
         click.echo(f"failed: {record.experiment} {record.label}: {record.error}", err=True)
     context.exit(1 if failed else 0)
+
+
+def _of_all(only: Sequence[str]) -> dict[str, list[str]]:
+    """Papers with those of their experiments that are asked for; a paper without any is left out.
+
+    Raises InputError for an experiment that no paper has.
+    """
+    asked = {paper: [name for name in only if name in experiments(paper)] for paper in papers()}
+    for name in only:
+        if not any(name in its for its in asked.values()):
+            raise InputError(f"no paper has an experiment {name!r}; `replicate list` shows them")
+        without = [paper for paper, its in asked.items() if name not in its]
+        if without:
+            click.echo(f"note: {', '.join(without)}: no experiment {name}", err=True)
+    return {paper: its for paper, its in asked.items() if its or not only}
 
 
 def _collections(
