@@ -15,6 +15,7 @@ from replications.bert_distill_losses.contrasts import (
     compared,
     mean,
 )
+from replications.bert_distill_losses.hinge_studies import hinge_rows
 from reports.plots import Figure, bars, forest, lines
 from reports.results import Record
 
@@ -33,9 +34,9 @@ def figures(records: Iterable[Record]) -> list[Figure]:
     """Every figure whose experiment has records for it, from the larger tier that has some."""
     good = [record for record in records if record.status == "ok"]
     drawn: list[Figure] = []
-    for experiment, draw in DRAWN:
+    for experiments, draw in DRAWN:
         for tier in TIERS:
-            chosen = [r for r in good if r.experiment == experiment and r.tier == tier]
+            chosen = [r for r in good if r.experiment in experiments and r.tier == tier]
             if figure := draw(chosen, tier):
                 drawn.append(figure)
                 break
@@ -52,6 +53,19 @@ def hard_labels(records: Sequence[Record], tier: str) -> Figure | None:
         "A7 - A4, A8 - A5 and A9 - A6 add the hinge to a soft loss; A2 - A1 and A7 - A10 have it "
         "in place of a pointwise loss; what is not drawn was not run.",
         ([together] if together else []) + rows,
+        tier,
+    )
+
+
+def hinge_studies(records: Sequence[Record], tier: str) -> Figure | None:
+    """E2 to E4: C-1 again with another weight, other teachers and other labels."""
+    return _forest(
+        "hinge-studies",
+        "Does it help with another weight, other teachers or other labels?",
+        "What the hinge adds to a soft loss, means over collections: as planned (E2), with its "
+        "weight chosen on development queries (E3), and in the studies of E4. Numbers of seeds are "
+        "in the table; an interval of one seed is over queries alone and too narrow.",
+        hinge_rows(records),
         tier,
     )
 
@@ -212,16 +226,17 @@ def spread(records: Sequence[Record], tier: str) -> Figure | None:
 
 
 Draw = Callable[[Sequence[Record], str], Figure | None]
-DRAWN: tuple[tuple[str, Draw], ...] = (
-    ("E2", hard_labels),
-    ("E2", layers_hurt),
-    ("E3", temperature),
-    ("E3", weights),
-    ("E2", ranking_curves),
-    ("E2", layer_curves),
-    ("E2", gradients),
-    ("E2", closeness),
-    ("E2", spread),
+DRAWN: tuple[tuple[tuple[str, ...], Draw], ...] = (
+    (("E2",), hard_labels),
+    (("E2", "E3", "E4"), hinge_studies),
+    (("E2",), layers_hurt),
+    (("E3",), temperature),
+    (("E3",), weights),
+    (("E2",), ranking_curves),
+    (("E2",), layer_curves),
+    (("E2",), gradients),
+    (("E2",), closeness),
+    (("E2",), spread),
 )
 
 

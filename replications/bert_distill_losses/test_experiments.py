@@ -176,6 +176,7 @@ def test_teachers_together_are_measured_on_the_mean_of_their_scores(tiny: Path) 
 def test_a_cell_of_the_other_experiments(tiny: Path) -> None:
     for module, wanted in (
         (e3_axes, {"weight": 0.1}),
+        (e3_axes, {"hard_weight": 0.1}),
         (e4_labels, {"labelled": 0.25, "arm": "A8"}),
     ):
         cells = module.cells(plan("small", MINE))
@@ -186,6 +187,28 @@ def test_a_cell_of_the_other_experiments(tiny: Path) -> None:
 def student(arm: str, **changes: Any) -> dict[str, Any]:
     base = {"collection": MINE, "recipe": "small", "depth": 10, "system": "student"}
     return base | {"arm": arm, "init": "pre-trained", "seed": 1, **changes}
+
+
+def test_groups_without_labels_are_the_students_alone(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labelled, teachers = [], []
+    plain = training_run._trained
+
+    def note(*a: Any, **options: Any) -> Any:
+        done = plain(*a, **options)
+        labelled.append((a[1], float(a[3].groups.labelled.mean())))
+        teachers.extend([done.sha256] if a[1] == "teacher" else [])
+        return done
+
+    monkeypatch.setattr(training_run, "_trained", note)
+    e2_arms.run(student("A5"), Context(tiny))
+    cells = e4_labels.cells(plan("small", MINE))
+    cell = next(c for c in cells if "unlabelled" in c)
+    e4_labels.EXPERIMENT.run(cell, Context(tiny))
+    assert labelled[:2] == [("teacher", 1.0), ("student", 1.0)]
+    assert {kind: share for kind, share in labelled[2:]} == {"teacher": 1.0, "student": 0.5}
+    assert len(set(teachers)) == 1
 
 
 def test_a_loss_that_is_no_number_costs_its_arm_alone(

@@ -10,6 +10,7 @@ import pytest
 
 from replications.bert_distill_losses.contrasts import H1, Contrast, combined, compared
 from replications.bert_distill_losses.figures import figures
+from replications.bert_distill_losses.hinge_studies import sides
 from reports.render import load_figures
 from reports.results import Record
 
@@ -87,6 +88,25 @@ def test_a_contrast_is_the_mean_over_collections_and_each_collection() -> None:
     ]  # fmt: skip
     assert [row[2] for row in table[1:]] == ["+2.00"] * 3
     assert [row[-1] for row in table[1:]] == [3, 3, 3]
+
+
+def test_what_the_hinge_adds_in_every_study() -> None:
+    planned = runs("A5", 0.40) + runs("A8", 0.40)
+    assert "hinge-studies" not in ids(planned), "that is the figure of H1"
+    wrong = {"experiment": "E4", "study": "30 % wrong labels", "swapped": 0.3}
+    records = planned + runs("A5", 0.40, 1, **wrong) + runs("A8", 0.37, 1, **wrong)
+    tuned = {"experiment": "E3", "study": "hard weight", "hard_weight": 10.0}
+    records += runs("A8", 0.42, 2, **tuned)
+    records += runs("A5", 0.41, 2, experiment="E3", study="temperature")
+    table = only(records, "hinge-studies").table
+    assert [[row[0], row[1], row[2], row[-1]] for row in table[1:]] == [
+        ["A8 - A5, as planned", "mean of 2", "+0.00", 3],
+        ["A8 - A5, tuned weight", "mean of 2", "+1.00", 2],
+        ["A8 - A5, 30 % wrong labels", "mean of 2", "-3.00", 1],
+    ]
+    assert {"temperature": 1.0, "study": "temperature", "arm": "A6"}.items() <= next(
+        b for label, _, b in sides("A9", "A6") if label == "tuned weight"
+    ).items()
 
 
 def test_an_arm_that_is_missing_somewhere_leaves_that_row_out() -> None:
