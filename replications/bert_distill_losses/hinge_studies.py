@@ -36,7 +36,7 @@ def sides(arm: str, base: str) -> list[tuple[str, dict[str, Any], dict[str, Any]
     found = [
         ("as planned", planned | {"arm": arm}, planned | {"arm": base}),
         (
-            "tuned weight",
+            "other weight",
             {"experiment": "E3", "study": "hard weight", "arm": arm},
             axis | {"arm": base},
         ),

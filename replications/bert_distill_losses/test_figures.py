@@ -101,11 +101,11 @@ def test_what_the_hinge_adds_in_every_study() -> None:
     table = only(records, "hinge-studies").table
     assert [[row[0], row[1], row[2], row[-1]] for row in table[1:]] == [
         ["A8 - A5, as planned", "mean of 2", "+0.00", 3],
-        ["A8 - A5, tuned weight", "mean of 2", "+1.00", 2],
+        ["A8 - A5, other weight", "mean of 2", "+1.00", 2],
         ["A8 - A5, 30 % wrong labels", "mean of 2", "-3.00", 1],
     ]
     assert {"temperature": 1.0, "study": "temperature", "arm": "A6"}.items() <= next(
-        b for label, _, b in sides("A9", "A6") if label == "tuned weight"
+        b for label, _, b in sides("A9", "A6") if label == "other weight"
     ).items()
 
 
