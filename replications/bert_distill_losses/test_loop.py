@@ -255,7 +255,6 @@ def test_the_weight_of_the_hard_loss() -> None:
     assert (plain["hard"], plain["soft"]) == (weighted["hard"], weighted["soft"])
     assert plain["loss"] == pytest.approx(plain["hard"] + plain["soft"], rel=1e-6)
     assert weighted["loss"] == pytest.approx(10 * plain["hard"] + plain["soft"], rel=1e-6)
-    assert weighted["grad_norm/ranking"] != plain["grad_norm/ranking"]
 
 
 def test_fewer_labels_are_another_run() -> None:

@@ -137,6 +137,16 @@ def test_a_side_with_one_run_keeps_the_bootstrap_over_queries(base_seeds: list[i
     assert effect.test == "stratified bootstrap and t over seeds"
 
 
+def test_one_run_is_compared_with_the_other_sides_run_of_its_seed() -> None:
+    diffs = tables(0.2)
+    several, one = (
+        pairs(diffs, [1, 2, 3, 4], [3]),
+        pairs({name: table[2:3] for name, table in diffs.items()}, [3], [3]),
+    )
+    assert numbers(macro(several, MEASURE)) == numbers(macro(one, MEASURE))
+    assert macro(several, MEASURE).seeds == 1
+
+
 def test_one_seed_keeps_the_bootstrap_over_queries() -> None:
     diffs = {name: table[:1] for name, table in tables(0.0).items()}
     effect = macro(pairs(diffs, [1], [1]), MEASURE)
