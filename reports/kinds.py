@@ -31,7 +31,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -80,9 +80,16 @@ class Numbers:
     place: str
     tables: Mapping[str, Mapping[str, Rule]]
     spreads: Mapping[str, Mapping[str, Mapping[str, float]]]
+    _known: dict[tuple[str, str], Rule] = field(default_factory=dict, init=False, compare=False)
 
     def rule(self, experiment: str, name: str) -> Rule:
         """The rule of a number. Raises InputError when nothing says what it is."""
+        key = (experiment, name)
+        if key not in self._known:
+            self._known[key] = self._search(experiment, name)
+        return self._known[key]
+
+    def _search(self, experiment: str, name: str) -> Rule:
         for table in (self.tables.get(experiment, {}), self.tables.get("all", {})):
             if name in table:
                 return table[name]
