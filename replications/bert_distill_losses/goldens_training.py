@@ -54,7 +54,7 @@ def teacher_and_projection() -> Facts:
     calls = [encode_states(teacher.encoder, inputs).hidden[-1] for _ in range(2)]
     # The loop keeps the projection with what it trained; the ranker does not have it.
     learnt = done.loop.trainable["projection.projection.weight"]
-    scores = scores_of(ours, data)
+    scores = scores_of(ours.float(), data)  # as files hold weights
     with tempfile.TemporaryDirectory() as folder:
         saved = save_ranker(ours, Path(folder) / "student")
         names = [name for path in saved.rglob("*.safetensors") for name in load_file(path)]
