@@ -52,13 +52,12 @@ def hub_client() -> Any:
     hub = require("huggingface_hub")
     if not sys.stderr.isatty():
         require("huggingface_hub.utils").disable_progress_bars()
-    for handler in logging.getLogger("huggingface_hub").handlers:
-        handler.setFormatter(_Note())
+    tell_as_notes(logging.getLogger("huggingface_hub"))
     seconds = float(hub.constants.HF_HUB_DOWNLOAD_TIMEOUT)
     first = hub.get_session()
     library = importlib.import_module(type(first).__module__.partition(".")[0])  # httpx or httpx2
 
-    class Paced(library.SyncByteStream):  # type: ignore[name-defined,misc]
+    class Paced(library.SyncByteStream):  # type: ignore[name-defined]
         def __init__(self, stream: Any) -> None:
             self._stream = stream
 
@@ -85,6 +84,13 @@ def hub_client() -> Any:
         lambda: type(first)(event_hooks=hooks, follow_redirects=True, timeout=seconds)
     )
     return hub
+
+
+def tell_as_notes(logger: logging.Logger) -> None:
+    """Let each warning of a library be a line "note: ..." of its own."""
+    logger.setLevel(logging.WARNING)
+    for handler in logger.handlers:
+        handler.setFormatter(_Note())
 
 
 class _Note(logging.Formatter):

@@ -200,7 +200,7 @@ def _snapshot(
     ref: str, name: str, revision: str, cache_dir: Path | str | None, download: bool
 ) -> Path:
     """The folder of a hub model in the client's cache; the network is asked for what is missing."""
-    hub = hub_client()
+    hub = require("huggingface_hub")
     own = cache_dir or os.environ.get("IR_REPLICATIONS_CACHE")
     options = {
         "revision": revision,
@@ -215,6 +215,7 @@ def _snapshot(
                 raise InputError(
                     f"{ref}: not (completely) in the cache; run `replicate models fetch {ref}`"
                 ) from error
+        hub_client()
         check_network()
         return Path(hub.snapshot_download(name, **options))
     except InputError:

@@ -21,6 +21,12 @@ from typing import Any
 from tests.cli import Result
 
 ROOT = Path(__file__).parents[2]
+CODE = """
+import sys
+from replications.__main__ import main
+statuses = [main(line.split()) for line in sys.argv[1:]]
+print("statuses", *statuses)
+"""  # `python -c CODE "<arguments>" ...`: several commands in one new process
 
 
 class Client:

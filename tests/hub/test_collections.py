@@ -13,7 +13,7 @@ from shared.data import load_collection
 from shared.data.manifest import pinned
 from tests.cli import DOCS, QUERIES
 from tests.hub import LoopbackHub
-from tests.hub.client import ROOT, Client
+from tests.hub.client import CODE, ROOT, Client
 from tests.hub.samples import REVISION, write_bright, write_mteb, write_tiny, write_weights
 
 
@@ -88,14 +88,6 @@ def test_other_content_under_a_pinned_id_is_told(
     assert "5 documents, pinned 8674; " in done.err
     assert "nothing was kept" in done.err
     assert not list((tmp_path / "other").rglob("*.jsonl"))
-
-
-CODE = """
-import sys
-from replications.__main__ import main
-statuses = [main(line.split()) for line in sys.argv[1:]]
-print("statuses", *statuses)
-"""
 
 
 @pytest.mark.parametrize("offline", ["1", "0"], ids=["HF_HUB_OFFLINE", "network gone"])
