@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +20,8 @@ from typing import Any
 from shared.errors import InputError
 from shared.files import find_cache_dir, sha256_file
 from shared.gguf import convert_gguf
+from shared.hub_client import check_network, damaged_files, discard, hub_client
+from shared.hub_errors import explain
 from shared.model_libraries import hide_progress, require
 from shared.sealed_folder import ensure_sealed
 from shared.wheels import download_wheel, extract_members
@@ -92,11 +93,9 @@ def check_model(ref: str, cache_dir: Path | str | None = None) -> list[str]:
         return [str(error)]
     if not ref.startswith("hub:"):
         return []
-    # The hub client names the file behind each link by the sha256 that the hub declares.
     return [
-        f"{ref}: {path.name} differs from the sha256 of the hub; delete {path} and fetch again"
-        for path in sorted(files.path.glob("*.safetensors"))
-        if len(path.resolve().name) == 64 and sha256_file(path) != path.resolve().name
+        f"{ref}: {path.name} differs from the checksum of the hub; fetch the model again"
+        for path in damaged_files(files.path)
     ]
 
 
@@ -184,25 +183,48 @@ def _hub(ref: str, cache_dir: Path | str | None, download: bool) -> ModelFiles:
             "since a branch or a tag can change"
         )
     name, revision = match.groups()
+    folder = _snapshot(ref, name, revision, cache_dir, download)
+    if download and (damaged := damaged_files(folder)):
+        discard(damaged)
+        folder = _snapshot(ref, name, revision, cache_dir, download)
+        if damaged := damaged_files(folder):
+            discard(damaged)
+            raise InputError(
+                f"{ref}: {damaged[0].name} is not what the hub declares (its checksum differs); "
+                "it was removed, fetch the model again"
+            )
+    return _checked_folder(ref, folder, f"see https://huggingface.co/{name}", "", download)
+
+
+def _snapshot(
+    ref: str, name: str, revision: str, cache_dir: Path | str | None, download: bool
+) -> Path:
+    """The folder of a hub model in the client's cache; the network is asked for what is missing."""
     hub = require("huggingface_hub")
-    if not sys.stderr.isatty():
-        require("huggingface_hub.utils").disable_progress_bars()
     own = cache_dir or os.environ.get("IR_REPLICATIONS_CACHE")
+    options = {
+        "revision": revision,
+        "allow_patterns": _HUB_FILES,
+        "cache_dir": None if own is None else str(_models_folder(own) / "hub"),
+    }
     try:
-        path = hub.snapshot_download(
-            name,
-            revision=revision,
-            allow_patterns=_HUB_FILES,
-            cache_dir=None if own is None else str(_models_folder(own) / "hub"),
-            local_files_only=not download,
-        )
+        try:
+            return Path(hub.snapshot_download(name, local_files_only=True, **options))
+        except Exception as error:
+            if not download:
+                raise InputError(
+                    f"{ref}: not (completely) in the cache; run `replicate models fetch {ref}`"
+                ) from error
+        hub_client()
+        check_network()
+        return Path(hub.snapshot_download(name, **options))
+    except InputError:
+        raise
     except Exception as error:  # the client raises errors of three HTTP libraries
-        reason = (str(error).strip().splitlines() or [""])[0]
+        reason, remedy = explain(error)
         raise InputError(
-            f"{ref}: cannot be fetched ({type(error).__name__}: {reason:.150}); check the network, "
-            "or pass a local folder"
+            f"{ref}: cannot be fetched ({reason}); {remedy}, or pass a local folder"
         ) from error
-    return _checked_folder(ref, Path(path), f"see https://huggingface.co/{name}", "")
 
 
 def _local(ref: str, cache_dir: Path | str | None) -> ModelFiles:
@@ -224,7 +246,10 @@ def _local(ref: str, cache_dir: Path | str | None) -> ModelFiles:
     return _checked_folder(ref, folder, "as the folder says", "")
 
 
-def _checked_folder(ref: str, folder: Path, licence: str, note: str) -> ModelFiles:
+def _checked_folder(
+    ref: str, folder: Path, licence: str, note: str, verified: bool = False
+) -> ModelFiles:
+    """The model in `folder`; `verified` files of the hub are not read for their sha256 again."""
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         pickled = [path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -236,7 +261,12 @@ def _checked_folder(ref: str, folder: Path, licence: str, note: str) -> ModelFil
         )
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: no config.json beside the weights; expected both")
-    sums = [f"{sha256_file(path)}  {path.name}" for path in weights]
+
+    def sum_of(path: Path) -> str:
+        name = path.resolve().name  # of a verified file in LFS, what it was verified against
+        return name if verified and len(name) == 64 else sha256_file(path)
+
+    sums = [f"{sum_of(path)}  {path.name}" for path in weights]
     if len(sums) == 1:
         return ModelFiles(ref, folder, sums[0].split()[0], licence, note)
     digest = hashlib.sha256("".join(line + "\n" for line in sums).encode()).hexdigest()
