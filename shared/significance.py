@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
-from scipy import stats
 
 from shared.errors import InputError
 from shared.resampling import resampled_means
@@ -80,6 +79,8 @@ def paired_t(a: Values, b: Values) -> PairedTest:
     One query, or no difference on any query: p = 1. One and the same difference on all n queries
     leaves no variance to test against: the exact sign-flip p, 2 ** (1 - n), is given instead.
     """
+    from scipy import stats
+
     d = _differences(a, b)
     estimate = float(np.mean(d))
     if len(d) == 1:
@@ -181,6 +182,8 @@ def macro_bootstraps(
     diffs: Sequence[Values], levels: Sequence[float], n: int = RESAMPLES, seed: int = 0
 ) -> list[Interval]:
     """The intervals of `macro_bootstrap` at several levels, from the same resamples."""
+    from scipy import stats
+
     for level in levels:
         if not 0 < level < 1:
             raise InputError(f"level {level}: expected a fraction between 0 and 1, such as 0.95")
@@ -242,6 +245,8 @@ def tost(a: Values, b: Values, bound: float, alpha: float = 0.05) -> Interval:
     is when p < alpha (Schuirmann 1987). One query: infinite interval, p = 1. Equal
     differences on all queries: no width, p = 0 within the bound and 1 outside.
     """
+    from scipy import stats
+
     if not bound > 0 or not 0 < alpha < 0.5:
         raise InputError(f"bound {bound}, alpha {alpha}: expected bound > 0 and 0 < alpha < 0.5")
     d = _differences(a, b)
@@ -276,6 +281,8 @@ def prediction_interval(seed_values: Sequence[float], level: float = 0.95) -> In
 
     One seed says nothing of the spread: infinite interval. Equal values: no width.
     """
+    from scipy import stats
+
     if not 0 < level < 1:
         raise InputError(f"level {level}: expected a fraction between 0 and 1, such as 0.95")
     values = _finite(seed_values)
