@@ -7,14 +7,11 @@ import importlib
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import joblib
 
 from reports import provenance
 from reports.commands import run_command
@@ -336,6 +333,10 @@ def execute(
         for job in jobs:
             yield run_job(job, store_root, **options)
         return
+    from concurrent.futures.process import BrokenProcessPool
+
+    import joblib
+
     if executor == "ray":
         try:
             from ray.util.joblib import register_ray

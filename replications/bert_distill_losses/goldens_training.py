@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
@@ -157,6 +156,8 @@ def copied_teacher() -> Facts:
 
 def same_groups() -> Facts:
     """K7: every arm takes the same groups in the same order; pointwise arms the same documents."""
+    from unittest import mock
+
     from replications.bert_distill_losses.loop import bucketed
     from replications.bert_distill_losses.tokens import PairTokens
 
