@@ -64,7 +64,11 @@ def collect(
         "packages": package_versions(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "cpu": {"model": cpu_model(), "count": os.cpu_count(), "torch": torch_capability()},
+        "cpu": {
+            "model": cpu_model(),
+            "count": os.cpu_count(),
+            "instruction_set": torch_capability(),
+        },
         "gpu": _gpu_name(),
         "threads": threads(),
         "peak_rss_mib": _peak_rss_mib(),

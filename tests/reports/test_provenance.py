@@ -171,4 +171,4 @@ def test_the_capability_of_torch_is_asked_only_where_torch_is_loaded(
     )
     monkeypatch.setitem(sys.modules, "torch", loaded)
     found = collect(paper="toy", command="replicate run toy")
-    assert (found["cpu"]["torch"], found["threads"]["torch"]) == ("AVX2", 3)
+    assert (found["cpu"]["instruction_set"], found["threads"]["torch"]) == ("AVX2", 3)
