@@ -63,8 +63,6 @@ class Experiment:
     cells: Callable[[Plan], list[dict[str, Any]]]
     run: Callable[[Config, Context], Outcome]
     cost: Mapping[str, str]
-    # How far a mean may lie from its published value; None: sampled text decides, do not compare.
-    drift: float | None = 1e-6
     needs_model: bool = False  # left out on a user's own collection unless asked for by id
 
 

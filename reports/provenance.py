@@ -21,8 +21,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = ("reports/html", "reports/local", "reports/results")
-# claims.toml and figures.py judge and draw the numbers; changing them changes no number.
-NOT_CODE = ("claims.toml", "figures.py")
+# These judge and draw the numbers; changing them changes no number.
+NOT_CODE = ("claims.toml", "numbers.toml", "figures.py")
 PACKAGES = (
     "ir-replications", "numpy", "scipy", "numba", "bm25s", "PyStemmer", "ir-measures",
     "pytrec-eval-terrier", "pyserini", "torch", "transformers", "tokenizers", "safetensors",
@@ -94,8 +94,8 @@ def code_digest(paper: str, *, root: Path = ROOT) -> str:
     """Hex sha256 over the code that can change the paper's numbers.
 
     The .py, .toml and .yaml files of shared/ and of the paper's folder, and the modules beside
-    the papers (first stages), by path and content, without tests, benchmarks, claims.toml and
-    figures.py.
+    the papers (first stages), by path and content, without tests, benchmarks, claims.toml,
+    numbers.toml and figures.py.
     """
     digest = hashlib.sha256()
     common = root / "replications"

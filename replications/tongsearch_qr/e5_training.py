@@ -260,6 +260,5 @@ EXPERIMENT = Experiment(
     cells=cells,
     run=run,
     cost={"embedded": "90 s; 180 MB of models", "small": "2 h; 200 MB of models"},
-    drift=None,
     needs_model=True,
 )
