@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import click
 
+from replications.commands.attest import attest
 from replications.commands.compare import compare
 from replications.commands.data import data
 from replications.commands.listing import list_papers
@@ -25,7 +26,7 @@ def cli() -> None:
     """Run paper replications, check their claims, render the numbers beside the papers'."""
 
 
-for command in (list_papers, run, report, compare, data, models):
+for command in (list_papers, run, attest, report, compare, data, models):
     cli.add_command(command)
 
 
