@@ -60,7 +60,7 @@ class Arithmetic:
     def environment(self, native: Libraries) -> dict[str, str]:
         """Every variable to set, on a machine whose libraries are `native` without any."""
         variables = {**dict.fromkeys(THREADS, str(self.threads)), **self.switches}
-        if self.numpy_without:
+        if self.numpy_without is not None:
             found = [f for f in native.numpy_dispatch if re.search(self.numpy_without, f)]
             # Naming a feature that the processor lacks is an error in some versions of NumPy.
             if found:
