@@ -74,9 +74,11 @@ class Verified:
             notes.append(f"only {', '.join(machine.papers)}")
         if left_out := sum(len(found.left_out) for found in machine.papers.values()):
             notes.append(f"{count(left_out, 'cell')} left out: other data or models")
-        if machine.git is None or machine.git["dirty"]:
-            notes.append("code not of a clean commit")
-        notes += [f"switch ignored: {line}" for line in machine.ignored]
+        if machine.git is None:
+            notes.append("commit unknown")
+        elif machine.git["dirty"]:
+            notes.append("code with uncommitted changes")
+        notes += machine.ignored
         sizes = machine.deviation
         return MachineRow(
             machine,

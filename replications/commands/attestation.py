@@ -138,4 +138,4 @@ def _say(arithmetic: Arithmetic, real: Libraries, lines: Sequence[str]) -> None:
         click.echo(f"  {library}: {said}")
     click.echo("  threads: " + ", ".join(f"{name} {n}" for name, n in real.threads.items()))
     for line in lines:
-        click.echo(f"  switch ignored: {line}")
+        click.echo(f"  NOT AS TOLD: {line}")

@@ -110,7 +110,7 @@ def _worth_running(arithmetic: Arithmetic, native: Libraries) -> bool:
             f"({', '.join(f'{k}: {v}' for k, v in sorted(real.runs.items()))}); not run twice"
         )
         for line in ignored(arithmetic, real, native):
-            click.echo(f"  switch ignored: {line}")
+            click.echo(f"  NOT AS TOLD: {line}")
         return False
     return True
 

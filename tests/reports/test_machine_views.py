@@ -59,7 +59,7 @@ def test_a_row_says_what_limits_it() -> None:
         "compared with older records",
         "only toy",
         "2 cells left out: other data or models",
-        "code not of a clean commit",
+        "code with uncommitted changes",
     ]
     (row,) = Verified([machine()], PUBLISHED).rows
     assert (row.notes, row.agrees, row.compared) == ([], True, "10")
@@ -78,7 +78,7 @@ def test_the_pages_show_machines_escaped(tmp_path: Path) -> None:
     assert "&lt;img src=x&gt;" in index and "<img" not in index
     assert "&lt;b&gt;x&lt;/b&gt; moved" in index and "2 disagree" in index
     assert '<span class="tier">emulated</span>' in index
-    assert "switch ignored: MKL ignored MKL_CBWR=COMPATIBLE" in index
+    assert "MKL ignored MKL_CBWR=COMPATIBLE" in index
     assert "on 1 machine and under 1 emulated arithmetic: 1 of 2 runs disagree." in paper
 
 
