@@ -188,3 +188,10 @@ def test_bad_requests_are_refused(
     replicate: Replicate, toy: Toy, options: tuple[str, ...], words: str
 ) -> None:
     assert words in replicate.refused("attest", *options)
+
+
+def test_an_installed_package_has_nothing_to_compare_with(
+    replicate: Replicate, toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attest, "IN_CHECKOUT", False)
+    assert "attest in a clone" in replicate.refused("attest")

@@ -12,7 +12,7 @@ import click
 
 from replications.commands.attestation import attest_here
 from replications.commands.emulate import attest_under
-from replications.commands.options import HOME
+from replications.commands.options import HOME, IN_CHECKOUT
 from replications.execute import papers
 from reports.arithmetics import ARITHMETICS
 from reports.machines import write_machine
@@ -69,6 +69,8 @@ def attest(
     Writes one file on this machine, without host name, user name or path, and ends with status 1
     when anything disagrees. `--arithmetic all` does so once per arithmetic.
     """
+    if not IN_CHECKOUT:
+        raise InputError("the published records are not installed; attest in a clone of the suite")
     known = papers()
     for name in chosen:
         if name not in known:
