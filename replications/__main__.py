@@ -17,6 +17,10 @@ from shared.errors import InputError
 COMMANDS = {
     "list": ("listing:list_papers", "List papers, experiments and the cost of each tier."),
     "run": ("run:run", "Run the experiments of PAPER (or `all`); one record per cell."),
+    "attest": (
+        "attest:attest",
+        "Run the embedded tier afresh, compare it with the published records, write a file.",
+    ),
     "report": ("report:report", "Render one page per paper and an index."),
     "compare": ("compare:compare", "Compare two runs under one set of judgements."),
     "data": ("data:data", "List, fetch and check collections."),

@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from replications.commands.options import PAGES, PUBLISHED, store_option
+from replications.commands.options import MACHINES, PAGES, PUBLISHED, store_option
 from replications.execute import PAPERS_FOLDER
+from reports.machine_views import verified
+from reports.machines import read_machines
 from reports.render import render_site
 from reports.results import Store, overlay
 from shared.errors import InputError
@@ -24,7 +26,8 @@ def report(out: Path, store: Path, published_only: bool) -> None:
     if named and not store.is_dir():
         raise InputError(f"{store}: no such folder of records; name one that `replicate run` wrote")
     records = Store(PUBLISHED).records()
+    machines = verified(read_machines(MACHINES), records)
     if not published_only:
         records = overlay(records, Store(store).records())
-    index = render_site(PAPERS_FOLDER, records, out)
+    index = render_site(PAPERS_FOLDER, records, out, machines)
     click.echo(f"{len(records)} records -> {index}")
