@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from shared.errors import InputError, MissingDependencyError
+from shared.rehearsal import shortened
 
 T = TypeVar("T")
 
@@ -17,7 +18,8 @@ def read_recipe(path: Path | str, kind: type[T], /, **changes: Any) -> T:
     """Read a YAML mapping into the dataclass `kind`; `changes` that are not None replace values.
 
     Raises InputError that names the file and the key for a file that cannot be read, a key that
-    is unknown or missing, and a value of another type. Whole numbers serve as floats.
+    is unknown or missing, and a value of another type. Whole numbers serve as floats. Settings of
+    a rehearsal (shared.rehearsal) come last.
     """
     try:
         import yaml
@@ -33,7 +35,8 @@ def read_recipe(path: Path | str, kind: type[T], /, **changes: Any) -> T:
         raise InputError(f"{path}{line}: not valid YAML; correct that line") from error
     if not isinstance(data, dict):
         raise InputError(f"{path}: expected a mapping of settings")
-    return _build(kind, data | {k: v for k, v in changes.items() if v is not None}, str(path))
+    data |= {k: v for k, v in changes.items() if v is not None}
+    return _build(kind, shortened(data), str(path))
 
 
 def _build(kind: type[T], data: dict[str, Any], where: str) -> T:
