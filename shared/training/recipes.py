@@ -69,8 +69,12 @@ def _value(value: Any, hint: Any, where: str) -> Any:
         if typing.get_origin(option) is tuple and isinstance(value, list):
             inner = typing.get_args(option)[0]
             return tuple(_value(item, inner, where) for item in value)
-        if typing.get_origin(option) is typing.Literal and value in typing.get_args(option):
-            return value
+        if typing.get_origin(option) is typing.Literal:
+            # YAML 1.1 reads off as false and on as true.
+            word = {False: "off", True: "on"}[value] if isinstance(value, bool) else value
+            for meant in (value, word):
+                if meant in typing.get_args(option):
+                    return meant
         if option is float and type(value) in (int, float):
             return float(value)
         # YAML 1.1 reads 1e-6 as a text: accept what Python reads as a number.
