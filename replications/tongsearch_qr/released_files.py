@@ -203,7 +203,7 @@ def _fetch_hub(
 
 
 def _download(url: str, path: Path, remedy: str) -> Path:
-    """The file of `url` in the cache, downloaded unless it is there, from a mirror if one is set."""
+    """The file of `url` in the cache, downloaded unless it is there, from a mirror if set."""
     if path.is_file():
         return path
     if mirror := os.environ.get(MIRROR):

@@ -120,19 +120,22 @@ def write_fixed_qrels(path: Path, examples: Rows) -> Path:
     return path
 
 
-def write_root(
-    folder: Path, id: str, *, queries: int = 8, documents: int = 40, train: int = 0
-) -> Path:
-    """A BEIR folder of the data root, where no hub has the collection; returns the root."""
+def write_root(folder: Path, id: str, documents: int = 40, **splits: int) -> Path:
+    """A BEIR folder of the data root with so many queries a split; returns the root.
+
+    As in pools of TREC, a query has one document of grade 3 and a few that are judged 0.
+    """
     random = Random(id)
     docs = {f"d{i}": (sentence(random, 2), sentence(random, 12)) for i in range(documents)}
-    texts, splits = {}, {}
-    for split, size in (("test", queries), ("train", train), ("dev", queries if train else 0)):
+    texts, qrels = {}, {}
+    for split, size in splits.items():
         for i in range(size):
-            words = docs[f"d{i % documents}"][1].split()
-            texts[f"{split}{i}"] = " ".join([*random.sample(words, 4), random.choice(WORDS)])
-            splits.setdefault(split, {})[f"{split}{i}"] = {f"d{i % documents}": 1}
-    write_beir(make_collection(id, docs, texts, splits), folder / id)
+            qid, place = f"{split}{i}", (i * 7) % documents
+            words = docs[f"d{place}"][1].split()
+            texts[qid] = " ".join([*random.sample(words, 4), random.choice(WORDS)])
+            judged = {f"d{(place + k) % documents}": 0 for k in range(1, 30)}
+            qrels.setdefault(split, {})[qid] = {f"d{place}": 3, **judged}
+    write_beir(make_collection(id, docs, texts, qrels), folder / id)
     return folder
 
 

@@ -24,8 +24,13 @@ QWEN_TEMPLATE = (  # Qwen2.5's: a default system turn where none is given
 BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def qwen(folder: Path, *, seed: int, width: int = 32, shard: str | None = None) -> Path:
-    """A Qwen2 for text generation with its byte-level BPE; `shard` bounds a weight file's size."""
+def chat(
+    folder: Path, *, seed: int, kind: str = "Qwen2", width: int = 32, shard: str | None = None
+) -> Path:
+    """A Qwen2 or Llama for text generation with a byte-level BPE and a template for chats.
+
+    `shard` bounds the size of a file of weights.
+    """
     empty = transformers.Qwen2Tokenizer()
     trainer = trainers.BpeTrainer(
         vocab_size=600, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
@@ -44,7 +49,7 @@ def qwen(folder: Path, *, seed: int, width: int = 32, shard: str | None = None) 
     tokenizer.chat_template = QWEN_TEMPLATE
     end = tokenizer.convert_tokens_to_ids("<|im_end|>")
     torch.manual_seed(seed)
-    config = transformers.Qwen2Config(
+    config = getattr(transformers, f"{kind}Config")(
         vocab_size=len(tokenizer) + 24,  # padded, as the published embeddings are
         hidden_size=width,
         intermediate_size=2 * width,
@@ -57,7 +62,7 @@ def qwen(folder: Path, *, seed: int, width: int = 32, shard: str | None = None) 
         bos_token_id=tokenizer.convert_tokens_to_ids("<|endoftext|>"),
         eos_token_id=end,
     )
-    model = transformers.Qwen2ForCausalLM(config).to(torch.bfloat16)
+    model = getattr(transformers, f"{kind}ForCausalLM")(config).to(torch.bfloat16)
     model.generation_config = transformers.GenerationConfig(
         do_sample=True, temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05,
         eos_token_id=[end, config.bos_token_id], pad_token_id=config.bos_token_id,

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -19,8 +19,9 @@ from typing import Any
 
 from reports.provenance import ROOT
 from reports.results import Record, Store
-from shared.files import find_cache_dir
+from shared.models import list_models
 from shared.rehearsal import KEY, VARIABLE
+from shared.sealed_folder import ensure_sealed
 from tests.hub import LoopbackHub
 
 
@@ -50,12 +51,11 @@ class Stage:
         """The data root, empty but for what a test puts there."""
         return self.folder / "root"
 
-    def keep(self, *models: str) -> None:
-        """Take embedded models from the cache that they are in, if they are: 93 MB are enough."""
-        (self.cache / "models").mkdir(exist_ok=True)
-        for name in models:
-            for found in (find_cache_dir() / "models").glob(f"{name}-*"):
-                (self.cache / "models" / found.name).symlink_to(found)
+    def stand_in(self, ref: str, build: Callable[[Path], Any]) -> None:
+        """Put a model where the cache has an embedded one, which hours of CPU would be spent on."""
+        (entry,) = (model for model in list_models() if model.ref == ref)
+        name = f"{ref.removeprefix('embedded:')}-{entry.weights_sha256[:12]}"
+        ensure_sealed(self.cache / "models" / name, build, ref)
 
     def python(self, *arguments: str, code: int = 0) -> str:
         """Run `python -m` with these arguments; its output, once it ended with `code`."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from replications.tongsearch_qr.bright import SUBSETS
-from replications.tongsearch_qr.released_files import _FIXED_AT, _RAW, _REASONED_AT, CORRECTED, MAPS
 from replications.tongsearch_qr.recipe import Recipe, load_recipe
+from replications.tongsearch_qr.released_files import _FIXED_AT, _RAW, _REASONED_AT, CORRECTED, MAPS
 from shared.data import pinned
 from shared.rehearsal import KEY, VARIABLE
 from tests.hub import LoopbackHub
@@ -64,7 +64,7 @@ def test_the_bright_table(hub: LoopbackHub, tmp_path: Path) -> None:
 def serve_training(hub: LoopbackHub, folder: Path, recipe: Recipe) -> None:
     """The policy and the reward's embedder that the recipe pins."""
     for ref, made in (
-        (recipe.model, models.qwen(folder / "policy", seed=1)),
+        (recipe.model, models.chat(folder / "policy", seed=1)),
         (recipe.embedder, models.embedder(folder / "embedder", seed=2)),
     ):
         hub.add_model(*ref.removeprefix("hub:").split("@"), made)
