@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,9 @@ def xlm_roberta(folder: Path, *, seed: int) -> Path:
     return folder
 
 
-def _bert_tokenizer(kind: str) -> Any:
+@cache
+def _word_pieces() -> Tokenizer:
+    """Learnt once: BERT and its students share one vocabulary."""
     pieces = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     pieces.normalizer = normalizers.BertNormalizer()
     pieces.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -171,5 +174,9 @@ def _bert_tokenizer(kind: str) -> Any:
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[(name, pieces.token_to_id(name)) for name in ("[CLS]", "[SEP]")],
     )  # fmt: skip
+    return pieces
+
+
+def _bert_tokenizer(kind: str) -> Any:
     made = getattr(transformers, f"{kind}TokenizerFast")
-    return made(tokenizer_object=pieces, model_max_length=512)
+    return made(tokenizer_object=_word_pieces(), model_max_length=512)
