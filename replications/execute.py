@@ -22,6 +22,7 @@ from shared.data.resolve import find_data_root
 from shared.errors import DivergedError, InputError, MissingDependencyError
 from shared.files import sha256_file
 from shared.metrics import Scores
+from shared.rehearsal import KEY, rehearsal
 from shared.runs import Run, why_not_writable
 
 PAPERS_FOLDER = Path(__file__).resolve().parent
@@ -224,7 +225,7 @@ def reusable(record: Record, job: Job, context: Context, *, keep: bool = False) 
 
     With `keep`, code does not matter.
     """
-    if record.status != "ok":
+    if record.status != "ok" or record.provenance.get(KEY) != rehearsal():
         return False
     if not keep and record.provenance.get("code_sha256") != code_digest(job.paper):
         return False

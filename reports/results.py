@@ -22,10 +22,12 @@ from typing import Any
 from reports.provenance import scrub
 from shared.errors import InputError
 from shared.files import atomic_write, sha256_file
+from shared.rehearsal import is_rehearsal
 from shared.runs import Run, write_run
 
 SCHEMA = 1
 TIERS = ("embedded", "small", "paper")
+MARK = "REHEARSAL"  # the file that says so of a store: nothing in it is evidence
 PER_QUERY_DECIMALS = 6
 MEAN_TOLERANCE = 1e-6  # two roundings to 6 decimals can move a mean by at most half of this
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
@@ -140,9 +142,20 @@ def slug(text: str) -> str:
 
 
 def overlay(published: Iterable[Record], local: Iterable[Record]) -> list[Record]:
-    """Merge two sets of records; a local record replaces the published one of the same cell."""
+    """Merge two sets of records; a local record replaces the published one of the same cell.
+
+    Raises InputError for records of a rehearsal among others.
+    """
     merged = {record.key: record for record in published}
     merged.update({record.key: record for record in local})
+    rehearsed = [record for record in merged.values() if is_rehearsal(record.provenance)]
+    if rehearsed and len(rehearsed) < len(merged):
+        first = rehearsed[0]
+        raise InputError(
+            f"{len(rehearsed)} of {len(merged)} records are of a rehearsal, the first "
+            f"{first.paper}/{first.tier}/{first.experiment}/{first.stem}.json; no page shows them "
+            "among others: delete them, or keep them in a store of their own"
+        )
     return sorted(merged.values(), key=_order)
 
 
@@ -151,6 +164,32 @@ class Store:
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
+
+    @property
+    def rehearsed(self) -> bool:
+        """Whether the store is a rehearsal's."""
+        return (self.root / MARK).is_file()
+
+    def claim(self, rehearsing: bool) -> None:
+        """Make the store, marked if it is a rehearsal's, which is one of its own.
+
+        Raises InputError for a rehearsal in a store of other records, and for others in its.
+        """
+        if rehearsing == self.rehearsed and self.root.is_dir():
+            return
+        if rehearsing and self.root.is_dir() and any(self.root.iterdir()):
+            raise InputError(
+                f"{self.root}: holds other things; a rehearsal needs a store of its own: name a "
+                "new folder with --store"
+            )
+        if self.rehearsed:
+            raise InputError(
+                f"{self.root}: is the store of a rehearsal; choose another with --store"
+            )
+        self.root.mkdir(parents=True, exist_ok=True)
+        if rehearsing:
+            with atomic_write(self.root / MARK) as handle:
+                handle.write("Records of a rehearsal, on stand-ins: no evidence, not published.\n")
 
     def path(self, record: Record) -> Path:
         """Where the record's JSON lives, written or not."""
@@ -164,8 +203,9 @@ class Store:
         """Write the record, after its run file when one is given; returns the record as written.
 
         Both writes are atomic, and the record comes last: a record never names a missing run.
-        An older record of the same cell goes away.
+        An older record of the same cell goes away. Raises InputError as `claim` does.
         """
+        self.claim(is_rehearsal(record.provenance))
         path, fresh = self.path(record), None
         if run is not None:
             # Under another name first: the run of an older record stays until both are written.

@@ -9,6 +9,7 @@ from typing import Any
 
 from reports.results import Record
 from reports.toml_reader import Parts, Selector
+from shared.rehearsal import is_rehearsal
 
 SEED = "seed"  # records that differ in this alone are runs of one system
 
@@ -101,8 +102,14 @@ def sample(records: Iterable[Record], selector: Selector, name: str = "selector"
 
 
 def as_pinned(records: Iterable[Record]) -> bool:
-    """False when a record was measured on data that differ from the pinned counts or checksums."""
-    return not any(record.provenance.get("data_mismatch") for record in records)
+    """False when a record was measured on data that differ from the pinned counts or checksums.
+
+    So are those of a rehearsal, whatever they are.
+    """
+    return not any(
+        record.provenance.get("data_mismatch") or is_rehearsal(record.provenance)
+        for record in records
+    )
 
 
 def groups(records: Iterable[Record], selector: Selector, key: str) -> list[str]:
