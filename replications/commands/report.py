@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import click
@@ -23,8 +24,15 @@ def report(out: Path, store: Path, published_only: bool) -> None:
     named = click.get_current_context().get_parameter_source("store") is not ParameterSource.DEFAULT
     if named and not store.is_dir():
         raise InputError(f"{store}: no such folder of records; name one that `replicate run` wrote")
-    records = Store(PUBLISHED).records()
-    if not published_only:
-        records = overlay(records, Store(store).records())
-    index = render_site(PAPERS_FOLDER, records, out)
+    gc.disable()  # records stay until the end: the collector would walk all of them in vain
+    try:
+        records = Store(PUBLISHED).records()
+        if not published_only:
+            records = overlay(records, Store(store).records())
+        gc.freeze()
+        gc.enable()
+        index = render_site(PAPERS_FOLDER, records, out)
+    finally:
+        gc.enable()
+        gc.unfreeze()
     click.echo(f"{len(records)} records -> {index}")

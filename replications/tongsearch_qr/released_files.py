@@ -8,9 +8,7 @@ is downloaded comes from a pinned commit and is compared with a checksum of its 
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -202,6 +200,9 @@ def _download(url: str, path: Path, remedy: str) -> Path:
     """The file of `url` in the cache, downloaded unless it is there."""
     if path.is_file():
         return path
+    import http.client
+    import urllib.request
+
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:
             content = answer.read()
