@@ -33,7 +33,8 @@ def page_of_scipy(systems: np.ndarray) -> list[tuple[float, float]]:
                 vectorized=True,
                 rng=np.random.default_rng(0),
             )
-            found.append(tuple(map(float, result.confidence_interval)))
+            low, high = result.confidence_interval
+            found.append((float(low), float(high)))
     return found
 
 
