@@ -15,6 +15,8 @@ from reports.judge import Finding, Judgement, judge
 from reports.kinds import Kind, Numbers, load_numbers
 from reports.results import Record, Store
 from reports.verdicts import Verdict
+from shared.errors import InputError
+from shared.rehearsal import VARIABLE, is_rehearsal, rehearsal
 
 
 @dataclass
@@ -28,11 +30,16 @@ class Evidence:
 
     @cached_property
     def published(self) -> list[Record]:
-        """The committed records of this tier, digests and run files verified."""
+        """The committed records of this tier, digests and run files verified.
+
+        Raises InputError for a record of a rehearsal.
+        """
         store = Store(PUBLISHED)
         records = store.records(self.paper.id, self.tier)
         for record in records:
             store.check_run(record)
+            if is_rehearsal(record.provenance):
+                raise InputError(f"{store.path(record)}: is of a rehearsal; delete it")
         return records
 
     @cached_property
@@ -99,7 +106,12 @@ def _data(finding: Finding) -> dict[str, str]:
 def gather(
     paper: str, tier: str, *, store: Path, data_root: Path | None, run: bool, n_jobs: int = 1
 ) -> Evidence:
-    """Evidence of a paper at a tier; with `run`, its experiments run now, into `store`."""
+    """Evidence of a paper at a tier; with `run`, its experiments run now, into `store`.
+
+    Raises InputError in a rehearsal, which is no evidence.
+    """
+    if rehearsal():
+        raise InputError(f"no claim is tested in a rehearsal; unset {VARIABLE}")
     fresh = None
     if run:
         jobs = plan_jobs(paper, tier)

@@ -7,14 +7,11 @@ import importlib
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import joblib
 
 from reports import provenance
 from reports.commands import run_command
@@ -25,6 +22,7 @@ from shared.data.resolve import find_data_root
 from shared.errors import DivergedError, InputError, MissingDependencyError
 from shared.files import sha256_file
 from shared.metrics import Scores
+from shared.rehearsal import KEY, rehearsal
 from shared.runs import Run, why_not_writable
 
 PAPERS_FOLDER = Path(__file__).resolve().parent
@@ -227,7 +225,7 @@ def reusable(record: Record, job: Job, context: Context, *, keep: bool = False) 
 
     With `keep`, code does not matter.
     """
-    if record.status != "ok":
+    if record.status != "ok" or record.provenance.get(KEY) != rehearsal():
         return False
     if not keep and record.provenance.get("code_sha256") != code_digest(job.paper):
         return False
@@ -336,6 +334,10 @@ def execute(
         for job in jobs:
             yield run_job(job, store_root, **options)
         return
+    from concurrent.futures.process import BrokenProcessPool
+
+    import joblib
+
     if executor == "ray":
         try:
             from ray.util.joblib import register_ray

@@ -19,6 +19,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from shared.rehearsal import KEY, rehearsal
+
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = ("reports/html", "reports/local", "reports/results")
 # These judge and draw the numbers; changing them changes no number.
@@ -76,6 +78,8 @@ def collect(
         "started": (started or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         **extra,
     }
+    if settings := rehearsal():
+        collected[KEY] = settings
     return scrub(collected)
 
 

@@ -30,6 +30,7 @@ from reports.verdicts import Verdict
 from reports.views import PaperView, RecordView, record_view, table_view, tier_view
 from shared.errors import InputError
 from shared.files import atomic_write
+from shared.rehearsal import is_rehearsal
 
 MANIFEST = "pages.json"  # what an earlier render wrote, so that stale pages can go
 TIER_MEANING = {
@@ -59,6 +60,7 @@ def render_site(
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; give a folder for the pages")
     records = overlay(records, [])  # sorted: the order of arrival must not show
+    rehearsal = any(is_rehearsal(record.provenance) for record in records)
     files: dict[str, str] = {}
     views = []
     verified = verified or Verified()
@@ -67,14 +69,20 @@ def render_site(
         figures = load_figures(Path(papers_root) / paper.id, own)
         view = paper_view(paper, own, figures, out)
         views.append(view)
-        files[f"{paper.id}.html"] = _template("paper.html", view=view, verified=verified)
+        files[f"{paper.id}.html"] = _template(
+            "paper.html", view=view, verified=verified, rehearsal=rehearsal
+        )
         for shown in view.records:
             if not shown.json_file.startswith("../"):
                 files[shown.json_file] = shown.record.to_json()
             if shown.csv_file:
                 files[shown.csv_file] = per_query_csv(shown.record)
     files["index.html"] = _template(
-        "index.html", views=views, verified=verified, suite=cite.suite_version()
+        "index.html",
+        views=views,
+        verified=verified,
+        suite=cite.suite_version(),
+        rehearsal=rehearsal,
     )
     _write(out, files)
     return out / "index.html"

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 from html.parser import HTMLParser
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -361,6 +362,21 @@ def test_committed_pages_are_what_the_committed_records_give(tmp_path: Path) -> 
     out = tmp_path / "html"
     machines = verified(read_machines(root / "reports/machines"), records)
     render_site(root / "replications", records, out, machines)
+    # Another matplotlib sets the same drawing with other room for its letters.
+    same_drawings = (
+        f"matplotlib=={version('matplotlib')}\n" in (root / "constraints.txt").read_text()
+    )
     for page in sorted(out.rglob("*.html")):
         name = page.relative_to(out).as_posix()
-        assert page.read_bytes() == _committed(f"reports/html/{name}", root), name
+        found, expected = page.read_bytes(), _committed(f"reports/html/{name}", root)
+        assert _without_drawings(found) == _without_drawings(expected), name
+        assert found == expected or not same_drawings, name
+
+
+def _without_drawings(page: bytes) -> tuple[bytes, list[bytes]]:
+    """The page with its drawings taken out, and their texts in order."""
+    drawings = re.compile(rb"<svg.*?</svg>", re.DOTALL)
+    texts = [
+        text for svg in drawings.findall(page) for text in re.findall(rb">([^<>]+)</text>", svg)
+    ]
+    return drawings.sub(b"", page), texts
