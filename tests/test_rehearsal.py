@@ -20,7 +20,7 @@ from reports.verdicts import Verdict
 from shared.data.hub import check_counts
 from shared.data.manifest import check_collection, pinned
 from shared.errors import InputError
-from shared.rehearsal import KEY, OWN, VARIABLE, rehearsal, shortened
+from shared.rehearsal import ELSEWHERE, KEY, OWN, VARIABLE, rehearsal, shortened
 from tests.cli import E2, Replicate
 from tests.reports.example import record, records, write_paper
 
@@ -29,6 +29,8 @@ from tests.reports.example import record, records, write_paper
 def rehearsing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in OWN:
         monkeypatch.setenv(name, str(tmp_path / "own"))
+    for name in ELSEWHERE:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(VARIABLE, "steps=2")
 
 
@@ -59,7 +61,17 @@ def test_hub_and_caches_must_be_its_own(
         collect(paper="bmx", command="x")
 
 
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_cache_named_apart_is_refused(
+    rehearsing: None, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "somewhere")
+    with pytest.raises(InputError, match=f"so is {name}; unset"):
+        rehearsal()
+
+
 def test_settings_shorten_a_recipe(rehearsing: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("yaml")
     monkeypatch.setenv(VARIABLE, "steps=2, first.rate=1e-3,first.kind=exact")
     before = {"steps": 9, "first": {"rate": 1.0, "size": 4}}
     changed = shortened(before)

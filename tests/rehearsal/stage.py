@@ -34,7 +34,7 @@ class Stage:
         for name in ("home", "cache", "root"):
             (folder / name).mkdir()
         self.environment = {
-            **os.environ,
+            **{k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE_"))},
             **hub.environment(),
             "HF_HOME": str(folder / "home" / "hf"),
             "IR_REPLICATIONS_CACHE": str(self.cache),

@@ -35,12 +35,8 @@ MODELS = {
 
 def serve_models(hub: LoopbackHub, folder: Path) -> list[str]:
     """Teacher and students of the paper tier's recipes; returns those with pickles alone."""
-    refs = {
-        r
-        for n in PAPER_RECIPES
-        for x in [load_recipe(n)]
-        for r in (x.teacher_model, x.student_model)
-    }
+    recipes = [load_recipe(name) for name in PAPER_RECIPES]
+    refs = {ref for each in recipes for ref in (each.teacher_model, each.student_model)}
     pickled = []
     for ref in sorted(refs):
         name, revision = ref.removeprefix("hub:").split("@")
