@@ -7,14 +7,11 @@ import importlib
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import joblib
 
 from reports import provenance
 from reports.commands import run_command
@@ -64,8 +61,6 @@ class Experiment:
     cells: Callable[[Plan], list[dict[str, Any]]]
     run: Callable[[Config, Context], Outcome]
     cost: Mapping[str, str]
-    # How far a mean may lie from its published value; None: sampled text decides, do not compare.
-    drift: float | None = 1e-6
     needs_model: bool = False  # left out on a user's own collection unless asked for by id
 
 
@@ -339,6 +334,10 @@ def execute(
         for job in jobs:
             yield run_job(job, store_root, **options)
         return
+    from concurrent.futures.process import BrokenProcessPool
+
+    import joblib
+
     if executor == "ray":
         try:
             from ray.util.joblib import register_ray

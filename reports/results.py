@@ -13,7 +13,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -66,7 +66,7 @@ class Record:
     def __post_init__(self) -> None:
         where = f"record {self.paper}/{self.tier}/{self.experiment}/{self.label}"
         for name in ("config", "means", "per_query", "facts", "run", "provenance"):
-            object.__setattr__(self, name, _plain(getattr(self, name), f"{where}: {name}"))
+            object.__setattr__(self, name, _plain(getattr(self, name), where, name))
         for name in ("paper", "experiment"):
             if not _PART.match(str(getattr(self, name))):
                 raise InputError(f"{where}: {name} must be letters, digits, '.', '_' or '-'")
@@ -332,6 +332,8 @@ def read_record(path: Path | str) -> Record:
         raise InputError(f"{path}: malformed record ({error}); {fix}") from error
     if record.config_hash != data["config_hash"]:
         raise InputError(f"{path}: config does not match its config_hash; {fix}")
+    if record.per_query == body["per_query"]:  # nothing was rounded: the digest is verified
+        record.__dict__["digest"] = data["digest"]
     return record
 
 
@@ -359,19 +361,36 @@ def _hash(paper: str, experiment: str, tier: str, config: Mapping[str, Any]) -> 
     return _digest({"paper": paper, "experiment": experiment, "tier": tier, "config": config})
 
 
-def _plain(value: Any, where: str) -> Any:
-    """Copy made of JSON types only: NumPy scalars become numbers, tuples become lists."""
+def _plain(value: Any, where: str, *keys: str | int) -> Any:
+    """Copy made of JSON types only: NumPy scalars become numbers, tuples become lists.
+
+    `keys` lead from the record's field to this value; they are put into words only on an error.
+    """
+    kind = type(value)
+    if kind is float and math.isfinite(value):
+        return value
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
     if hasattr(value, "item") and not isinstance(value, (str, bytes)):
         value = value.item() if getattr(value, "ndim", 0) == 0 else value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
+    if kind is dict or isinstance(value, Mapping):
+        return {str(key): _plain(item, where, *keys, str(key)) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+        return [_plain(item, where, *keys, index) for index, item in enumerate(value)]
+    name = where + _place(keys)
     if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{where} is {value}; only finite numbers can be recorded")
+        raise InputError(f"{name} is {value}; only finite numbers can be recorded")
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
-    raise InputError(f"{where} is a {type(value).__name__}; use numbers, text, lists and dicts")
+    raise InputError(f"{name} is a {type(value).__name__}; use numbers, text, lists and dicts")
+
+
+def _place(keys: Sequence[str | int]) -> str:
+    """ ": facts.curve[3]", or "" for the value itself."""
+    if not keys:
+        return ""
+    rest = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys[1:])
+    return f": {keys[0]}{rest}"
 
 
 def _dump(data: Mapping[str, Any]) -> str:

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import sys
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +21,8 @@ from typing import Any
 from shared.errors import InputError
 from shared.files import find_cache_dir, sha256_file
 from shared.gguf import convert_gguf
+from shared.hub_client import check_network, damaged_files, discard, hub_client
+from shared.hub_errors import explain
 from shared.model_libraries import hide_progress, require
 from shared.pickled import ORIGIN, PICKLES, convert_pickles
 from shared.sealed_folder import ensure_sealed
@@ -94,11 +95,9 @@ def check_model(ref: str, cache_dir: Path | str | None = None) -> list[str]:
         return [str(error)]
     if not ref.startswith("hub:"):
         return []
-    # The hub client names the file behind each link by the sha256 that the hub declares.
     return [
-        f"{ref}: {path.name} differs from the sha256 of the hub; delete {path} and fetch again"
-        for path in sorted(files.path.glob("*.safetensors"))
-        if len(path.resolve().name) == 64 and sha256_file(path) != path.resolve().name
+        f"{ref}: {path.name} differs from the checksum of the hub; fetch the model again"
+        for path in damaged_files(files.path)
     ]
 
 
@@ -186,7 +185,7 @@ def convert_model(ref: str, cache_dir: Path | str | None = None) -> ModelFiles:
     path = _converted(ref, cache_dir)
 
     def build(target: Path) -> None:
-        snapshot = _snapshot(ref, cache_dir, True, [*_HUB_FILES, PICKLES])
+        snapshot = _download(ref, cache_dir, [*_HUB_FILES, PICKLES])
         convert_pickles(snapshot, target, ref)
 
     ensure_sealed(path, build, ref)
@@ -211,44 +210,72 @@ def _parse_hub_ref(ref: str) -> tuple[str, str]:
 
 
 def _hub(ref: str, cache_dir: Path | str | None, download: bool) -> ModelFiles:
-    name, _ = _parse_hub_ref(ref)
-    licence = f"see https://huggingface.co/{name}"
+    licence = f"see https://huggingface.co/{_parse_hub_ref(ref)[0]}"
     converted = _converted(ref, cache_dir)
     if converted.is_dir():
         ensure_sealed(converted, None, ref)
         sums = json.loads((converted / ORIGIN).read_text("utf-8"))
         return ModelFiles(ref, converted, _one_sha256(sums), licence, "pickled weights, converted")
-    path = _snapshot(ref, cache_dir, download, _HUB_FILES)
-    if not list(path.glob("*.safetensors")):
+    folder = _snapshot(ref, cache_dir, _HUB_FILES, local=True)
+    if folder is None and not download:
+        raise InputError(
+            f"{ref}: not (completely) in the cache; run `replicate models fetch {ref}`"
+        )
+    if folder is None or (download and damaged_files(folder)):
+        folder = _download(ref, cache_dir, _HUB_FILES)
+    if not list(folder.glob("*.safetensors")):
         raise InputError(
             f"{ref}: no *.safetensors at this revision; where you trust its pickled weights, read "
             f"them once as plain tensors: replicate models convert {ref}"
         )
-    return _checked_folder(ref, path, licence, "")
+    return _checked_folder(ref, folder, licence, "", verified=download)
 
 
-def _snapshot(ref: str, cache_dir: Path | str | None, download: bool, files: list[str]) -> Path:
-    """The hub client's folder of a reference, with the files of these patterns."""
+def _download(ref: str, cache_dir: Path | str | None, files: list[str]) -> Path:
+    """The folder of a hub model with files of these patterns, each as the hub declares it."""
+    hub_client()
+    try:
+        check_network()
+        for _ in range(2):  # once more without what was damaged
+            folder = _snapshot(ref, cache_dir, files, local=False)
+            assert folder is not None
+            damaged = damaged_files(folder)
+            if not damaged:
+                return folder
+            discard(damaged)
+    except InputError:
+        raise
+    except Exception as error:  # the client raises errors of three HTTP libraries
+        reason, remedy = explain(error)
+        raise InputError(
+            f"{ref}: cannot be fetched ({reason}); {remedy}, or pass a local folder"
+        ) from error
+    raise InputError(
+        f"{ref}: {damaged[0].name} is not what the hub declares (its checksum differs); "
+        "it was removed, fetch the model again"
+    )
+
+
+def _snapshot(
+    ref: str, cache_dir: Path | str | None, files: list[str], *, local: bool
+) -> Path | None:
+    """The hub client's folder of a model; `local` asks no network and gives None without one."""
     name, revision = _parse_hub_ref(ref)
     hub = require("huggingface_hub")
-    if not sys.stderr.isatty():
-        require("huggingface_hub.utils").disable_progress_bars()
     own = cache_dir or os.environ.get("IR_REPLICATIONS_CACHE")
     try:
-        path = hub.snapshot_download(
+        found = hub.snapshot_download(
             name,
             revision=revision,
             allow_patterns=files,
             cache_dir=None if own is None else str(_models_folder(own) / "hub"),
-            local_files_only=not download,
+            local_files_only=local,
         )
-    except Exception as error:  # the client raises errors of three HTTP libraries
-        reason = (str(error).strip().splitlines() or [""])[0]
-        raise InputError(
-            f"{ref}: cannot be fetched ({type(error).__name__}: {reason:.150}); check the network, "
-            "or pass a local folder"
-        ) from error
-    return Path(path)
+    except Exception:
+        if not local:
+            raise
+        return None
+    return Path(found)
 
 
 def _local(ref: str, cache_dir: Path | str | None) -> ModelFiles:
@@ -270,7 +297,10 @@ def _local(ref: str, cache_dir: Path | str | None) -> ModelFiles:
     return _checked_folder(ref, folder, "as the folder says", "")
 
 
-def _checked_folder(ref: str, folder: Path, licence: str, note: str) -> ModelFiles:
+def _checked_folder(
+    ref: str, folder: Path, licence: str, note: str, verified: bool = False
+) -> ModelFiles:
+    """The model in `folder`; `verified` files of the hub are not read for their sha256 again."""
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         pickled = [path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -282,7 +312,12 @@ def _checked_folder(ref: str, folder: Path, licence: str, note: str) -> ModelFil
         )
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: no config.json beside the weights; expected both")
-    sums = {path.name: sha256_file(path) for path in weights}
+
+    def sum_of(path: Path) -> str:
+        name = path.resolve().name  # of a verified file in LFS, what it was verified against
+        return name if verified and len(name) == 64 else sha256_file(path)
+
+    sums = {path.name: sum_of(path) for path in weights}
     return ModelFiles(ref, folder, _one_sha256(sums), licence, note)
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from replications.commands.options import PAGES, PUBLISHED, store_option
+from replications.commands.options import MACHINES, PAGES, PUBLISHED, store_option
 from replications.execute import PAPERS_FOLDER
+from reports.machine_views import verified
+from reports.machines import read_machines
 from reports.render import render_site
 from reports.results import Store, overlay
 from shared.errors import InputError
@@ -29,11 +31,12 @@ def report(out: Path, store: Path, published_only: bool) -> None:
     local = Store(store)
     if local.rehearsed and not published_only:
         _check_apart(out)
-        records = local.records()
+        records, machines = local.records(), None
     else:
         records = Store(PUBLISHED).records()
+        machines = verified(read_machines(MACHINES), records)
         records = records if published_only else overlay(records, local.records())
-    index = render_site(PAPERS_FOLDER, records, out)
+    index = render_site(PAPERS_FOLDER, records, out, machines)
     click.echo(f"{len(records)} records -> {index}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 import tempfile
@@ -227,10 +228,10 @@ def _run(cells: list[Job], store: Path, **options: Any) -> list[Record]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    screen = Console(stderr=True, markup=False)
-    shown = sys.stderr.isatty()
-    with Progress(*columns, console=screen, disable=not shown, transient=True) as progress:
-        task = progress.add_task(f"{cells[0].experiment} {cells[0].label}", total=len(cells))
+    progress = Progress(*columns, console=Console(stderr=True, markup=False), transient=True)
+    task = progress.add_task(f"{cells[0].experiment} {cells[0].label}", total=len(cells))
+    # Never started where nobody looks: a bar that is merely disabled may still end its line.
+    with progress if sys.stderr.isatty() else contextlib.nullcontext():
         for record, was_reused in execute(cells, store, **options):
             records.append(record)
             reused += was_reused

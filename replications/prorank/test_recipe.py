@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 pytest.importorskip("torch")
-pytest.importorskip("yaml")
 
 from replications.execute import Context
 from replications.prorank import training_data as module

@@ -26,6 +26,7 @@ from shared.data.lines import only_file
 from shared.data.resolve import find_data_root
 from shared.errors import InputError, MissingDependencyError
 from shared.files import atomic_write, find_cache_dir
+from shared.hub_errors import explain
 from shared.rehearsal import rehearsal
 
 FIXED = "test.fixed"  # the split of the corrected judgements
@@ -193,8 +194,9 @@ def _fetch_hub(
     except MissingDependencyError:
         raise
     except Exception as error:  # datasets raises many kinds: connection, file, arrow, value
+        reason = str(error) if isinstance(error, InputError) else explain(error)[0]
         raise MissingDependencyError(
-            f"{collection}: tried {source} ({_reason(error)}); {remedy}"
+            f"{collection}: tried {source} ({reason}); {remedy}"
         ) from error
     missing = [qid for qid in queries if not found.get(qid, "").strip()]
     if missing:

@@ -8,7 +8,9 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shared.errors import InputError, MissingDependencyError
+import yaml
+
+from shared.errors import InputError
 from shared.rehearsal import shortened
 
 T = TypeVar("T")
@@ -21,10 +23,6 @@ def read_recipe(path: Path | str, kind: type[T], /, **changes: Any) -> T:
     is unknown or missing, and a value of another type. Whole numbers serve as floats. Settings of
     a rehearsal (shared.rehearsal) come last.
     """
-    try:
-        import yaml
-    except ImportError as error:
-        raise MissingDependencyError(f"{path}: recipes need pyyaml: pip install pyyaml") from error
     try:
         data = yaml.safe_load(Path(path).read_text("utf-8"))
     except OSError as error:

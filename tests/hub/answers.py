@@ -181,9 +181,9 @@ class Handler(BaseHTTPRequestHandler):
         with blob.stored.open("rb") as handle:
             handle.seek(start)
             body = handle.read(end - start)
-        if self._fault and self._fault.corrupt is not None:
-            good = max(self._fault.corrupt - start, 0)
-            body = body[:good] + bytes(byte ^ 1 for byte in body[good:])
+        if self._fault and self._fault.corrupt is not None and self._fault.corrupt >= start:
+            bad = self._fault.corrupt - start
+            body = body[:bad] + bytes(byte ^ 1 for byte in body[bad : bad + 1]) + body[bad + 1 :]
         self._send(status, headers, body)
 
     def _json(self, value: Any, headers: dict[str, str] | None = None) -> None:

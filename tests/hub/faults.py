@@ -14,7 +14,7 @@ class Fault:
 
     `status` answers with that status (and `code`, the hub's X-Error-Code). `cut` ends the
     connection after so many bytes of the body, with a reset where `reset`. `corrupt` flips a bit
-    of every byte from that offset of the file on, length and ETag unchanged. `delay` seconds pass
+    of the byte at that offset of the file, length and ETag unchanged. `delay` seconds pass
     before an answer; the body comes at `rate` bytes per second. `times` is how often it happens.
     """
 

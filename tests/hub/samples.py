@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.cli import DOCS, QRELS, QUERIES
+
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -44,3 +46,22 @@ def write_bright(folder: Path, subsets: Mapping[str, tuple[Rows, Rows]]) -> Path
     documents = {subset: rows for subset, (rows, _) in subsets.items()}
     examples = {subset: rows for subset, (_, rows) in subsets.items()}
     return write_dataset(folder, {"documents": documents, "examples": examples})
+
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+def write_tiny(folder: Path, text: str = "") -> Path:
+    """The collection of tests.cli in mteb's layout, `text` added to every document."""
+    documents = [row | {"text": row["text"] + text} for row in DOCS]
+    qrels = [{"query-id": q, "corpus-id": d, "score": s} for q, d, s in QRELS]
+    return write_mteb(folder, documents, QUERIES, qrels)
+
+
+def write_weights(folder: Path, size: int = 30_000) -> Path:
+    """A repository as a model's: weights of `size` bytes, which no model could have, and config."""
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(bytes(size))
+    (folder / "config.json").write_text('{"model_type": "none"}\n')
+    (folder / "pytorch_model.bin").write_bytes(b"a pickle that nobody asks for")
+    return folder

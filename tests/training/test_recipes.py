@@ -8,8 +8,6 @@ from typing import Literal
 
 import pytest
 
-pytest.importorskip("yaml")
-
 from shared.errors import InputError
 from shared.training import read_recipe
 
