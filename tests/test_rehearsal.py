@@ -13,6 +13,7 @@ from replications.commands import report as report_module
 from replications.evidence import Evidence, gather
 from reports.claims import load_paper
 from reports.judge import judge
+from reports.kinds import Numbers
 from reports.provenance import collect
 from reports.render import render_site
 from reports.results import MARK, Record, Store, overlay
@@ -143,7 +144,7 @@ def test_copied_among_published_records_it_is_refused(
     shutil.copyfile(own.path(stray), published.path(stray))
     monkeypatch.setattr(evidence_module, "PUBLISHED", published.root)
     with pytest.raises(InputError, match="is of a rehearsal; delete it"):
-        _ = Evidence(paper, "small", None).published
+        _ = Evidence(paper, Numbers("", {}, {}), "small", None).published
     with pytest.raises(InputError, match="1 of 2 records are of a rehearsal"):
         overlay(published.records(), [])
     with pytest.raises(InputError, match="1 of 2 records are of a rehearsal"):
