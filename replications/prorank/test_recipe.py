@@ -16,7 +16,6 @@ from replications.prorank import training_data as module
 from replications.prorank.recipe import (
     RECIPES,
     FineGrained,
-    Recipe,
     Warmup,
     arithmetic,
     fine_grained_alone,
@@ -104,14 +103,14 @@ def test_a_process_draws_training_data_once_and_again_when_a_file_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The files that the first stage read are noted for every cell, not for the first alone."""
-    drawn: list[Recipe] = []
+    drawn = []
     original = module._draw
-
-    def draw(recipe: Recipe, context: Context) -> module.TrainingData:
-        drawn.append(recipe)
-        return original(recipe, context)
-
     monkeypatch.setattr(module, "_drawn", {})
+
+    def draw(*arguments: Any) -> Any:
+        drawn.append(arguments)
+        return original(*arguments)
+
     monkeypatch.setattr(module, "_draw", draw)
     root = tiny_root(tmp_path)
     pool = root / "local" / "mine" / "run.BM25.jsonl"
