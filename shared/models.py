@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import InputError
-from shared.files import find_cache_dir, sha256_file
+from shared.files import find_cache_dir, sha256_file, sha256_unchanged
 from shared.gguf import convert_gguf
 from shared.model_libraries import hide_progress, require
 from shared.sealed_folder import ensure_sealed
@@ -216,7 +216,7 @@ def _local(ref: str, cache_dir: Path | str | None) -> ModelFiles:
     if ggufs and not list(folder.glob("*.safetensors")):
         if len(ggufs) > 1:
             raise InputError(f"{folder}: {len(ggufs)} .gguf files; leave one of them in the folder")
-        sha = sha256_file(ggufs[0])
+        sha = sha256_unchanged(ggufs[0])
         path = _models_folder(cache_dir) / f"converted-{sha[:12]}"
         ensure_sealed(path, lambda target: convert_gguf(ggufs[0], target), ref)
         note = f"{ggufs[0].name}, quantised weights dequantised to float32"
@@ -236,7 +236,7 @@ def _checked_folder(ref: str, folder: Path, licence: str, note: str) -> ModelFil
         )
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: no config.json beside the weights; expected both")
-    sums = [f"{sha256_file(path)}  {path.name}" for path in weights]
+    sums = [f"{sha256_unchanged(path)}  {path.name}" for path in weights]
     if len(sums) == 1:
         return ModelFiles(ref, folder, sums[0].split()[0], licence, note)
     digest = hashlib.sha256("".join(line + "\n" for line in sums).encode()).hexdigest()
