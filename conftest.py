@@ -124,7 +124,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for (paper, tier), evidence in EVIDENCE.items():
         origin = "from committed records" if evidence.fresh is None else "measured now"
         terminalreporter.section(f"{paper}, tier {tier} ({origin})")
-        if other := evidence.not_compared():
+        if other := evidence.comparison.left_out:
             terminalreporter.write_line(
                 f"{len(other)} cells are not compared with the published ones: {other[0]}"
             )

@@ -8,12 +8,15 @@ from functools import cached_property
 from pathlib import Path
 
 from replications.commands.options import PUBLISHED
-from replications.execute import PAPERS_FOLDER, execute, experiments, plan_jobs
+from replications.execute import PAPERS_FOLDER, execute, plan_jobs
 from reports.claims import Claim, Paper, load_paper
-from reports.drift import data_changes, drift, measures_machine
+from reports.drift import Comparison, compare
 from reports.judge import Finding, Judgement, judge
+from reports.kinds import Kind, Numbers, load_numbers
 from reports.results import Record, Store
 from reports.verdicts import Verdict
+from shared.errors import InputError
+from shared.rehearsal import VARIABLE, is_rehearsal, rehearsal
 
 
 @dataclass
@@ -21,16 +24,22 @@ class Evidence:
     """A paper's records and verdicts at one tier, fresh from this code where it was run."""
 
     paper: Paper
+    numbers: Numbers
     tier: str
     fresh: Sequence[Record] | None
 
     @cached_property
     def published(self) -> list[Record]:
-        """The committed records of this tier, digests and run files verified."""
+        """The committed records of this tier, digests and run files verified.
+
+        Raises InputError for a record of a rehearsal.
+        """
         store = Store(PUBLISHED)
         records = store.records(self.paper.id, self.tier)
         for record in records:
             store.check_run(record)
+            if is_rehearsal(record.provenance):
+                raise InputError(f"{store.path(record)}: is of a rehearsal; delete it")
         return records
 
     @cached_property
@@ -61,8 +70,6 @@ class Evidence:
             old = before.get(finding.id)
             if old is None or old.verdict is Verdict.NOT_RUN:
                 lines.append(f"{finding.id}: no published record; publish this tier's records")
-            elif measures_machine(claim.check.measure):
-                continue
             elif self._comparable(finding, old) and finding.verdict is not old.verdict:
                 lines.append(
                     f"{finding.id}: verdict is now {finding.verdict.word!r}, "
@@ -70,35 +77,26 @@ class Evidence:
                 )
         return lines
 
-    def drift(self) -> list[str]:
-        """Numbers that moved from the published records of the same config and data.
+    @cached_property
+    def comparison(self) -> Comparison:
+        """Every fresh number held against its published value, by what it is."""
+        return compare(self.paper, self.numbers, self.published, self.fresh or ())
 
-        A cell that has no published record is one line too: its numbers are pinned by nothing.
-        """
-        lines = []
-        for experiment in experiments(self.paper.id).values():
-            if experiment.drift is None:
-                continue
-            published = [r for r in self.published if r.experiment == experiment.id]
-            fresh = [r for r in self.fresh or () if r.experiment == experiment.id]
-            lines += drift(published, fresh, experiment.drift)
-            known = {record.key for record in published}
-            if new := [record.label for record in fresh if record.key not in known]:
-                lines.append(
-                    f"{experiment.id}: {len(new)} cells have no published record, e.g. {new[0]}; "
-                    "publish this tier's records"
-                )
-        return lines
-
-    def not_compared(self) -> list[str]:
-        """Fresh cells whose data or models are not the published ones, one line each."""
-        return data_changes(self.published, self.fresh or ())
+    def disagreements(self) -> list[str]:
+        """Numbers outside their rule and problems of claims: what makes this evidence disagree."""
+        problems = [line for claim in self.paper.claims for line in self.problems(claim)]
+        return [*self.comparison.disagreements, *problems]
 
     def _comparable(self, finding: Finding, old: Finding) -> bool:
-        """Same data on both sides, and no sampled text in between."""
-        known = experiments(self.paper.id)
-        names = {record.experiment for record in finding.records}
-        return _data(finding) == _data(old) and all(known[name].drift is not None for name in names)
+        """Same data on both sides, and no time or speed, which no two machines share."""
+        measure = self._measure(finding)
+        kinds = {
+            rule.kind for record in finding.records for rule in self.numbers.rules(record, measure)
+        }
+        return _data(finding) == _data(old) and Kind.MACHINE not in kinds
+
+    def _measure(self, finding: Finding) -> str:
+        return next(c.check.measure for c in self.paper.claims if c.id == finding.claim)
 
 
 def _data(finding: Finding) -> dict[str, str]:
@@ -108,10 +106,16 @@ def _data(finding: Finding) -> dict[str, str]:
 def gather(
     paper: str, tier: str, *, store: Path, data_root: Path | None, run: bool, n_jobs: int = 1
 ) -> Evidence:
-    """Evidence of a paper at a tier; with `run`, its experiments run now, into `store`."""
+    """Evidence of a paper at a tier; with `run`, its experiments run now, into `store`.
+
+    Raises InputError in a rehearsal, which is no evidence.
+    """
+    if rehearsal():
+        raise InputError(f"no claim is tested in a rehearsal; unset {VARIABLE}")
     fresh = None
     if run:
         jobs = plan_jobs(paper, tier)
         results = execute(jobs, store, n_jobs=n_jobs, data_root=data_root)
         fresh = [record for record, _ in results]
-    return Evidence(load_paper(PAPERS_FOLDER / paper), tier, fresh)
+    folder = PAPERS_FOLDER / paper
+    return Evidence(load_paper(folder), load_numbers(folder), tier, fresh)

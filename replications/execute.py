@@ -7,16 +7,12 @@ import importlib
 import time
 import traceback
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import joblib
-
-from replications.side_by_side import side_by_side
 from reports import provenance
 from reports.commands import run_command
 from reports.results import Record, Store, config_hash
@@ -26,6 +22,7 @@ from shared.data.resolve import find_data_root
 from shared.errors import DivergedError, InputError, MissingDependencyError
 from shared.files import sha256_unchanged
 from shared.metrics import Scores
+from shared.rehearsal import KEY, rehearsal
 from shared.runs import Run, why_not_writable
 
 PAPERS_FOLDER = Path(__file__).resolve().parent
@@ -64,8 +61,6 @@ class Experiment:
     cells: Callable[[Plan], list[dict[str, Any]]]
     run: Callable[[Config, Context], Outcome]
     cost: Mapping[str, str]
-    # How far a mean may lie from its published value; None: sampled text decides, do not compare.
-    drift: float | None = 1e-6
     needs_model: bool = False  # left out on a user's own collection unless asked for by id
 
 
@@ -230,7 +225,7 @@ def reusable(record: Record, job: Job, context: Context, *, keep: bool = False) 
 
     With `keep`, code does not matter.
     """
-    if record.status != "ok":
+    if record.status != "ok" or record.provenance.get(KEY) != rehearsal():
         return False
     if not keep and record.provenance.get("code_sha256") != code_digest(job.paper):
         return False
@@ -339,8 +334,11 @@ def execute(
         for job in jobs:
             yield run_job(job, store_root, **options)
         return
+    from concurrent.futures.process import BrokenProcessPool
+
     if executor == "ray":
         try:
+            import joblib
             from ray.util.joblib import register_ray
         except ImportError as error:
             raise MissingDependencyError(
@@ -351,6 +349,8 @@ def execute(
         raise InputError(f"no executor named {executor!r}; expected local or ray")
     try:
         if executor == "local":
+            from replications.side_by_side import side_by_side
+
             yield from side_by_side(
                 _lanes(jobs), n_jobs, partial(run_job, store_root=store_root, **options)
             )

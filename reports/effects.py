@@ -10,13 +10,13 @@ from typing import Any
 from reports.select import Sample, SelectionError
 from shared.errors import InputError
 from shared.significance import (
-    macro_bootstrap,
+    macro_bootstraps,
     macro_randomization_test,
     paired_t,
     randomization_test,
     tost,
 )
-from shared.two_level import two_level_bootstrap
+from shared.two_level import two_level_bootstraps
 
 _cache: dict[tuple[Any, ...], Effect] = {}  # the same pair is judged for pages, tests and drift
 
@@ -119,9 +119,9 @@ def _macro(
         by_seed = _query_differences_by_seed(list(matched.values()), measure, factors)
         two_level = len(diffs) > 1 and bool(by_seed)
         if two_level:
-            wide, narrow = two_level_bootstrap(by_seed), two_level_bootstrap(by_seed, 0.90)
+            wide, narrow = two_level_bootstraps(by_seed, [0.95, 0.90])
         else:
-            wide, narrow = macro_bootstrap(diffs), macro_bootstrap(diffs, 0.90)
+            wide, narrow = macro_bootstraps(diffs, [0.95, 0.90])
         spans.append((wide.low, wide.high, narrow.low, narrow.high))
         if two_level:
             p_values.append(macro_randomization_test(diffs).p)

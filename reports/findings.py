@@ -15,7 +15,7 @@ from reports.select import (
     as_pinned,
     groups,
     is_own,
-    matches,
+    matching,
     quantity,
     sample,
     weights,
@@ -98,7 +98,7 @@ def measure_claim(
 
 def _bound(claim: Claim, blank: Finding, records: Sequence[Record], comparable: bool) -> Finding:
     check = claim.check
-    found = [record for record in records if matches(record, check.select) and not is_own(record)]
+    found = [record for record in matching(records, check.select) if not is_own(record)]
     good = [record for record in found if record.status == "ok"]
     if not found:
         return blank

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from reports.claim_types import Claim, Column, Paper, Row, Table
 from reports.findings import Finding, decide_effects, measure_claim
@@ -13,6 +14,7 @@ from reports.results import Record
 from reports.select import Sample, SelectionError, as_pinned, sample, weights
 from reports.toml_reader import Selector
 from reports.verdicts import Verdict, judge_value
+from shared.rehearsal import is_rehearsal
 
 SUPPORTS = (Verdict.REPRODUCED, Verdict.WITHIN, Verdict.DIRECTION)
 
@@ -64,7 +66,10 @@ class Judgement:
 
 
 def judge(paper: Paper, records: Iterable[Record], tier: str) -> Judgement:
-    """Judge the tables and claims of a paper at one tier; records of others are left aside."""
+    """Judge the tables and claims of a paper at one tier; records of others are left aside.
+
+    What rests on a rehearsal's records is "not comparable", and says what it would have been.
+    """
     own = [record for record in records if record.paper == paper.id and record.tier == tier]
     cells = [
         _cell(paper, table, i, row, j, column, own, tier)
@@ -76,7 +81,21 @@ def judge(paper: Paper, records: Iterable[Record], tier: str) -> Judgement:
     claims = [claim for claim in paper.claims if tier in claim.tiers]
     measured = [finding for claim in claims for finding in measure_claim(paper, claim, own, tier)]
     decided = decide_effects(claims, measured)
-    return Judgement(paper.id, tier, tuple(cells), tuple(_apply_gates(claims, decided)))
+    gated = _apply_gates(claims, decided)
+    return Judgement(paper.id, tier, tuple(map(_marked, cells)), tuple(map(_marked, gated)))
+
+
+Judged = TypeVar("Judged", Cell, Finding)
+
+
+def _marked(judged: Judged) -> Judged:
+    """A verdict on a rehearsal's records as one that counts for nothing."""
+    measured = judged.verdict not in (None, Verdict.NOT_RUN, Verdict.ERROR)
+    if not measured or not any(is_rehearsal(record.provenance) for record in judged.records):
+        return judged
+    word = judged.verdict.word if judged.verdict else ""
+    why = f"rehearsal: on the real thing this would read: {word} ({judged.why})"
+    return replace(judged, verdict=Verdict.NOT_COMPARABLE, why=why)
 
 
 def _cell(

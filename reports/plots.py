@@ -210,11 +210,13 @@ def _svg(draw: Callable[[Any], None], *, height: float, width: float = 7.0) -> s
         raise MissingDependencyError("figures need matplotlib: pip install matplotlib") from error
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_RC, "backend": "svg"}):
         figure = Canvas(figsize=(min(width, 12.0), height), layout="constrained")
-        FigureCanvasSVG(figure)
-        draw(figure.add_subplot())
+        canvas, axes = FigureCanvasSVG(figure), figure.add_subplot()
+        draw(axes)
+        for patch in (figure.patch, axes.patch):
+            patch.set(facecolor="none", edgecolor="none")
         buffer = io.StringIO()
         metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
+        canvas.print_svg(buffer, metadata=metadata)  # savefig would draw twice
     return _for_page(buffer.getvalue())
 
 

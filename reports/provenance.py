@@ -6,6 +6,7 @@ of the text that the caller passes in (commands, model and collection references
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -18,16 +19,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from shared.rehearsal import KEY, rehearsal
+
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = ("reports/html", "reports/local", "reports/results")
-# claims.toml and figures.py judge and draw the numbers; changing them changes no number.
-NOT_CODE = ("claims.toml", "figures.py")
+# These judge and draw the numbers; changing them changes no number.
+NOT_CODE = ("claims.toml", "numbers.toml", "figures.py")
 PACKAGES = (
     "ir-replications", "numpy", "scipy", "numba", "bm25s", "PyStemmer", "ir-measures",
     "pytrec-eval-terrier", "pyserini", "torch", "transformers", "tokenizers", "safetensors",
     "gguf", "accelerate", "peft", "trl", "datasets", "vllm",
 )  # fmt: skip
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+_VECTORS = re.compile(r"s?sse|fma|f16c|avx|amx|asimd|neon|sve|sme(?!p)|bf16|i8mm")
 # "/a/b/c", "~/x" or "C:\\x" as a word of its own; not "https://...", "beir/scifact" or "docs/s".
 _PATH = re.compile(
     r"(?:file://(?=/)|(?<![\w./~\\-])~?/(?!/)|(?<!\w)[A-Za-z]:[\\/](?!/))[^\s\"',;=()<>|:]+"
@@ -62,14 +66,20 @@ def collect(
         "packages": package_versions(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "cpu": {"model": _cpu_model(), "count": os.cpu_count()},
+        "cpu": {
+            "model": cpu_model(),
+            "count": os.cpu_count(),
+            "instruction_set": torch_capability(),
+        },
         "gpu": _gpu_name(),
-        "threads": _threads(),
+        "threads": threads(),
         "peak_rss_mib": _peak_rss_mib(),
         "wall_s": None if wall_s is None else round(wall_s, 3),
         "started": (started or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         **extra,
     }
+    if settings := rehearsal():
+        collected[KEY] = settings
     return scrub(collected)
 
 
@@ -88,8 +98,8 @@ def code_digest(paper: str, *, root: Path = ROOT) -> str:
     """Hex sha256 over the code that can change the paper's numbers.
 
     The .py, .toml and .yaml files of shared/ and of the paper's folder, and the modules beside
-    the papers (first stages), by path and content, without tests, benchmarks, claims.toml and
-    figures.py.
+    the papers (first stages), by path and content, without tests, benchmarks, claims.toml,
+    numbers.toml and figures.py.
     """
     digest = hashlib.sha256()
     common = root / "replications"
@@ -143,14 +153,42 @@ def _git(root: Path, *arguments: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def _cpu_model() -> str | None:
+def cpu_model() -> str | None:
+    """The processor by its maker's name, e.g. "AMD EPYC"."""
+    return _cpuinfo("model name") or platform.processor() or None
+
+
+def instruction_sets() -> list[str]:
+    """Names of the vector instruction sets that the processor offers, as the kernel says them."""
+    flags = (_cpuinfo("flags") or _cpuinfo("Features") or "").split()  # x86; ARM
+    return sorted(flag for flag in flags if _VECTORS.match(flag))
+
+
+def operating_system() -> str:
+    """Name, version and machine type, e.g. "Debian GNU/Linux 12, x86_64"; nothing of its owner."""
+    name, version = platform.system(), platform.mac_ver()[0]
+    if name == "Windows":
+        version = platform.release()
+    with contextlib.suppress(OSError):  # no Linux, or one that does not say
+        known = platform.freedesktop_os_release()
+        name, version = known["NAME"], known.get("VERSION_ID", "")
+    return f"{name} {version}".strip() + f", {platform.machine()}"
+
+
+def torch_capability() -> str | None:
+    """Instruction set that torch's own kernels use; None where torch is not loaded."""
+    torch = sys.modules.get("torch")  # never import it just to ask
+    return torch.backends.cpu.get_cpu_capability() if torch else None
+
+
+def _cpuinfo(name: str) -> str | None:
+    """The first value of a field of Linux's /proc/cpuinfo."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        pass
-    return platform.processor() or None
+        return None
+    found = (line.partition(":") for line in lines)
+    return next((value.strip() for key, _, value in found if key.strip() == name), None)
 
 
 def _gpu_name() -> str | None:
@@ -161,11 +199,12 @@ def _gpu_name() -> str | None:
         return None
 
 
-def _threads() -> dict[str, Any]:
-    threads: dict[str, Any] = {name: os.environ[name] for name in THREADS if name in os.environ}
+def threads() -> dict[str, Any]:
+    """Numbers of threads that the environment sets, and torch's where it is loaded."""
+    found: dict[str, Any] = {name: os.environ[name] for name in THREADS if name in os.environ}
     if torch := sys.modules.get("torch"):
-        threads["torch"] = torch.get_num_threads()
-    return threads
+        found["torch"] = torch.get_num_threads()
+    return found
 
 
 def _peak_rss_mib() -> float | None:

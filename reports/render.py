@@ -23,12 +23,14 @@ from reports.claim_views import claim_view
 from reports.claims import load_papers
 from reports.formatting import count
 from reports.judge import judge
+from reports.machine_views import Verified
 from reports.plots import Figure, with_prefix
 from reports.results import TIERS, Record, overlay
 from reports.verdicts import Verdict
 from reports.views import PaperView, RecordView, record_view, table_view, tier_view
 from shared.errors import InputError
 from shared.files import atomic_write
+from shared.rehearsal import is_rehearsal
 
 MANIFEST = "pages.json"  # what an earlier render wrote, so that stale pages can go
 TIER_MEANING = {
@@ -40,10 +42,16 @@ TIER_MEANING = {
 }
 
 
-def render_site(papers_root: Path | str, records: Iterable[Record], out_dir: Path | str) -> Path:
+def render_site(
+    papers_root: Path | str,
+    records: Iterable[Record],
+    out_dir: Path | str,
+    verified: Verified | None = None,
+) -> Path:
     """Write index.html, one page per paper and the data files; returns the index.
 
     Pages of an earlier render that are no longer made are removed, unless somebody edited them.
+    `verified` are the attested machines that the index lists.
     Records and run files are linked where their store lies beside `out_dir` (results/ or local/),
     and copied below data/ otherwise.
     Raises InputError when `out_dir` cannot be written or a claims.toml is wrong.
@@ -52,20 +60,30 @@ def render_site(papers_root: Path | str, records: Iterable[Record], out_dir: Pat
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; give a folder for the pages")
     records = overlay(records, [])  # sorted: the order of arrival must not show
+    rehearsal = any(is_rehearsal(record.provenance) for record in records)
     files: dict[str, str] = {}
     views = []
+    verified = verified or Verified()
     for paper in load_papers(papers_root):
         own = [record for record in records if record.paper == paper.id]
         figures = load_figures(Path(papers_root) / paper.id, own)
         view = paper_view(paper, own, figures, out)
         views.append(view)
-        files[f"{paper.id}.html"] = _template("paper.html", view=view)
+        files[f"{paper.id}.html"] = _template(
+            "paper.html", view=view, verified=verified, rehearsal=rehearsal
+        )
         for shown in view.records:
             if not shown.json_file.startswith("../"):
                 files[shown.json_file] = shown.record.to_json()
             if shown.csv_file:
                 files[shown.csv_file] = per_query_csv(shown.record)
-    files["index.html"] = _template("index.html", views=views, suite=cite.suite_version())
+    files["index.html"] = _template(
+        "index.html",
+        views=views,
+        verified=verified,
+        suite=cite.suite_version(),
+        rehearsal=rehearsal,
+    )
     _write(out, files)
     return out / "index.html"
 

@@ -13,7 +13,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +22,12 @@ from typing import Any
 from reports.provenance import scrub
 from shared.errors import InputError
 from shared.files import atomic_write, sha256_file
+from shared.rehearsal import is_rehearsal
 from shared.runs import Run, write_run
 
 SCHEMA = 1
 TIERS = ("embedded", "small", "paper")
+MARK = "REHEARSAL"  # the file that says so of a store: nothing in it is evidence
 PER_QUERY_DECIMALS = 6
 MEAN_TOLERANCE = 1e-6  # two roundings to 6 decimals can move a mean by at most half of this
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
@@ -64,7 +66,7 @@ class Record:
     def __post_init__(self) -> None:
         where = f"record {self.paper}/{self.tier}/{self.experiment}/{self.label}"
         for name in ("config", "means", "per_query", "facts", "run", "provenance"):
-            object.__setattr__(self, name, _plain(getattr(self, name), f"{where}: {name}"))
+            object.__setattr__(self, name, _plain(getattr(self, name), where, name))
         for name in ("paper", "experiment"):
             if not _PART.match(str(getattr(self, name))):
                 raise InputError(f"{where}: {name} must be letters, digits, '.', '_' or '-'")
@@ -140,9 +142,20 @@ def slug(text: str) -> str:
 
 
 def overlay(published: Iterable[Record], local: Iterable[Record]) -> list[Record]:
-    """Merge two sets of records; a local record replaces the published one of the same cell."""
+    """Merge two sets of records; a local record replaces the published one of the same cell.
+
+    Raises InputError for records of a rehearsal among others.
+    """
     merged = {record.key: record for record in published}
     merged.update({record.key: record for record in local})
+    rehearsed = [record for record in merged.values() if is_rehearsal(record.provenance)]
+    if rehearsed and len(rehearsed) < len(merged):
+        first = rehearsed[0]
+        raise InputError(
+            f"{len(rehearsed)} of {len(merged)} records are of a rehearsal, the first "
+            f"{first.paper}/{first.tier}/{first.experiment}/{first.stem}.json; no page shows them "
+            "among others: delete them, or keep them in a store of their own"
+        )
     return sorted(merged.values(), key=_order)
 
 
@@ -151,6 +164,32 @@ class Store:
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
+
+    @property
+    def rehearsed(self) -> bool:
+        """Whether the store is a rehearsal's."""
+        return (self.root / MARK).is_file()
+
+    def claim(self, rehearsing: bool) -> None:
+        """Make the store, marked if it is a rehearsal's, which is one of its own.
+
+        Raises InputError for a rehearsal in a store of other records, and for others in its.
+        """
+        if rehearsing == self.rehearsed and self.root.is_dir():
+            return
+        if rehearsing and self.root.is_dir() and any(self.root.iterdir()):
+            raise InputError(
+                f"{self.root}: holds other things; a rehearsal needs a store of its own: name a "
+                "new folder with --store"
+            )
+        if self.rehearsed:
+            raise InputError(
+                f"{self.root}: is the store of a rehearsal; choose another with --store"
+            )
+        self.root.mkdir(parents=True, exist_ok=True)
+        if rehearsing:
+            with atomic_write(self.root / MARK) as handle:
+                handle.write("Records of a rehearsal, on stand-ins: no evidence, not published.\n")
 
     def path(self, record: Record) -> Path:
         """Where the record's JSON lives, written or not."""
@@ -164,8 +203,9 @@ class Store:
         """Write the record, after its run file when one is given; returns the record as written.
 
         Both writes are atomic, and the record comes last: a record never names a missing run.
-        An older record of the same cell goes away.
+        An older record of the same cell goes away. Raises InputError as `claim` does.
         """
+        self.claim(is_rehearsal(record.provenance))
         path, fresh = self.path(record), None
         if run is not None:
             # Under another name first: the run of an older record stays until both are written.
@@ -292,6 +332,8 @@ def read_record(path: Path | str) -> Record:
         raise InputError(f"{path}: malformed record ({error}); {fix}") from error
     if record.config_hash != data["config_hash"]:
         raise InputError(f"{path}: config does not match its config_hash; {fix}")
+    if record.per_query == body["per_query"]:  # nothing was rounded: the digest is verified
+        record.__dict__["digest"] = data["digest"]
     return record
 
 
@@ -319,19 +361,36 @@ def _hash(paper: str, experiment: str, tier: str, config: Mapping[str, Any]) -> 
     return _digest({"paper": paper, "experiment": experiment, "tier": tier, "config": config})
 
 
-def _plain(value: Any, where: str) -> Any:
-    """Copy made of JSON types only: NumPy scalars become numbers, tuples become lists."""
+def _plain(value: Any, where: str, *keys: str | int) -> Any:
+    """Copy made of JSON types only: NumPy scalars become numbers, tuples become lists.
+
+    `keys` lead from the record's field to this value; they are put into words only on an error.
+    """
+    kind = type(value)
+    if kind is float and math.isfinite(value):
+        return value
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
     if hasattr(value, "item") and not isinstance(value, (str, bytes)):
         value = value.item() if getattr(value, "ndim", 0) == 0 else value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
+    if kind is dict or isinstance(value, Mapping):
+        return {str(key): _plain(item, where, *keys, str(key)) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+        return [_plain(item, where, *keys, index) for index, item in enumerate(value)]
+    name = where + _place(keys)
     if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{where} is {value}; only finite numbers can be recorded")
+        raise InputError(f"{name} is {value}; only finite numbers can be recorded")
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
-    raise InputError(f"{where} is a {type(value).__name__}; use numbers, text, lists and dicts")
+    raise InputError(f"{name} is a {type(value).__name__}; use numbers, text, lists and dicts")
+
+
+def _place(keys: Sequence[str | int]) -> str:
+    """ ": facts.curve[3]", or "" for the value itself."""
+    if not keys:
+        return ""
+    rest = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys[1:])
+    return f": {keys[0]}{rest}"
 
 
 def _dump(data: Mapping[str, Any]) -> str:

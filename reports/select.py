@@ -9,6 +9,7 @@ from typing import Any
 
 from reports.results import Record
 from reports.toml_reader import Parts, Selector
+from shared.rehearsal import is_rehearsal
 
 SEED = "seed"  # records that differ in this alone are runs of one system
 
@@ -17,17 +18,18 @@ class SelectionError(Exception):
     """A selector is ambiguous, or its records do not hold what was asked for."""
 
 
-def matches(record: Record, selector: Selector) -> bool:
-    """True when the record holds every pair of the selector; "" matches an absent value."""
+def matching(records: Iterable[Record], selector: Selector) -> list[Record]:
+    """The records that hold every pair of the selector; "" matches an absent value."""
+    found = list(records)
     for key, wanted in selector.items():
+        values = wanted if isinstance(wanted, list) else [wanted]
         if key in ("experiment", "label"):
-            found: Any = getattr(record, key)
+            found = [record for record in found if getattr(record, key) in values]
+        elif "" in values:
+            found = [r for r in found if (v := r.config.get(key)) in values or v is None]
         else:
-            found = record.config.get(key)
-        found = "" if found is None else found
-        if found not in (wanted if isinstance(wanted, list) else [wanted]):
-            return False
-    return True
+            found = [record for record in found if record.config.get(key) in values]
+    return found
 
 
 def is_own(record: Record) -> bool:
@@ -83,7 +85,7 @@ def sample(records: Iterable[Record], selector: Selector, name: str = "selector"
 
     Raises SelectionError when the records differ in more than the seed.
     """
-    found = [record for record in records if matches(record, selector)]
+    found = matching(records, selector)
     variants = {_identity(record) for record in found}
     if len(variants) > 1:
         configs = [dict(pairs) for _, pairs in variants]
@@ -100,14 +102,20 @@ def sample(records: Iterable[Record], selector: Selector, name: str = "selector"
 
 
 def as_pinned(records: Iterable[Record]) -> bool:
-    """False when a record was measured on data that differ from the pinned counts or checksums."""
-    return not any(record.provenance.get("data_mismatch") for record in records)
+    """False when a record was measured on data that differ from the pinned counts or checksums.
+
+    So are those of a rehearsal, whatever they are.
+    """
+    return not any(
+        record.provenance.get("data_mismatch") or is_rehearsal(record.provenance)
+        for record in records
+    )
 
 
 def groups(records: Iterable[Record], selector: Selector, key: str) -> list[str]:
     """Values of a config key among the records that a selector stands for, sorted."""
-    found = {str(r.config[key]) for r in records if key in r.config and matches(r, selector)}
-    return sorted(found)
+    found = matching((record for record in records if key in record.config), selector)
+    return sorted({str(record.config[key]) for record in found})
 
 
 def weights(parts: Parts) -> dict[str, float]:

@@ -7,13 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Self
 
-import bm25s
 import numpy as np
-from scipy.sparse import csr_array
 
 from shared.analysis import Tokens
 from shared.errors import InputError
-from shared.topk import postings_topk
 
 METHODS = ("lucene", "robertson", "atire", "bm25l", "bm25+")
 
@@ -71,6 +68,8 @@ class _Postings:
         Ties in document order; a document without any query term is never returned; empty
         slots hold -1 and 0.0. Raises InputError for k < 1 or when nothing is indexed.
         """
+        from shared.topk import postings_topk
+
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
             raise InputError(f"k = {k!r}: expected a whole number of at least 1")
         known = [self._known(query) for query in queries]
@@ -125,6 +124,8 @@ class BM25(_Postings):
 
     def index(self, corpus: Tokens | Sequence[Sequence[str]]) -> Self:
         """Compute every document's term weights. Returns self."""
+        import bm25s
+
         tokens = self._start(corpus)
         self._absent = None
         if not len(tokens.ids):  # bm25s cannot index documents that are all empty
@@ -158,6 +159,8 @@ class QuerySideBM25(_Postings):
 
     def index(self, corpus: Tokens | Sequence[Sequence[str]]) -> Self:
         """Compute every document's term weights. Returns self."""
+        from scipy.sparse import csr_array
+
         tokens = self._start(corpus)
         self.avgdl = max(len(tokens.ids) / self.n_docs, 1e-9)  # 0 only where no document has tokens
         ones = np.ones(len(tokens.ids))

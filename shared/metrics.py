@@ -6,11 +6,13 @@ import math
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import ir_measures
+from typing import TYPE_CHECKING
 
 from shared.errors import InputError
 from shared.runs import Run, canonical
+
+if TYPE_CHECKING:
+    import ir_measures
 
 DEFAULT_MEASURES = ("nDCG@10", "AP@100", "RR@10", "R@100")
 
@@ -34,6 +36,7 @@ def evaluate(run: Run, qrels: Qrels, measures: Sequence[str] = DEFAULT_MEASURES)
     canonical one: libraries are handed distinct scores made from the ranks, so their own rules
     for ties never apply. Raises InputError for an unknown measure and for empty qrels.
     """
+
     if not qrels:
         raise InputError("no qrels: there is no query to evaluate")
     parsed = {name: parse_measure(name) for name in measures}
@@ -62,6 +65,8 @@ def evaluate(run: Run, qrels: Qrels, measures: Sequence[str] = DEFAULT_MEASURES)
 
 def parse_measure(name: str) -> ir_measures.Measure:
     """The ir-measures object of a measure name; InputError for one that it does not know."""
+    import ir_measures
+
     try:
         measure = ir_measures.parse_measure(name)
         measure.validate_params()
@@ -79,6 +84,8 @@ def _without_perl(measure: ir_measures.Measure, qrels: Qrels) -> ir_measures.Mea
 
     ir-measures hands the former to gdeval.pl, which refuses query ids that are not numbers.
     """
+    import ir_measures
+
     if measure.NAME != "nDCG" or measure["dcg"] != "exp-log2":
         return measure
     grades = {grade for judged in qrels.values() for grade in judged.values()}
@@ -93,6 +100,8 @@ def _calculate(
     ranked: dict[str, dict[str, float]],
 ) -> list[ir_measures.Metric]:
     # In one call ir-measures may lend the gains of one measure to another.
+    import ir_measures
+
     plain = [measure for measure in measures if "gains" not in measure.params]
     groups = [plain, *([measure] for measure in measures if measure not in plain)]
     try:

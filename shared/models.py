@@ -1,16 +1,16 @@
 """Model references -> verified local weights -> loaded models; safetensors and GGUF only.
 
 A reference is "embedded:<name>" (weights inside a wheel of the Python package index, pinned in
-models.toml), a local folder, or "hub:<org>/<name>@<40-hex revision>". Pickled weights and code
-shipped with a model are never loaded.
+models.toml), a local folder, or "hub:<org>/<name>@<40-hex revision>". Code shipped with a model is
+never loaded, nor are pickled weights, which `convert_model` turns into safetensors once.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
-import sys
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +21,10 @@ from typing import Any
 from shared.errors import InputError
 from shared.files import find_cache_dir, sha256_file, sha256_unchanged
 from shared.gguf import convert_gguf
+from shared.hub_client import check_network, damaged_files, discard, hub_client
+from shared.hub_errors import explain
 from shared.model_libraries import hide_progress, require
+from shared.pickled import ORIGIN, PICKLES, convert_pickles
 from shared.sealed_folder import ensure_sealed
 from shared.wheels import download_wheel, extract_members
 
@@ -92,11 +95,9 @@ def check_model(ref: str, cache_dir: Path | str | None = None) -> list[str]:
         return [str(error)]
     if not ref.startswith("hub:"):
         return []
-    # The hub client names the file behind each link by the sha256 that the hub declares.
     return [
-        f"{ref}: {path.name} differs from the sha256 of the hub; delete {path} and fetch again"
-        for path in sorted(files.path.glob("*.safetensors"))
-        if len(path.resolve().name) == 64 and sha256_file(path) != path.resolve().name
+        f"{ref}: {path.name} differs from the checksum of the hub; fetch the model again"
+        for path in damaged_files(files.path)
     ]
 
 
@@ -176,33 +177,105 @@ def _embedded(ref: str, folder: Path, download: bool) -> ModelFiles:
     return ModelFiles(ref, path, entry.weights_sha256, entry.licence, entry.note)
 
 
-def _hub(ref: str, cache_dir: Path | str | None, download: bool) -> ModelFiles:
+def convert_model(ref: str, cache_dir: Path | str | None = None) -> ModelFiles:
+    """Download a hub model's pickled weights and keep them as safetensors, which ends all need.
+
+    Raises InputError for another reference, and as the download and `convert_pickles` do.
+    """
+    path = _converted(ref, cache_dir)
+
+    def build(target: Path) -> None:
+        snapshot = _download(ref, cache_dir, [*_HUB_FILES, PICKLES])
+        convert_pickles(snapshot, target, ref)
+
+    ensure_sealed(path, build, ref)
+    return fetch_model(ref, cache_dir)
+
+
+def _converted(ref: str, cache_dir: Path | str | None) -> Path:
+    """Where a hub model lies once its pickles are converted."""
+    name, revision = _parse_hub_ref(ref)
+    folder = f"converted-{name.replace('/', '--')}-{revision[:12]}"
+    return _models_folder(cache_dir) / folder
+
+
+def _parse_hub_ref(ref: str) -> tuple[str, str]:
     match = _HUB_REF.fullmatch(ref)
     if match is None:
         raise InputError(
             f"model {ref!r}: expected hub:<org>/<name>@<revision of 40 hex digits>, "
             "since a branch or a tag can change"
         )
-    name, revision = match.groups()
+    return match[1], match[2]
+
+
+def _hub(ref: str, cache_dir: Path | str | None, download: bool) -> ModelFiles:
+    licence = f"see https://huggingface.co/{_parse_hub_ref(ref)[0]}"
+    converted = _converted(ref, cache_dir)
+    if converted.is_dir():
+        ensure_sealed(converted, None, ref)
+        sums = json.loads((converted / ORIGIN).read_text("utf-8"))
+        return ModelFiles(ref, converted, _one_sha256(sums), licence, "pickled weights, converted")
+    folder = _snapshot(ref, cache_dir, _HUB_FILES, local=True)
+    if folder is None and not download:
+        raise InputError(
+            f"{ref}: not (completely) in the cache; run `replicate models fetch {ref}`"
+        )
+    if folder is None or (download and damaged_files(folder)):
+        folder = _download(ref, cache_dir, _HUB_FILES)
+    if not list(folder.glob("*.safetensors")):
+        raise InputError(
+            f"{ref}: no *.safetensors at this revision; where you trust its pickled weights, read "
+            f"them once as plain tensors: replicate models convert {ref}"
+        )
+    return _checked_folder(ref, folder, licence, "", verified=download)
+
+
+def _download(ref: str, cache_dir: Path | str | None, files: list[str]) -> Path:
+    """The folder of a hub model with files of these patterns, each as the hub declares it."""
+    hub_client()
+    try:
+        check_network()
+        for _ in range(2):  # once more without what was damaged
+            folder = _snapshot(ref, cache_dir, files, local=False)
+            assert folder is not None
+            damaged = damaged_files(folder)
+            if not damaged:
+                return folder
+            discard(damaged)
+    except InputError:
+        raise
+    except Exception as error:  # the client raises errors of three HTTP libraries
+        reason, remedy = explain(error)
+        raise InputError(
+            f"{ref}: cannot be fetched ({reason}); {remedy}, or pass a local folder"
+        ) from error
+    raise InputError(
+        f"{ref}: {damaged[0].name} is not what the hub declares (its checksum differs); "
+        "it was removed, fetch the model again"
+    )
+
+
+def _snapshot(
+    ref: str, cache_dir: Path | str | None, files: list[str], *, local: bool
+) -> Path | None:
+    """The hub client's folder of a model; `local` asks no network and gives None without one."""
+    name, revision = _parse_hub_ref(ref)
     hub = require("huggingface_hub")
-    if not sys.stderr.isatty():
-        require("huggingface_hub.utils").disable_progress_bars()
     own = cache_dir or os.environ.get("IR_REPLICATIONS_CACHE")
     try:
-        path = hub.snapshot_download(
+        found = hub.snapshot_download(
             name,
             revision=revision,
-            allow_patterns=_HUB_FILES,
+            allow_patterns=files,
             cache_dir=None if own is None else str(_models_folder(own) / "hub"),
-            local_files_only=not download,
+            local_files_only=local,
         )
-    except Exception as error:  # the client raises errors of three HTTP libraries
-        reason = (str(error).strip().splitlines() or [""])[0]
-        raise InputError(
-            f"{ref}: cannot be fetched ({type(error).__name__}: {reason:.150}); check the network, "
-            "or pass a local folder"
-        ) from error
-    return _checked_folder(ref, Path(path), f"see https://huggingface.co/{name}", "")
+    except Exception:
+        if not local:
+            raise
+        return None
+    return Path(found)
 
 
 def _local(ref: str, cache_dir: Path | str | None) -> ModelFiles:
@@ -224,7 +297,10 @@ def _local(ref: str, cache_dir: Path | str | None) -> ModelFiles:
     return _checked_folder(ref, folder, "as the folder says", "")
 
 
-def _checked_folder(ref: str, folder: Path, licence: str, note: str) -> ModelFiles:
+def _checked_folder(
+    ref: str, folder: Path, licence: str, note: str, verified: bool = False
+) -> ModelFiles:
+    """The model in `folder`; `verified` files of the hub are not read for their sha256 again."""
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         pickled = [path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -236,11 +312,21 @@ def _checked_folder(ref: str, folder: Path, licence: str, note: str) -> ModelFil
         )
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: no config.json beside the weights; expected both")
-    sums = [f"{sha256_unchanged(path)}  {path.name}" for path in weights]
+
+    def sum_of(path: Path) -> str:
+        name = path.resolve().name  # of a verified file in LFS, what it was verified against
+        return name if verified and len(name) == 64 else sha256_unchanged(path)
+
+    sums = {path.name: sum_of(path) for path in weights}
+    return ModelFiles(ref, folder, _one_sha256(sums), licence, note)
+
+
+def _one_sha256(sums: dict[str, str]) -> str:
+    """The sha256 of one file, or of the sorted "<sha256>  <name>" lines of several."""
     if len(sums) == 1:
-        return ModelFiles(ref, folder, sums[0].split()[0], licence, note)
-    digest = hashlib.sha256("".join(line + "\n" for line in sums).encode()).hexdigest()
-    return ModelFiles(ref, folder, digest, licence, note)
+        return next(iter(sums.values()))
+    lines = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _load(kind: str, ref: str, dtype: str, cache_dir: Path | str | None) -> tuple[Any, Any]:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from shared.analysis import tokenize
 from shared.errors import InputError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 ANALYZER = "lucene"
 THRESHOLD = 0.5  # ours: finds paraphrases; a title with one word changed may be dropped in vain
@@ -74,6 +77,8 @@ def leaked_queries(
 
 def _incidence(texts: Sequence[str], number: dict[str, int]) -> csr_matrix:
     """Return the matrix text x stem of zeros and ones; new stems are added to `number`."""
+    from scipy.sparse import csr_matrix
+
     columns: list[int] = []
     ends = [0]
     for text, tokens in zip(texts, tokenize(texts, ANALYZER), strict=True):

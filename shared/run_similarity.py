@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from shared.errors import InputError
 from shared.runs import Run
@@ -80,6 +79,7 @@ def kendall_tau_union(run: Run, reference: Run, depth: int = 1000) -> dict[str, 
     lists, or two lists that agree on a single rank: 1; one empty list or a single rank that
     disagrees: 0. Raises InputError naming queries that only one run has.
     """
+    from scipy import stats
 
     def tau(ours: list[str], theirs: list[str]) -> float:
         numbers = {docid: i for i, docid in enumerate(dict.fromkeys([*theirs, *ours]))}

@@ -12,11 +12,12 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
-from scipy import stats
 
 from shared.errors import InputError
+from shared.resampling import resampled_means
 
 Values = Mapping[str, float] | Sequence[float] | np.ndarray
 
@@ -78,6 +79,8 @@ def paired_t(a: Values, b: Values) -> PairedTest:
     One query, or no difference on any query: p = 1. One and the same difference on all n queries
     leaves no variance to test against: the exact sign-flip p, 2 ** (1 - n), is given instead.
     """
+    from scipy import stats
+
     d = _differences(a, b)
     estimate = float(np.mean(d))
     if len(d) == 1:
@@ -172,8 +175,18 @@ def macro_bootstrap(
     (p = 1 if the estimate is 0, else the least p, 1 / (1 + n)), except that with a single
     query in every collection nothing bounds the mean and the interval is infinite with p = 1.
     """
-    if not 0 < level < 1:
-        raise InputError(f"level {level}: expected a fraction between 0 and 1, such as 0.95")
+    return macro_bootstraps(diffs, [level], n, seed)[0]
+
+
+def macro_bootstraps(
+    diffs: Sequence[Values], levels: Sequence[float], n: int = RESAMPLES, seed: int = 0
+) -> list[Interval]:
+    """The intervals of `macro_bootstrap` at several levels, from the same resamples."""
+    from scipy import stats
+
+    for level in levels:
+        if not 0 < level < 1:
+            raise InputError(f"level {level}: expected a fraction between 0 and 1, such as 0.95")
     if n < 1 or not len(diffs):
         raise InputError("the bootstrap needs at least one resample and one collection of values")
     strata = [
@@ -183,39 +196,46 @@ def macro_bootstrap(
     estimate = float(np.mean([np.mean(values) for values in strata]))
     if all(len(values) == 1 for values in strata):
         note = "one query: the interval is unbounded"
-        return Interval(estimate, -math.inf, math.inf, level, "none", 1.0, note)
+        ends = (-math.inf, math.inf)
+        return [Interval(estimate, *ends, level, "none", 1.0, note) for level in levels]
     if all(_constant(values) for values in strata):
-        p = 1.0 if estimate == 0 else 1 / (1 + n)
-        return Interval(estimate, estimate, estimate, level, "none", p, "no value varies")
+        p, note = 1.0 if estimate == 0 else 1 / (1 + n), "no value varies"
+        return [Interval(estimate, estimate, estimate, level, "none", p, note) for level in levels]
     varying = [values for values in strata if not _constant(values)]
     fixed = math.fsum(float(np.mean(values)) for values in strata if _constant(values))
 
     def mean_of_means(*samples: np.ndarray, axis: int) -> np.ndarray:
-        means = [np.mean(sample, axis=axis) for sample in samples]
+        return combine([np.mean(sample, axis=axis) for sample in samples])
+
+    def combine(means: Sequence[np.ndarray]) -> np.ndarray:
         return (fixed + np.sum(means, axis=0)) / len(strata)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an undefined BCa is handled below
-        result = stats.bootstrap(
-            varying,
-            mean_of_means,
-            n_resamples=n,
-            batch=max(1, _BLOCK // max(len(values) for values in varying)),
-            vectorized=True,
-            paired=False,
-            confidence_level=level,
-            method="BCa",
-            rng=np.random.default_rng(seed),
-        )
-    low, high = (float(end) for end in result.confidence_interval)
-    method = "BCa bootstrap"
-    if not (math.isfinite(low) and math.isfinite(high)):
-        tail = (1 - level) / 2
-        low, high = np.quantile(result.bootstrap_distribution, [tail, 1 - tail]).tolist()
-        method = "percentile bootstrap"
-    shifted = np.abs(result.bootstrap_distribution - estimate)
-    extreme = int(np.sum(shifted >= abs(estimate) * (1 - 1e-12)))
-    return Interval(estimate, low, high, level, method, (1 + extreme) / (1 + n))
+    batch = max(1, _BLOCK // max(len(values) for values in varying))
+    means = combine(resampled_means(varying, n, seed, batch))
+    extreme = int(np.sum(np.abs(means - estimate) >= abs(estimate) * (1 - 1e-12)))
+    intervals = []
+    for level in levels:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an undefined BCa is handled below
+            result = stats.bootstrap(
+                varying,
+                mean_of_means,
+                n_resamples=0,  # those of `means` are all there are
+                bootstrap_result=SimpleNamespace(bootstrap_distribution=means),
+                batch=batch,
+                vectorized=True,
+                paired=False,
+                confidence_level=level,
+                method="BCa",
+            )
+        low, high = (float(end) for end in result.confidence_interval)
+        method = "BCa bootstrap"
+        if not (math.isfinite(low) and math.isfinite(high)):
+            tail = (1 - level) / 2
+            low, high = np.quantile(means, [tail, 1 - tail]).tolist()
+            method = "percentile bootstrap"
+        intervals.append(Interval(estimate, low, high, level, method, (1 + extreme) / (1 + n)))
+    return intervals
 
 
 def tost(a: Values, b: Values, bound: float, alpha: float = 0.05) -> Interval:
@@ -225,6 +245,8 @@ def tost(a: Values, b: Values, bound: float, alpha: float = 0.05) -> Interval:
     is when p < alpha (Schuirmann 1987). One query: infinite interval, p = 1. Equal
     differences on all queries: no width, p = 0 within the bound and 1 outside.
     """
+    from scipy import stats
+
     if not bound > 0 or not 0 < alpha < 0.5:
         raise InputError(f"bound {bound}, alpha {alpha}: expected bound > 0 and 0 < alpha < 0.5")
     d = _differences(a, b)
@@ -259,6 +281,8 @@ def prediction_interval(seed_values: Sequence[float], level: float = 0.95) -> In
 
     One seed says nothing of the spread: infinite interval. Equal values: no width.
     """
+    from scipy import stats
+
     if not 0 < level < 1:
         raise InputError(f"level {level}: expected a fraction between 0 and 1, such as 0.95")
     values = _finite(seed_values)

@@ -33,8 +33,16 @@ def two_level_bootstrap(
     width, p = 1 if the estimate is 0, else the least p, 1 / (1 + n). Raises InputError for arrays
     that are empty, not finite, not two-dimensional or of different numbers of seeds.
     """
-    if not 0 < level < 1:
-        raise InputError(f"level {level}: expected a fraction between 0 and 1, such as 0.95")
+    return two_level_bootstraps(diffs, [level], n, seed)[0]
+
+
+def two_level_bootstraps(
+    diffs: Sequence[ArrayLike], levels: Sequence[float], n: int = RESAMPLES, seed: int = 0
+) -> list[Interval]:
+    """The intervals of `two_level_bootstrap` at several levels, from the same resamples."""
+    for level in levels:
+        if not 0 < level < 1:
+            raise InputError(f"level {level}: expected a fraction between 0 and 1, such as 0.95")
     if n < 1 or not len(diffs):
         raise InputError("the bootstrap needs at least one resample and one collection of values")
     tables = [_table(values) for values in diffs]
@@ -44,18 +52,21 @@ def two_level_bootstrap(
         raise InputError(f"the collections have {counts} seeds; expected the same seeds in each")
     estimate = float(np.mean([np.mean(table) for table in tables]))
     if all(table.shape[1] == 1 for table in tables):
-        note = "one query: the interval is unbounded"
-        return Interval(estimate, -math.inf, math.inf, level, "none", 1.0, note)
+        ends, note = (-math.inf, math.inf), "one query: the interval is unbounded"
+        return [Interval(estimate, *ends, level, "none", 1.0, note) for level in levels]
     if all(np.ptp(table) <= 1e-12 * np.max(np.abs(table)) for table in tables):
-        p = 1.0 if estimate == 0 else 1 / (1 + n)
-        return Interval(estimate, estimate, estimate, level, "none", p, "no value varies")
+        p, note = 1.0 if estimate == 0 else 1 / (1 + n), "no value varies"
+        return [Interval(estimate, estimate, estimate, level, "none", p, note) for level in levels]
     means = _resampled_means(tables, n, np.random.default_rng(seed))
-    tail = (1 - level) / 2
-    low, high = np.quantile(means, [tail, 1 - tail]).tolist()
     extreme = int(np.sum(np.abs(means - estimate) >= abs(estimate) * (1 - 1e-12)))
     note = "one seed: queries alone are resampled" if seeds == 1 else ""
-    method = "two-level percentile bootstrap"
-    return Interval(estimate, low, high, level, method, (1 + extreme) / (1 + n), note)
+    method, p = "two-level percentile bootstrap", (1 + extreme) / (1 + n)
+    intervals = []
+    for level in levels:
+        tail = (1 - level) / 2
+        low, high = np.quantile(means, [tail, 1 - tail]).tolist()
+        intervals.append(Interval(estimate, low, high, level, method, p, note))
+    return intervals
 
 
 def _resampled_means(tables: Sequence[np.ndarray], n: int, rng: np.random.Generator) -> np.ndarray:

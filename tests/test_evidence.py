@@ -13,6 +13,7 @@ from replications import execute
 from replications.evidence import Evidence, gather
 from replications.execute import Context, Experiment, Outcome, Plan
 from reports.claims import load_paper
+from reports.kinds import Kind, Numbers, Rule, load_numbers
 from reports.results import Record, Store
 from reports.verdicts import Verdict
 from shared.errors import InputError
@@ -26,7 +27,8 @@ class Toy:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.paper = load_paper(write_paper(root / "papers"))
+        folder = write_paper(root / "papers")
+        self.paper, self.numbers = load_paper(folder), load_numbers(folder)
         self.store = Store(root / "published")
 
     def publish(self, published: Iterable[Record]) -> None:
@@ -35,7 +37,7 @@ class Toy:
 
     def against(self, fresh: list[Record] | None) -> Evidence:
         own = None if fresh is None else [each for each in fresh if each.tier == TIER]
-        return Evidence(self.paper, TIER, own)
+        return Evidence(self.paper, self.numbers, TIER, own)
 
     def problems(self, fresh: list[Record] | None) -> list[str]:
         found = self.against(fresh)
@@ -43,7 +45,7 @@ class Toy:
         return [line for claim in claims for line in found.problems(claim)]
 
 
-def _experiment(drift: float | None = 1e-6) -> dict[str, Experiment]:
+def _experiment() -> dict[str, Experiment]:
     def cells(plan: Plan) -> list[dict[str, str]]:
         return [
             {"system": r.config["system"], "collection": r.config["collection"]} for r in small()
@@ -52,7 +54,7 @@ def _experiment(drift: float | None = 1e-6) -> dict[str, Experiment]:
     def run(config: execute.Config, context: Context) -> Outcome:
         raise RuntimeError("no such luck")
 
-    return {"E1": Experiment("E1", "toy", cells, run, {}, drift=drift)}
+    return {"E1": Experiment("E1", "toy", cells, run, {})}
 
 
 @pytest.fixture
@@ -60,7 +62,6 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
     found = Toy(tmp_path)
     monkeypatch.setattr(module, "PUBLISHED", found.store.root)
     monkeypatch.setattr(module, "PAPERS_FOLDER", tmp_path / "papers")
-    monkeypatch.setattr(module, "experiments", lambda paper: _experiment())
     monkeypatch.setattr(execute, "experiments", lambda paper: _experiment())
     monkeypatch.setattr(execute, "default_collections", lambda paper, tier: ())
     return found
@@ -79,7 +80,7 @@ def changed(system: str, collection: str, mean: float, **fields: object) -> list
 def test_an_honest_negative_result_is_green_and_visible(toy: Toy) -> None:
     toy.publish(records())
     assert toy.problems(records()) == []
-    assert toy.against(records()).drift() == []
+    assert toy.against(records()).comparison.disagreements == ()
     words = {finding.id: finding.verdict for finding in toy.against(records()).judged.findings}
     assert words["C2[beir/beta]"] is Verdict.LOWER
 
@@ -88,7 +89,7 @@ def test_other_tiers_are_judged_from_the_published_records(toy: Toy) -> None:
     toy.publish(records())
     assert toy.problems(None) == []
     assert toy.against(None).judged == toy.against(None).recorded
-    assert toy.against(None).drift() == []
+    assert toy.against(None).comparison.disagreements == ()
 
 
 def test_a_verdict_that_differs_from_the_published_one_is_red(toy: Toy) -> None:
@@ -101,7 +102,7 @@ def test_numbers_that_move_are_red_even_where_no_verdict_changes(toy: Toy) -> No
     toy.publish(records())
     fresh = changed("bm25", "beir/alpha", 0.5005)
     assert toy.problems(fresh) == []
-    lines = toy.against(fresh).drift()
+    lines = toy.against(fresh).comparison.disagreements
     assert any("nDCG@10 was 0.5004, is now 0.5005" in line for line in lines)
 
 
@@ -110,15 +111,19 @@ def test_a_failed_experiment_is_red(toy: Toy) -> None:
     broken = replace(small()[0], status="error", error="boom", means={}, per_query={})
     fresh = [broken, *small()[1:]]
     assert any(line == "C3: boom" for line in toy.problems(fresh))
-    assert any("was ok, is now error (boom)" in line for line in toy.against(fresh).drift())
+    assert any(
+        "was ok, is now error (boom)" in line
+        for line in toy.against(fresh).comparison.disagreements
+    )
 
 
 def test_claims_without_records_are_red_on_either_side(toy: Toy) -> None:
     lines = toy.problems(records())
     assert "C3: no published record; publish this tier's records" in lines
-    assert toy.against(records()).drift() == [
-        "E1: 4 cells have no published record, e.g. beir/alpha bm25; publish this tier's records"
-    ]
+    assert toy.against(records()).comparison.disagreements == (
+        "4 cells have no published record, e.g. toy/small/E1/beir/alpha bm25; "
+        "publish this tier's records",
+    )
     toy.publish(records())
     assert any(line.startswith("C3: not run; replicate run toy") for line in toy.problems([]))
 
@@ -128,16 +133,26 @@ def test_other_data_are_not_compared_and_said_so(toy: Toy) -> None:
     other = {"provenance": {"data": {"beir/alpha": "bb"}}}
     fresh = changed("bm25", "beir/alpha", 0.45, **other)
     assert [line for line in toy.problems(fresh) if line.startswith("C3")] == []
-    assert toy.against(fresh).drift() == []
-    (line,) = toy.against(fresh).not_compared()
-    assert "beir/alpha bm25: data or model checksums differ" in line
+    assert toy.against(fresh).comparison.disagreements == ()
+    (line,) = toy.against(fresh).comparison.left_out
+    assert "beir/alpha bm25: other data or models" in line
 
 
-def test_sampled_text_is_not_compared(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+def of_kind(numbers: Numbers, kind: Kind) -> Numbers:
+    """The same declarations, with nDCG@10 of one kind."""
+    return replace(numbers, tables={**numbers.tables, "E1": {"nDCG@10": Rule(kind)}})
+
+
+@pytest.mark.parametrize("kind", [Kind.SAMPLED, Kind.TRAINED])
+def test_of_sampled_text_and_unmeasured_training_the_verdict_is_compared(
+    toy: Toy, kind: Kind
+) -> None:
     toy.publish(records())
-    monkeypatch.setattr(module, "experiments", lambda paper: _experiment(drift=None))
-    fresh = changed("bm25", "beir/alpha", 0.45)
-    assert toy.problems(fresh) == [] and toy.against(fresh).drift() == []
+    toy.numbers = of_kind(toy.numbers, kind)
+    near, far = (changed("bm25", "beir/alpha", mean) for mean in (0.5003, 0.45))
+    assert toy.problems(near) == [] and toy.against(near).disagreements()[0].startswith("C1: not")
+    assert toy.against(far).comparison.disagreements == ()
+    assert any(line.startswith("C3: verdict is now 'differs") for line in toy.problems(far))
 
 
 def test_speed_may_change_its_verdict(toy: Toy) -> None:
@@ -145,8 +160,8 @@ def test_speed_may_change_its_verdict(toy: Toy) -> None:
     fresh = changed("bm25", "beir/alpha", 0.45)
     claim = next(claim for claim in toy.paper.claims if claim.id == "C3")
     assert toy.against(fresh).problems(claim)
-    of_machine = replace(claim, check=replace(claim.check, measure="speed_ratio"))
-    assert toy.against(fresh).problems(of_machine) == []
+    toy.numbers = of_kind(toy.numbers, Kind.MACHINE)
+    assert toy.against(fresh).problems(claim) == []
 
 
 def test_altered_published_evidence_is_refused(toy: Toy) -> None:

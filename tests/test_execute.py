@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from replications import execute
-from replications.__main__ import cli
 from replications.commands.narrow import narrowed
+from replications.commands.run import run as run_of_cli
 from replications.execute import (
     PAPERS_FOLDER,
     TIERS,
@@ -94,7 +94,7 @@ def planned(command: str) -> list[Job]:
     """The cells that a command would run."""
     words = shlex.split(command)
     assert words[:2] == ["replicate", "run"]
-    options = cli.commands["run"].make_context("run", words[2:]).params
+    options = run_of_cli.make_context("run", words[2:]).params
     cells = plan_jobs(
         options["paper"], options["tier"], collections=options["collections"], only=options["only"]
     )

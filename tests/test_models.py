@@ -248,6 +248,7 @@ def test_a_hub_failure_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ConnectionError("no route\nto host")
 
     monkeypatch.setattr(hub, "snapshot_download", offline)
+    monkeypatch.setattr(models, "check_network", lambda: None)
     with pytest.raises(InputError, match=r"cannot be fetched \(ConnectionError: no route\)") as e:
         fetch_model(f"hub:org/name@{REVISION}")
     assert "\n" not in str(e.value)

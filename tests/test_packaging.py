@@ -32,7 +32,7 @@ def test_citation_changelog_and_package_have_one_version() -> None:
 
 def test_lowest_constraints_are_the_lower_bounds() -> None:
     extras = PROJECT["optional-dependencies"]
-    bounds = [*PROJECT["dependencies"], *extras["test"]]
+    bounds = [*PROJECT["dependencies"], *extras["test"], *extras["hub"], *extras["irds"]]
     expected = {_normal(b.split(">=")[0]): b.split(">=")[1] for b in bounds}
     assert _pins("constraints-lowest.txt") == expected
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from shared.errors import InputError
 from shared.runs import (
@@ -113,7 +114,6 @@ def test_depth_keeps_the_best(tmp_path: Path) -> None:
 
 
 def test_metadata_is_a_yaml_comment_block_that_readers_skip(tmp_path: Path) -> None:
-    yaml = pytest.importorskip("yaml")
     metadata = {
         "method": {"retrieval": [{"name": "bm25", "k1": 0.9}], "automatic": True},
         "platform": {"hardware": {"cpu": 'a "quoted": name # x'}},

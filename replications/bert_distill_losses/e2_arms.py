@@ -107,6 +107,5 @@ EXPERIMENT = Experiment(
         "small": "20 h on one core; 91 MB of models",
         "paper": "about 80 GPU hours (an estimate); MS MARCO and 1 GB of models",
     },
-    drift=None,
     needs_model=True,
 )

@@ -47,6 +47,5 @@ EXPERIMENT = Experiment(
     cells=cells,
     run=student_outcome,
     cost={"small": "6 h on one core; 91 MB of models"},
-    drift=None,
     needs_model=True,
 )

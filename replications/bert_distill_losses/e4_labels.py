@@ -40,6 +40,5 @@ EXPERIMENT = Experiment(
     cells=cells,
     run=student_outcome,
     cost={"small": "7 h on one core; 91 MB of models"},
-    drift=None,
     needs_model=True,
 )

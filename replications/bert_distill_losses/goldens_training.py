@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
@@ -54,7 +53,7 @@ def teacher_and_projection() -> Facts:
     calls = [encode_states(teacher.encoder, inputs).hidden[-1] for _ in range(2)]
     # The loop keeps the projection with what it trained; the ranker does not have it.
     learnt = done.loop.trainable["projection.projection.weight"]
-    scores = scores_of(ours, data)
+    scores = scores_of(ours.float(), data)  # as files hold weights
     with tempfile.TemporaryDirectory() as folder:
         saved = save_ranker(ours, Path(folder) / "student")
         names = [name for path in saved.rglob("*.safetensors") for name in load_file(path)]
@@ -157,6 +156,8 @@ def copied_teacher() -> Facts:
 
 def same_groups() -> Facts:
     """K7: every arm takes the same groups in the same order; pointwise arms the same documents."""
+    from unittest import mock
+
     from replications.bert_distill_losses.loop import bucketed
     from replications.bert_distill_losses.tokens import PairTokens
 

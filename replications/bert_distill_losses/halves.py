@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Iterable
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from shared.near_duplicates import near_duplicates
 
@@ -18,6 +16,9 @@ def halves(queries: Iterable[str]) -> dict[str, int]:
     Near-duplicates (shared.near_duplicates), and what is near to those in turn, are in one half:
     a hash of the first of them in alphabetical order says which.
     """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
     texts = sorted(set(queries))
     place = {text: number for number, text in enumerate(texts)}
     itself = {text: text for text in texts}

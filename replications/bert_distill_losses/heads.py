@@ -1,4 +1,4 @@
-"""Heads that turn an encoder's last states into one relevance score, always in float32.
+"""Heads that turn an encoder's last states into one relevance score, in float32 (float64 stays).
 
 "cls" is the usual one: a fresh linear layer on the state of [CLS]. "cls+cosine" starts from what a
 sentence embedder knows: the cosine of the mean query token and the mean document token. Joint
@@ -32,7 +32,7 @@ class ClsHead(torch.nn.Module):
         self.weight.data.normal_(0, _INIT_STD, generator=torch.Generator().manual_seed(seed))
 
     def forward(self, hidden: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Scores (n,) of float32 states (n, L, d)."""
+        """Scores (n,) of float32 or float64 states (n, L, d)."""
         return self.dropout(hidden[:, 0]) @ self.weight + self.bias
 
 
@@ -51,7 +51,7 @@ class CosineHead(ClsHead):
         self.scale = torch.nn.Parameter(torch.tensor(COSINE_SCALE))
 
     def forward(self, hidden: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Scores (n,) of float32 states (n, L, d)."""
+        """Scores (n,) of float32 or float64 states (n, L, d)."""
         # The cosine of sums is the cosine of means; one product makes both.
         masks = torch.stack([inputs[name] for name in self.masks], dim=1).to(hidden.dtype)
         query, document = (masks @ hidden).unbind(1)

@@ -162,8 +162,8 @@ def _objective(arm: Arm, ranker: Ranker, teacher: Any, seed: int) -> LayerObject
     if teacher is None:
         raise InputError(f"{arm.title}: expected a teacher whose layers to follow")
     teacher.eval().requires_grad_(False)  # its dropout would be noise in every target
-    device = next(ranker.parameters()).device
-    return LayerObjective(terms, ranker.encoder, teacher, arm.convention, seed=seed).to(device)
+    objective = LayerObjective(terms, ranker.encoder, teacher, arm.convention, seed=seed)
+    return objective.to(next(ranker.parameters()))
 
 
 def _flat(data: TrainingSet, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from replications.bert_distill_losses.heads import HEADS, make_head
+from replications.bert_distill_losses.layer_losses import at_least_float32
 from replications.bert_distill_losses.states import (
     INPUTS,
     States,
@@ -33,7 +34,7 @@ Inputs = Mapping[str, torch.Tensor]
 
 
 class Ranker(torch.nn.Module):
-    """An encoder (BERT or DistilBERT) and a head; scores are float32 even under autocast.
+    """An encoder (BERT or DistilBERT) and a head; scores are at least float32, under autocast too.
 
     `head` names one of HEADS and `seed` draws its starting weights. `tokenizer` is kept to be
     saved with the weights. The encoder's pooler is dropped: no score depends on it. Raises
@@ -75,7 +76,7 @@ class Ranker(torch.nn.Module):
 
     def _score(self, hidden: torch.Tensor, inputs: Inputs) -> torch.Tensor:
         with torch.autocast(hidden.device.type, enabled=False):
-            return self.head(hidden.float(), inputs)
+            return self.head(at_least_float32(hidden), inputs)
 
     def _checked(self, inputs: Inputs) -> dict[str, torch.Tensor]:
         for name in ("input_ids", "attention_mask", *self.head.masks):

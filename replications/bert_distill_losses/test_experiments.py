@@ -13,7 +13,6 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
-pytest.importorskip("yaml")
 
 from replications import execute
 from replications.bert_distill_losses import (
@@ -94,7 +93,7 @@ import sys
 from importlib.abc import MetaPathFinder
 class Absent(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "transformers", "peft", "trl", "accelerate", "yaml"):
+        if name.split(".")[0] in ("torch", "transformers", "peft", "trl", "accelerate"):
             raise ImportError(name)
 sys.meta_path.insert(0, Absent())
 from replications.bert_distill_losses.experiment import COLLECTIONS, EXPERIMENTS

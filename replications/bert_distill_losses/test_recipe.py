@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("yaml")
-
 from replications.bert_distill_losses.recipe import RECIPES, Recipe, Rounds, load_recipe
 from replications.bert_distill_losses.tiny_training import tiny_recipe
 from shared.errors import InputError

@@ -70,10 +70,19 @@ def tiny_tokens(data: TrainingSet) -> Any:
 
 
 def student(layers: int = 1, width: int = 16, dropout: bool = True, **options: Any) -> Any:
-    """A tiny ranker with the head "cls"; with other sizes, a teacher."""
+    """A tiny ranker with the head "cls", in float64; with other sizes, a teacher.
+
+    In float64 a training of many steps ends in the same numbers on every processor. The weights
+    are drawn in float64 too: how float32 ones are drawn depends on the instruction set.
+    """
     import torch
 
-    ranker = tiny_ranker("cls", layers=layers, width=width, heads=2, **options)
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        ranker = tiny_ranker("cls", layers=layers, width=width, heads=2, **options)
+    finally:
+        torch.set_default_dtype(usual)
     for module in ranker.modules():
         if isinstance(module, torch.nn.Dropout) and not dropout:
             module.p = 0.0

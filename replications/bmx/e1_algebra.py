@@ -12,7 +12,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from replications.bmx.augmentation import augmented_score
 from replications.bmx.entropy import document_entropy, normalised_entropies, token_entropy
@@ -181,6 +180,8 @@ def c6() -> Facts:
 
 def c7() -> Facts:
     """With equal term frequencies, entropy orders terms by df and so against IDF."""
+    from scipy.stats import spearmanr
+
     dfs = list(range(1, 200))
     entropies = [token_entropy([1] * df) for df in dfs]
     idfs = [inverse_document_frequency(1000, df) for df in dfs]

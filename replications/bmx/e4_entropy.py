@@ -6,7 +6,6 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from replications.bmx.index import Index
 from replications.bmx.testbeds import reference_analyzer
@@ -29,6 +28,8 @@ def run(config: Config, context: Context) -> Outcome:
     Over the vocabulary, and within queries: the share of queries whose most heavily weighted
     token (E = 1) is also their most frequent one, or their rarest one.
     """
+    from scipy.stats import spearmanr
+
     name, analyzer = config["collection"], config["analyzer"]
     index = Index.build(context.tokens(name, analyzer, config["title"]))
     df, idf, entropy = np.diff(index.indptr), index.idf, index.entropies

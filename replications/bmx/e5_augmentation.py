@@ -204,6 +204,5 @@ EXPERIMENT = Experiment(
     cells=cells,
     run=run,
     cost={"embedded": "40 s; 98 MB model", "small": "35 min; 98 MB model", "paper": "GPU hours"},
-    drift=None,
     needs_model=True,
 )

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 
-from replications.bmx import bounds, kernels
 from replications.bmx.corpus import TermIds, TokenLists, encode_corpus
 from replications.bmx.entropy import entropy_table
 
@@ -37,6 +36,8 @@ class Index:
     @classmethod
     def build(cls, corpus: TokenLists) -> Index:
         """Index tokenised documents in time linear in their tokens."""
+        from replications.bmx import kernels
+
         ids, offsets, vocabulary = encode_corpus(corpus)
         indptr, docs, tf = kernels.build_postings(ids, offsets, len(vocabulary))
         tf, lengths = _smallest(tf), _smallest(np.diff(offsets))
@@ -71,6 +72,8 @@ class Index:
     @cached_property
     def bounds(self) -> np.ndarray:
         """See `bounds.term_bounds`, float64 (n_terms, 2)."""
+        from replications.bmx import bounds
+
         return bounds.term_bounds(self.indptr, self.docs, self.tf, self.length_ratios)
 
     @cached_property
@@ -87,6 +90,8 @@ class Index:
         """See `bounds.build_bitmaps`, uint64 (n_rows, ceil(N / 64))."""
         rows = self.bitmap_rows
         n_rows = int(rows.max(initial=-1)) + 1
+        from replications.bmx import bounds
+
         return bounds.build_bitmaps(self.indptr, self.docs, rows, n_rows, self.n_docs)
 
     @property

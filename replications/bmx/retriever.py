@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from replications.bmx import kernels
 from replications.bmx.augmentation import AUGMENTATIONS, FUSION_DEPTH, Augmentation, min_max_fusion
 from replications.bmx.augmented_search import check_weights, pooled_scores, top_k, weighted_sum
 from replications.bmx.corpus import TokenLists, encode_queries
@@ -19,7 +18,6 @@ from replications.bmx.index import BITMAP_DOCS, Index
 from replications.bmx.index_files import load_index, save_index
 from replications.bmx.normalisation import NORMALISATIONS, Normalisation, score_max
 from replications.bmx.scoring import ENTROPIES, FORMS, Entropy, Form, default_alpha, default_beta
-from replications.bmx.search import search
 from shared.errors import InputError
 
 # "auto" prunes queries whose lists hold this many postings, in collections that have bitmaps:
@@ -121,6 +119,8 @@ class BMX:
 
     def get_scores(self, query: Sequence[str]) -> np.ndarray:
         """Score every document for a tokenised query: float64 (n_docs,), 0 without a match."""
+        from replications.bmx import kernels
+
         tokens, pointers = encode_queries([query], self._ready.known)
         scale = self._scales(tokens, pointers)[0]
         return kernels.score_all(tokens, *self._kernel_input, scale)
@@ -248,6 +248,8 @@ class BMX:
     def _search(
         self, flat: np.ndarray, pointers: np.ndarray, k: int, scales: np.ndarray, prune_from: int
     ) -> tuple[np.ndarray, np.ndarray]:
+        from replications.bmx.search import search
+
         index = self._ready
         try:  # buffers as long as the collection; a search leaves rows zeroed for the next one
             buffers = self._buffers.pop()

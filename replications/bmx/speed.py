@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import bm25s
 import numpy as np
 
 from replications.bmx.authors_code import authors_code
@@ -18,6 +17,9 @@ from replications.bmx.index import Index
 from replications.bmx.retriever import BMX
 from replications.bmx.zipf import queries_from, zipf_collection
 from shared.analysis import Tokens
+
+if TYPE_CHECKING:
+    import bm25s
 
 AUTHORS_QUERIES = 100
 
@@ -135,6 +137,8 @@ def fastest(tasks: dict[str, Callable[[], object]], repetitions: int) -> dict[st
 
 def index_bm25s(corpus: Tokens) -> bm25s.BM25:
     """bm25s (Lucene BM25, its default k1 and b, numba back end) over the same token ids."""
+    import bm25s
+
     bm25 = bm25s.BM25(method="lucene", backend="numba")
     bm25.index(corpus.to_bm25s(), show_progress=False, create_empty_token=False)
     return bm25
@@ -145,6 +149,8 @@ def bm25s_from(index: Index, k1: float = 1.5, b: float = 0.75) -> bm25s.BM25:
 
     Same arrays as `bm25s.BM25.index` builds (Lucene scores in float32, int32 indices).
     """
+    import bm25s
+
     data = np.empty(len(index.docs), np.float32)
     for term, idf in enumerate(index.idf):
         part = slice(index.indptr[term], index.indptr[term + 1])

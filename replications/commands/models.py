@@ -7,7 +7,7 @@ from rich.table import Table
 
 from replications.commands.options import console
 from shared.errors import InputError
-from shared.models import check_model, fetch_model, list_models
+from shared.models import check_model, convert_model, fetch_model, list_models
 
 
 @click.group()
@@ -35,6 +35,14 @@ def fetch(refs: tuple[str, ...]) -> None:
     for ref in refs:
         files = fetch_model(ref)
         click.echo(f"{ref}: sha256 {files.sha256}")
+
+
+@models.command()
+@click.argument("refs", nargs=-1, required=True)
+def convert(refs: tuple[str, ...]) -> None:
+    """Turn pickled weights of the hub, where you trust them, into safetensors in the cache."""
+    for ref in refs:
+        click.echo(f"{ref}: sha256 {convert_model(ref).sha256}")
 
 
 @models.command()

@@ -18,6 +18,7 @@ IN_CHECKOUT = (REPORTS_FOLDER.parent / "pyproject.toml").is_file()
 # An installed package must not write into site-packages: there, results go below the caller.
 HOME = REPORTS_FOLDER if IN_CHECKOUT else Path("ir-replications")
 PUBLISHED = REPORTS_FOLDER / "results"
+MACHINES = REPORTS_FOLDER / "machines"
 LOCAL = HOME / "local"
 PAGES = HOME / "html"
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from replications.commands.options import PAGES, PUBLISHED, store_option
+from replications.commands.options import MACHINES, PAGES, PUBLISHED, store_option
 from replications.execute import PAPERS_FOLDER
+from reports.machine_views import verified
+from reports.machines import read_machines
 from reports.render import render_site
 from reports.results import Store, overlay
 from shared.errors import InputError
@@ -19,12 +21,26 @@ from shared.errors import InputError
 @store_option
 @click.option("--published-only", is_flag=True, help="Leave out the records of --store.")
 def report(out: Path, store: Path, published_only: bool) -> None:
-    """Render one page per paper and an index."""
+    """Render one page per paper and an index.
+
+    A rehearsal's store is rendered alone, into a folder of its own.
+    """
     named = click.get_current_context().get_parameter_source("store") is not ParameterSource.DEFAULT
     if named and not store.is_dir():
         raise InputError(f"{store}: no such folder of records; name one that `replicate run` wrote")
-    records = Store(PUBLISHED).records()
-    if not published_only:
-        records = overlay(records, Store(store).records())
-    index = render_site(PAPERS_FOLDER, records, out)
+    local = Store(store)
+    if local.rehearsed and not published_only:
+        _check_apart(out)
+        records, machines = local.records(), None
+    else:
+        records = Store(PUBLISHED).records()
+        machines = verified(read_machines(MACHINES), records)
+        records = records if published_only else overlay(records, local.records())
+    index = render_site(PAPERS_FOLDER, records, out, machines)
     click.echo(f"{len(records)} records -> {index}")
+
+
+def _check_apart(out: Path) -> None:
+    """Raise InputError where pages of a rehearsal would take the place of others."""
+    if out.resolve() == PAGES.resolve():
+        raise InputError("the store is a rehearsal's; name a folder for its pages with --out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 import tempfile
@@ -17,10 +18,11 @@ from replications.commands.narrow import narrowed
 from replications.commands.options import data_root_option, store_option, tier_option
 from replications.commands.tables import show_plan, show_results
 from replications.execute import Job, cached_collection, execute, experiments, papers, plan_jobs
-from reports.results import Record
+from reports.results import Record, Store
 from shared.data import UNPINNED, check_available, check_collection
 from shared.data.resolve import find_data_root
 from shared.errors import InputError
+from shared.rehearsal import VARIABLE, rehearsal
 
 
 @click.command()
@@ -94,6 +96,8 @@ def run(
         keep=keep,
     )
     show_results(cells, records)
+    if rehearsal():
+        click.echo(f"note: a rehearsal ({VARIABLE}): no number here is evidence", err=True)
     click.echo(f"records: {store}; `replicate report --store {shlex.quote(str(store))}` for pages")
     mismatches = [line for r in records for line in r.provenance.get("data_mismatch", [])]
     for line in dict.fromkeys(mismatches):
@@ -204,9 +208,9 @@ def _named(cells: list[Job]) -> list[str]:
 
 
 def _check_writable(store: Path) -> None:
-    """Fail before the work, not after it."""
+    """Fail before the work, not after it; a rehearsal's store is marked as one."""
     try:
-        store.mkdir(parents=True, exist_ok=True)
+        Store(store).claim(bool(rehearsal()))
         with tempfile.TemporaryFile(dir=store) as file:
             file.write(b"x")
     except OSError as error:
@@ -224,10 +228,10 @@ def _run(cells: list[Job], store: Path, **options: Any) -> list[Record]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    screen = Console(stderr=True, markup=False)
-    shown = sys.stderr.isatty()
-    with Progress(*columns, console=screen, disable=not shown, transient=True) as progress:
-        task = progress.add_task(f"{cells[0].experiment} {cells[0].label}", total=len(cells))
+    progress = Progress(*columns, console=Console(stderr=True, markup=False), transient=True)
+    task = progress.add_task(f"{cells[0].experiment} {cells[0].label}", total=len(cells))
+    # Never started where nobody looks: a bar that is merely disabled may still end its line.
+    with progress if sys.stderr.isatty() else contextlib.nullcontext():
         for record, was_reused in execute(cells, store, **options):
             records.append(record)
             reused += was_reused

@@ -49,6 +49,5 @@ EXPERIMENT = Experiment(
     cells=cells,
     run=run,
     cost={"embedded": "10 s; 98 MB of models", "small": "1 min; 98 MB of models"},
-    drift=None,
     needs_model=True,
 )

@@ -71,6 +71,5 @@ EXPERIMENT = Experiment(
     cells=cells,
     run=run,
     cost={"embedded": "60 s; 98 MB of models", "small": "2 h; 98 MB of models"},
-    drift=None,
     needs_model=True,
 )

@@ -94,6 +94,5 @@ EXPERIMENT = Experiment(
     cells=cells,
     run=run,
     cost={"small": "2 h; 98 MB of models"},
-    drift=None,
     needs_model=True,
 )

@@ -191,6 +191,5 @@ EXPERIMENT = Experiment(
     cells=cells,
     run=run,
     cost={"paper": "not run; days of one GPU, hundreds of GB of models and collections"},
-    drift=None,
     needs_model=True,
 )

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import mannwhitneyu
 
 from replications.execute import Config, Context, Outcome
 from replications.first_stages import DEPTH, candidate_run, chosen_queries, judgements
@@ -225,6 +224,8 @@ def answers(
 
 def area(relevant: np.ndarray, irrelevant: np.ndarray) -> float:
     """Area under the ROC curve: how often a relevant pair scores above an irrelevant one."""
+    from scipy.stats import mannwhitneyu
+
     wins = mannwhitneyu(relevant, irrelevant).statistic
     return float(wins / (len(relevant) * len(irrelevant)))
 

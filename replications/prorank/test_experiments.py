@@ -16,7 +16,6 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
-pytest.importorskip("yaml")
 
 from replications.execute import Context, Job, Plan, plan_jobs, run_job
 from replications.prorank import (
@@ -152,7 +151,7 @@ import sys
 from importlib.abc import MetaPathFinder
 class Absent(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "transformers", "peft", "trl", "accelerate", "yaml"):
+        if name.split(".")[0] in ("torch", "transformers", "peft", "trl", "accelerate"):
             raise ImportError(name)
 sys.meta_path.insert(0, Absent())
 from replications.execute import TIERS, plan_jobs

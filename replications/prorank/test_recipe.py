@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 pytest.importorskip("torch")
-pytest.importorskip("yaml")
 
+from replications.execute import Context
+from replications.prorank import training_data as module
 from replications.prorank.recipe import (
     RECIPES,
     FineGrained,
@@ -19,7 +21,7 @@ from replications.prorank.recipe import (
     fine_grained_alone,
     load_recipe,
 )
-from replications.prorank.tiny_reranker import tiny_recipe
+from replications.prorank.tiny_reranker import TOPICS, tiny_recipe, tiny_root
 from replications.prorank.training_data import run_request, training_data
 from shared.data import Collection
 from shared.errors import InputError
@@ -95,6 +97,38 @@ def test_impossible_settings_of_stage_2() -> None:
     for changes in ({"negatives": 0}, {"tau": 0.0}, {"groups_per_step": 0}):
         with pytest.raises(InputError, match="tiny: fine_grained: expected groups_per_step"):
             replace(recipe, fine_grained=FineGrained(**({"steps": 1} | changes)))
+
+
+def test_a_process_draws_training_data_once_and_again_when_a_file_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files that the first stage read are noted for every cell, not for the first alone."""
+    drawn = []
+    original = module._draw
+    monkeypatch.setattr(module, "_drawn", {})
+    monkeypatch.setattr(module, "_draw", lambda *a: drawn.append(a) or original(*a))
+    root = tiny_root(tmp_path)
+    pool = root / "local" / "mine" / "run.BM25.jsonl"
+    names = [f"a-{topic}" for topic in TOPICS]
+
+    def write(docids: list[str]) -> None:
+        found = [{"docid": d, "rank": i, "score": 99.0 - i} for i, d in enumerate(docids, 1)]
+        lines = (json.dumps({"qid": f"q-{t}", "candidates": found}) for t in TOPICS)
+        pool.write_text("\n".join(lines) + "\n")
+
+    recipe = replace(tiny_recipe(), data=("local/mine",))
+    write(names)
+    first, second, third = (Context(root) for _ in range(3))
+    found = module.recipe_data(recipe, first)
+    assert module.recipe_data(recipe, second) is found
+    assert len(drawn) == 1
+    assert first.data == second.data
+    assert set(first.data) == {"local/mine", "files:local/mine/run.BM25.jsonl"}
+    write(names[::-1])
+    assert module.recipe_data(recipe, third) is not found
+    assert len(drawn) == 2 and third.data != first.data
+    module.recipe_data(replace(recipe, seed=7), third)
+    assert len(drawn) == 3
 
 
 def test_training_data_of_a_recipe() -> None:

@@ -13,7 +13,6 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
-pytest.importorskip("yaml")
 
 from replications.execute import Context, Outcome
 from replications.prorank import e3_stages, e4_ablations, e5_paper, systems

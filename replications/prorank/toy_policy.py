@@ -30,14 +30,17 @@ OPTIMISERS = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
 
 class ToyPolicy(torch.nn.Module):
-    """Logits (B, 32) of features (B, 4): linear, the features without effect at first."""
+    """Logits (B, 32) of features (B, 4): linear, the features without effect at first.
+
+    In float64, so that what comes out does not depend on a processor's order of sums.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         others = (1 - sum(P_ANSWERS)) / (TOKENS - 2)
-        start = torch.tensor([*P_ANSWERS, *[others] * (TOKENS - 2)])
+        start = torch.tensor([*P_ANSWERS, *[others] * (TOKENS - 2)], dtype=torch.float64)
         self.bias = torch.nn.Parameter(start.log())
-        self.weight = torch.nn.Parameter(torch.zeros(TOKENS, FEATURES))
+        self.weight = torch.nn.Parameter(torch.zeros(TOKENS, FEATURES, dtype=torch.float64))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return features @ self.weight.T + self.bias
@@ -53,10 +56,10 @@ class Outcome:
 
 
 def examples(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features (n, 4) and labels (n,), half of them relevant."""
+    """Features (n, 4) in float64 and labels (n,), half of them relevant."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(n) % 2
-    features = torch.randn(n, FEATURES, generator=generator)
+    features = torch.randn(n, FEATURES, generator=generator, dtype=torch.float64)
     features[:, 0] = 2 * labels - 1 + 0.3 * features[:, 0]
     return features, labels
 

@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from replications.execute import Config, Context, Experiment, Outcome, Plan
 from replications.tongsearch_qr.embedder import WORDLLAMA, Embedder, load_embedder
@@ -162,6 +161,8 @@ def _rewards(
 
 def _spearman(a: Mapping[str, float], b: Mapping[str, float]) -> float | None:
     """Rank correlation of two values per question; None where one of them is constant."""
+    from scipy.stats import spearmanr
+
     x, y = list(a.values()), [b[key] for key in a]
     if len(set(x)) < 2 or len(set(y)) < 2:
         return None
@@ -260,6 +261,5 @@ EXPERIMENT = Experiment(
     cells=cells,
     run=run,
     cost={"embedded": "90 s; 180 MB of models", "small": "2 h; 200 MB of models"},
-    drift=None,
     needs_model=True,
 )

@@ -132,6 +132,5 @@ EXPERIMENT = Experiment(
     cells=cells,
     run=run,
     cost={"embedded": "40 s", "small": "10 min"},
-    drift=None,
     needs_model=True,
 )

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment
-
 from replications.tongsearch_qr.leakage import find_leaked_rows
 from replications.tongsearch_qr.prompts import (
     SYSTEM,
@@ -76,6 +74,8 @@ TEMPLATE = (
 
 def render(turns: list[dict[str, str]]) -> str:
     """Return chat messages as the text that a Qwen2.5-like template makes of them."""
+    from jinja2 import Environment
+
     template = Environment(keep_trailing_newline=True, autoescape=False).from_string(TEMPLATE)
     return template.render(messages=turns)
 

@@ -26,7 +26,7 @@ def make_trainer(
     """A TRL GRPOTrainer with every setting of the recipe; nothing is left to TRL's defaults.
 
     Raises MissingDependencyError without trl, and InputError when fewer questions fit the
-    recipe's prompt length than one step takes.
+    recipe's prompt length than one step takes, or no vLLM server answers.
     """
     try:
         from trl import GRPOConfig, GRPOTrainer
@@ -61,16 +61,22 @@ def make_trainer(
         vllm_importance_sampling_correction=recipe.vllm_importance_correction,
         remove_unused_columns=False,
     )
-    # TRL seeds itself from `seed` before it creates the adapter.
-    return GRPOTrainer(
-        model=model,
-        reward_funcs=cast(Any, reward),
-        args=arguments,
-        train_dataset=dataset(recipe, tokenizer, rows),
-        processing_class=tokenizer,
-        peft_config=lora_config(recipe),
-        callbacks=list(callbacks),
-    )
+    questions = dataset(recipe, tokenizer, rows)
+    try:  # TRL seeds itself from `seed` before it creates the adapter.
+        return GRPOTrainer(
+            model=model,
+            reward_funcs=cast(Any, reward),
+            args=arguments,
+            train_dataset=questions,
+            processing_class=tokenizer,
+            peft_config=lora_config(recipe),
+            callbacks=list(callbacks),
+        )
+    except ConnectionError as error:  # TRL waited four minutes for it
+        raise InputError(
+            f"{recipe.name}: no vLLM server answers; start it on a GPU of its own: trl vllm-serve "
+            f"--model {recipe.model.removeprefix('hub:').partition('@')[0]}"
+        ) from error
 
 
 def common_arguments(recipe: Recipe, output_dir: Path) -> dict[str, Any]:

@@ -10,12 +10,15 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from replications.tongsearch_qr.training_data import Row
 from shared.errors import InputError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 MEASURES = ("jaccard", "containment")
 N_WORDS = 5  # ours: long enough that phrases of the language do not match by themselves
@@ -90,6 +93,8 @@ def find_leaks(
 
 def _incidence(texts: Sequence[str], n: int, number: dict[tuple[str, ...], int]) -> csr_matrix:
     """Return the matrix text x n-gram of zeros and ones; new n-grams are added to `number`."""
+    from scipy.sparse import csr_matrix
+
     columns: list[int] = []
     ends = [0]
     for text in texts:

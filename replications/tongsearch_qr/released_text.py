@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from shared.errors import InputError
 
@@ -132,6 +131,8 @@ def correlations(
 
     A resample in which either is constant counts as rho = 0.
     """
+    from scipy.stats import rankdata
+
     table, y = _table(features, gain)
     both = np.column_stack([table, y])
 

@@ -72,6 +72,22 @@ def test_downloads_are_checked_and_kept(
         released_files.published_queries("tongsearch-qr-1.5b", "bright/biology", queries)
 
 
+def test_a_mirror_serves_what_is_published_on_github(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = {e["query"]: REASONED[s][e["id"]] for s, rows in EXAMPLES.items() for e in rows}
+    address, name = released_files._REASONED_AT, "7b_reasoned_query.json"
+    place = tmp_path / "mirror" / address.removeprefix("https://raw.githubusercontent.com/") / name
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps(pairs))
+    sha256 = hashlib.sha256(json.dumps(sorted(pairs.items())).encode()).hexdigest()
+    monkeypatch.setitem(released_files.MAPS, "tongsearch-qr-7b", (name, sha256))
+    monkeypatch.setenv(released_files.MIRROR, (tmp_path / "mirror").as_uri() + "/")
+    queries = {e["id"]: e["query"] for e in EXAMPLES["biology"]}
+    found = released_files.published_queries("tongsearch-qr-7b", "bright/biology", queries)
+    assert found == REASONED["biology"]
+
+
 def test_reasoned_queries_of_the_benchmark_come_from_its_hub(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ pytest.importorskip("peft")
 
 from click.testing import CliRunner  # noqa: E402
 
+from replications.tongsearch_qr import training_run  # noqa: E402
 from replications.tongsearch_qr.e6_baseline import trajectory  # noqa: E402
 from replications.tongsearch_qr.recipe import (  # noqa: E402
     RECIPES,
@@ -166,6 +167,23 @@ def test_questions_longer_than_the_recipe_allows_are_refused_when_none_is_left(
 def test_a_recipe_for_several_processes_does_not_run_in_one(recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="accelerate launch"):
         train(replace(recipe, processes=2), rows=ROWS, output=tmp_path / "run")
+
+
+def test_vllm_that_is_missing_or_does_not_answer_is_one_line(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = replace(recipe, vllm="server", model=recipe.model)
+    monkeypatch.setattr(training_run, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"which is not installed: pip .*, or set vllm: off"):
+        train(served, rows=ROWS, output=tmp_path / "a")
+    monkeypatch.setattr(training_run, "find_spec", lambda name: name)
+
+    def unanswered(*_: Any, **__: Any) -> None:
+        raise ConnectionError("The vLLM server can't be reached after 240 seconds")
+
+    monkeypatch.setattr("trl.GRPOTrainer", unanswered)
+    with pytest.raises(InputError, match="no vLLM server answers; start it on a GPU of its own"):
+        train(served, rows=ROWS, output=tmp_path / "b")
 
 
 def test_the_released_recipe_takes_twelve_prompts_a_step() -> None:

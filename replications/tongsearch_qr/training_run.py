@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from replications.tongsearch_qr.reward import RelevanceReward
 from replications.tongsearch_qr.sft import make_sft_trainer
 from replications.tongsearch_qr.training_data import Row, shorter_than, shuffled, split_rows
 from reports import provenance
-from shared.errors import InputError
+from shared.errors import InputError, MissingDependencyError
 from shared.files import find_cache_dir, sha256_file
 from shared.models import fetch_model, load_causal_lm
 from shared.training import TrainingFolder, digest_of
@@ -77,7 +79,7 @@ def train(
 
     The folder is `output`, else one in the cache named after everything that decides the result.
     Raises InputError when the folder belongs to another run, holds a checkpoint of another
-    model, or the disk is full.
+    model, or the disk is full, and as `check_machine` does.
     """
     if method not in METHODS:
         raise InputError(f"method {method!r}: expected one of {', '.join(METHODS)}")
@@ -94,10 +96,26 @@ def train(
     folder = TrainingFolder(output or find_cache_dir() / "training" / name, request)
     if done := folder.finished():
         return Trained(folder.final, folder.read_log(), done)
+    check_machine(recipe, method)
     checkpoint = folder.start(_bytes_needed(recipe, model_files.path))
     with folder.one_line_errors():
         result = _run(recipe, method, rows, folder, checkpoint, list(callbacks))
     return Trained(folder.final, folder.read_log(), result)
+
+
+def check_machine(recipe: Recipe, method: str) -> None:
+    """Raise InputError where the processes that run, or vLLM, are not what the recipe counts on."""
+    running = int(os.environ.get("WORLD_SIZE", "1"))
+    if running != recipe.processes:
+        raise InputError(
+            f"{recipe.name}: {running} processes run, the recipe counts {recipe.processes}; start "
+            f"it with `accelerate launch --num_processes {recipe.processes}`, or set processes"
+        )
+    if method == "grpo" and recipe.vllm != "off" and find_spec("vllm") is None:
+        raise MissingDependencyError(
+            f"{recipe.name}: rollouts by vLLM ({recipe.vllm}), which is not installed: pip install "
+            "'trl[vllm]' where there is a GPU, or set vllm: off in a copy of the recipe"
+        )
 
 
 def _run(
@@ -142,12 +160,6 @@ def _run(
         trainer = make_sft_trainer(recipe, model, tokenizer, rows.train, folder.path, callbacks)
     if not sys.stderr.isatty():
         _silence(trainer)
-    running = trainer.args.world_size
-    if running != recipe.processes:
-        raise InputError(
-            f"{recipe.name}: {running} processes run, the recipe counts {recipe.processes}; start "
-            f"it with `accelerate launch --num_processes {recipe.processes}`, or set processes"
-        )
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.save_model(str(folder.final))
     if not trainer.accelerator.is_main_process:

@@ -10,12 +10,10 @@ from functools import cache
 from importlib.metadata import version
 
 import Stemmer
-from bm25s import stopwords as lists
-from bm25s.stopwords import STOPWORDS_EN, STOPWORDS_EN_PLUS
-from nltk.stem.snowball import EnglishStemmer
 
-from shared.analysis import standard
 from shared.errors import InputError
+
+# bm25s and nltk (for its stemmers, with all it imports: 2 s) are imported by those who need them.
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,8 @@ class Analyzer:
 
 
 def _bm25s() -> Analyzer:
+    from bm25s.stopwords import STOPWORDS_EN
+
     stop = frozenset(STOPWORDS_EN)
     stem = Stemmer.Stemmer("english", 0).stemWord
     words = re.compile(r"(?u)\b\w\w+\b").findall
@@ -46,6 +46,8 @@ def _bm25s() -> Analyzer:
 
 
 def _lucene() -> Analyzer:
+    from shared.analysis import standard
+
     return Analyzer(
         "lucene",
         f"1/regex {version('regex')}/nltk {version('nltk')}/bm25s {version('bm25s')}",
@@ -68,6 +70,9 @@ def _split_baguetter(text: str) -> list[str]:
 
 
 def _baguetter() -> Analyzer:
+    from bm25s.stopwords import STOPWORDS_EN_PLUS
+    from nltk.stem.snowball import EnglishStemmer
+
     # nltk's Snowball English, because PyStemmer's later version stems 1 word in 1,000 otherwise
     # ("organization" -> organ / organiz).
     stop = frozenset(STOPWORDS_EN_PLUS)  # the 179 words of NLTK's list of 2024
@@ -82,6 +87,8 @@ def _baguetter() -> Analyzer:
 
 def _baguetter_in(language: str) -> Analyzer:
     """The same steps for another language, whose words its Snowball stemmer and list decide."""
+    from bm25s import stopwords as lists
+
     stop = frozenset(getattr(lists, f"STOPWORDS_{language.upper()}"))
     stem = Stemmer.Stemmer(language, 0).stemWord
     return Analyzer(

@@ -10,12 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from bm25s.tokenization import Tokenized
 
 from shared.errors import InputError
 from shared.files import atomic_write
+
+if TYPE_CHECKING:
+    from bm25s.tokenization import Tokenized
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,8 @@ class Tokens:
 
     def to_bm25s(self) -> Tokenized:
         """The same tokens as the bm25s library takes them: lists of ids and token -> id."""
+        from bm25s.tokenization import Tokenized
+
         flat, at = self.ids.tolist(), self.offsets.tolist()
         lists = [flat[start:end] for start, end in pairwise(at)]
         return Tokenized(ids=lists, vocab={token: i for i, token in enumerate(self.vocab)})

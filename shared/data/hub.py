@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-import socket
-import urllib.parse
-import urllib.request
+import shutil
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,9 @@ from shared.data.collection import Collection, make_collection
 from shared.data.manifest import Pin
 from shared.data.rows import gather_documents, gather_qrels, gather_queries
 from shared.errors import InputError, MissingDependencyError
+from shared.hub_client import check_network, damaged_files, discard, hub_client
+from shared.hub_errors import explain
+from shared.rehearsal import rehearsal
 
 Rows = Iterable[Mapping[str, Any]]
 
@@ -39,28 +41,52 @@ def parse_hub_ref(ref: str) -> tuple[str, str]:
 
 
 def load_rows(path: str, config: str, revision: str | None, split: str | None) -> dict[str, Rows]:
-    """Load one configuration of a hub dataset (or a local folder of one): split -> rows."""
+    """Load one configuration of a hub dataset (or a local folder of one): split -> rows.
+
+    Raises whatever datasets raises, and InputError when a file arrived damaged; it is removed then.
+    """
     try:
         import datasets
     except ImportError as error:
         raise MissingDependencyError(
             f"{path}: downloading needs datasets; pip install 'ir-replications[hub]'"
         ) from error
-    if not os.path.isdir(path):
-        check_network()
-    loaded = datasets.load_dataset(path, config, revision=revision, split=split)
-    return {split: loaded} if split else dict(loaded)
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    if os.path.isdir(path):
+        loaded = datasets.load_dataset(path, config, split=split)
+        return {split: loaded} if split else dict(loaded)
+    hub_client()
+    check_network()
+    try:
+        loaded = datasets.load_dataset(path, config, revision=revision, split=split)
+    except Exception:
+        _refuse_damaged(path, revision, [])  # which may be why
+        raise
+    splits = {split: loaded} if split else dict(loaded)
+    _refuse_damaged(path, revision, list(splits.values()))
+    return splits
 
 
-def check_network() -> None:
-    """Raise OSError at once where the hub's name cannot be resolved; datasets retries for 25 s.
-
-    Nothing is checked behind a proxy, or with HF_HUB_OFFLINE set, when its own cache may serve.
-    """
-    if os.environ.get("HF_HUB_OFFLINE") or urllib.request.getproxies():
+def _refuse_damaged(name: str, revision: str | None, loaded: list[Any]) -> None:
+    """Raise InputError where a cached file is not the hub's, and remove it and what it became."""
+    hub = hub_client()
+    try:
+        snapshot = hub.snapshot_download(
+            name, repo_type="dataset", revision=revision, allow_patterns=[], local_files_only=True
+        )
+    except Exception:  # nothing of this revision arrived
         return
-    host = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname
-    socket.getaddrinfo(host, 443)
+    if not (damaged := damaged_files(Path(snapshot))):
+        return
+    for rows in loaded:
+        for converted in rows.cache_files:
+            shutil.rmtree(Path(converted["filename"]).parent, ignore_errors=True)
+    discard(damaged)
+    raise InputError(
+        f"{name} at revision {revision}: {damaged[0].name} is not what the hub declares "
+        "(its checksum differs); it was removed, fetch it again"
+    )
 
 
 def fetch_hub(id: str, hub: str, revision: str, folder: Path, pin: Pin | None = None) -> Path:
@@ -74,10 +100,10 @@ def fetch_hub(id: str, hub: str, revision: str, folder: Path, pin: Pin | None = 
     except InputError:
         raise
     except Exception as error:  # datasets raises many kinds: connection, file, arrow, value
-        reason = (str(error).splitlines() or [""])[0][:200]
+        reason, remedy = explain(error)
         raise InputError(
-            f"{id}: tried {hub} at revision {revision} on the hub ({type(error).__name__}: "
-            f"{reason}); connect to the network, or put a BEIR folder at <data root>/{id}"
+            f"{id}: tried {hub} at revision {revision} on the hub ({reason}); {remedy}, "
+            f"or put a BEIR folder at <data root>/{id}"
         ) from error
     return write_beir(collection, folder)
 
@@ -120,10 +146,13 @@ def _load(id: str, hub: str, revision: str, pin: Pin | None) -> Collection:
 
 
 def check_counts(collection: Collection, pin: Pin) -> None:
-    """Raise InputError when a download has not the pinned number of documents or queries."""
+    """Raise InputError when a download has not the pinned number of documents or queries.
+
+    A rehearsal keeps it; `check_collection` then says so to everybody who loads it.
+    """
     from shared.data.manifest import count_mismatches
 
-    if wrong := count_mismatches(collection, pin):
+    if (wrong := count_mismatches(collection, pin)) and not rehearsal():
         raise InputError(f"{'; '.join(wrong)}; nothing was kept, fetch it again")
 
 

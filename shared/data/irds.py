@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+import sys
+import tarfile
+import zipfile
+import zlib
 from typing import Any
 
 from shared.data.collection import Collection, make_collection
 from shared.data.rows import gather_documents, gather_qrels, gather_queries
 from shared.errors import InputError, MissingDependencyError
+from shared.hub_client import tell_as_notes
+from shared.hub_errors import explain
 
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
 _EXCLUDED = "Excluded from evaluation"  # how ir_datasets names BRIGHT's excluded documents
 
 
@@ -24,6 +33,9 @@ def load_irds(dataset_id: str, id: str | None = None) -> Collection:
             f"ir-datasets:{dataset_id} needs ir_datasets; pip install 'ir-replications[irds]'"
         ) from error
     name = f"ir-datasets:{dataset_id}"
+    if not sys.stderr.isatty():
+        os.environ.setdefault("IR_DATASETS_DL_DISABLE_PBAR", "true")
+        tell_as_notes(ir_datasets.log.easy().logger())
     try:
         dataset = ir_datasets.load(dataset_id)
     except KeyError as error:
@@ -49,10 +61,13 @@ def load_irds(dataset_id: str, id: str | None = None) -> Collection:
     except InputError:
         raise
     except Exception as error:  # whatever a download, an archive or a licence check raises
-        reason = (str(error).splitlines() or [""])[0]
+        reason, remedy = explain(error)
+        if isinstance(error, _DAMAGED):
+            place = ir_datasets.util.home_path() / dataset_id.partition("/")[0]
+            remedy = f"a file below {place} is damaged, delete it and run it again"
         raise InputError(
-            f"{name}: could not be loaded ({type(error).__name__}: {reason}); connect to the "
-            "network, or put a BEIR folder in the data root and give its id"
+            f"{name}: could not be loaded ({reason}); {remedy}, "
+            "or put a BEIR folder in the data root and give its id"
         ) from error
     return make_collection(
         id or f"ir-datasets/{dataset_id}",

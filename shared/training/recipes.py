@@ -8,7 +8,10 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shared.errors import InputError, MissingDependencyError
+import yaml
+
+from shared.errors import InputError
+from shared.rehearsal import shortened
 
 T = TypeVar("T")
 
@@ -17,12 +20,9 @@ def read_recipe(path: Path | str, kind: type[T], /, **changes: Any) -> T:
     """Read a YAML mapping into the dataclass `kind`; `changes` that are not None replace values.
 
     Raises InputError that names the file and the key for a file that cannot be read, a key that
-    is unknown or missing, and a value of another type. Whole numbers serve as floats.
+    is unknown or missing, and a value of another type. Whole numbers serve as floats. Settings of
+    a rehearsal (shared.rehearsal) come last.
     """
-    try:
-        import yaml
-    except ImportError as error:
-        raise MissingDependencyError(f"{path}: recipes need pyyaml: pip install pyyaml") from error
     try:
         data = yaml.safe_load(Path(path).read_text("utf-8"))
     except OSError as error:
@@ -33,7 +33,8 @@ def read_recipe(path: Path | str, kind: type[T], /, **changes: Any) -> T:
         raise InputError(f"{path}{line}: not valid YAML; correct that line") from error
     if not isinstance(data, dict):
         raise InputError(f"{path}: expected a mapping of settings")
-    return _build(kind, data | {k: v for k, v in changes.items() if v is not None}, str(path))
+    data |= {k: v for k, v in changes.items() if v is not None}
+    return _build(kind, shortened(data), str(path))
 
 
 def _build(kind: type[T], data: dict[str, Any], where: str) -> T:
@@ -66,8 +67,12 @@ def _value(value: Any, hint: Any, where: str) -> Any:
         if typing.get_origin(option) is tuple and isinstance(value, list):
             inner = typing.get_args(option)[0]
             return tuple(_value(item, inner, where) for item in value)
-        if typing.get_origin(option) is typing.Literal and value in typing.get_args(option):
-            return value
+        if typing.get_origin(option) is typing.Literal:
+            # YAML 1.1 reads off as false and on as true.
+            word = {False: "off", True: "on"}[value] if isinstance(value, bool) else value
+            for meant in (value, word):
+                if meant in typing.get_args(option):
+                    return meant
         if option is float and type(value) in (int, float):
             return float(value)
         # YAML 1.1 reads 1e-6 as a text: accept what Python reads as a number.

@@ -145,18 +145,16 @@ def test_documents_given_twice_are_counted(monkeypatch: pytest.MonkeyPatch) -> N
 def test_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("datasets")
 
-    def unresolved(*args: object) -> None:
-        raise OSError("Name or service not known")
+    def unreachable() -> None:
+        raise ConnectionError("Name or service not known")
 
-    for name in ("HF_HUB_OFFLINE", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("shared.data.hub.socket.getaddrinfo", unresolved)
+    monkeypatch.setattr(hub_module, "check_network", unreachable)
     with pytest.raises(InputError) as caught:
         load_collection("beir/arguana")
     assert str(caught.value) == (
         "beir/arguana: tried mteb/arguana at revision c22ab2a51041ffd869aaddef7af8d8215647e41a on "
-        "the hub (OSError: Name or service not known); connect to the network, or put a BEIR "
-        "folder at <data root>/beir/arguana"
+        "the hub (ConnectionError: Name or service not known); connect to the network, or put a "
+        "BEIR folder at <data root>/beir/arguana"
     )
     (tmp_path / "root" / "bright" / "pony").mkdir(parents=True)
     with pytest.raises(

@@ -183,9 +183,29 @@ def records() -> list[Record]:
     ]
 
 
-def write_paper(root: Path, text: str = CLAIMS, name: str = "toy") -> Path:
-    """A paper folder with this claims.toml; returns the folder."""
+NUMBERS = """
+[all]
+exact = ["n"]
+float64 = ["nDCG@*", "R@*", "rho.x"]
+machine = ["time_s", "index.speed_docs"]
+
+[E1]
+error-bound = ["max_error"]
+trained = ["loss.#"]
+sampled = ["text"]
+[[E1.float32]]
+names = ["logit"]
+relative = 1e-5
+reason = "a dozen roundings"
+[E1.bounds]
+gap = 1e-6
+"""
+
+
+def write_paper(root: Path, text: str = CLAIMS, name: str = "toy", numbers: str = NUMBERS) -> Path:
+    """A paper folder with this claims.toml and numbers.toml; returns the folder."""
     folder = root / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "claims.toml").write_text(text, encoding="utf-8")
+    (folder / "numbers.toml").write_text(numbers, encoding="utf-8")
     return folder

@@ -1,61 +1,168 @@
-"""Drift is found in numbers and verdicts, and nowhere else."""
+"""A fresh number is held against the published one by what it is."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from reports.claims import load_paper
-from reports.drift import data_changes, drift
-from tests.reports.example import record, records, write_paper
+from reports.drift import Comparison, compare
+from reports.kinds import Kind, load_numbers, numbers_of
+from reports.results import Record
+from shared.errors import InputError
+from tests.reports.example import CLAIMS, record, records, write_paper
+
+BOUND = """
+[[claim]]
+id = "E"
+text = "Ours is exact."
+tiers = ["small"]
+comparable = false
+[claim.check]
+kind = "bound"
+select = { system = "bm25" }
+fact = "max_error"
+op = "<="
+value = 1e-9
+"""
 
 
-def test_equal_records_do_not_drift(tmp_path: Path) -> None:
-    paper = load_paper(write_paper(tmp_path))
-    assert drift(records(), records(), paper=paper, tier="small") == []
+def cell(facts: dict[str, Any], mean: float = 0.5, **fields: Any) -> Record:
+    return record("bm25", "a", mean, facts=facts, **fields)
 
 
-def test_means_and_facts_beyond_tolerance_are_named() -> None:
-    old = [record("bm25", "a", 0.5, facts={"n": 10, "rho": {"x": 0.5}})]
-    assert drift(old, [record("bm25", "a", 0.5, facts={"n": 10, "rho": {"x": 0.5000005}})]) == []
-    (line,) = drift(old, [record("bm25", "a", 0.5, facts={"n": 10, "rho": {"x": 0.51}})])
-    assert "rho.x was 0.5, is now 0.51" in line
-    lines = drift(old, [record("bm25", "a", 0.51, facts={"n": 10, "rho": {"x": 0.5}})])
-    assert "nDCG@10 was 0.5, is now 0.51" in lines[0]
-    assert "moved on 40 queries" in lines[1]
-    assert drift(old, [record("bm25", "a", 0.5, facts={"n": 10})]) == [
-        "toy/small/E1/a bm25: rho.x is gone; publish the records again"
-    ]
+def held(
+    folder: Path, old: Record | list[Record], new: Record | list[Record], spread: float = 0.0
+) -> Comparison:
+    place = write_paper(folder, CLAIMS + BOUND)
+    numbers = load_numbers(place)
+    if spread:
+        numbers = replace(numbers, spreads={"small": {"E1": {"loss.#": spread}}})
+    sides = [side if isinstance(side, list) else [side] for side in (old, new)]
+    return compare(load_paper(place), numbers, *sides)
 
 
-def test_neural_tolerance_is_the_callers() -> None:
-    old, new = [record("bm25", "a", 0.5)], [record("bm25", "a", 0.502)]
-    assert drift(old, new, 0.005) == []
-    assert drift(old, new, 0.001)
+@pytest.mark.parametrize(
+    ("name", "was", "same", "other", "kind"),
+    [
+        ("n", 10, 10, 11, "exact"),
+        ("rho", {"x": 0.5}, {"x": 0.5 * (1 + 5e-10)}, {"x": 0.5 * (1 + 5e-9)}, "float64"),
+        ("max_error", 1e-12, 9e-10, 2e-9, "error-bound"),
+        ("gap", 1e-9, 9e-7, 2e-6, "error-bound"),
+        ("logit", 3.0, 3.0 * (1 + 5e-6), 3.0 * (1 + 5e-5), "float32"),
+        ("loss", [1.0, 2.0], [1.0, 2.001], [1.0, 2.01], "trained"),
+    ],
+)
+def test_a_number_is_compared_as_what_it_is(
+    tmp_path: Path, name: str, was: Any, same: Any, other: Any, kind: str
+) -> None:
+    good = held(tmp_path, cell({name: was}), cell({name: same}), spread=0.002)
+    assert good.disagreements == () and good.compared[kind] >= 1
+    bad = held(tmp_path, cell({name: was}), cell({name: other}), spread=0.002)
+    (line,) = bad.disagreements
+    assert line.startswith("toy/small/E1/a bm25: ") and name in line
+    assert bad.deviation[kind] > good.deviation[kind]
 
 
-def test_time_and_speed_are_left_out() -> None:
-    old = [record("bm25", "a", 0.5, facts={"time_s": 1.0, "index": {"speed_docs": 5}})]
-    new = [record("bm25", "a", 0.5, facts={"time_s": 9.0, "index": {"speed_docs": 1}})]
-    assert drift(old, new) == []
+def test_deviations_are_relative_or_shares_of_their_limit(tmp_path: Path) -> None:
+    found = held(
+        tmp_path,
+        cell({"rho": {"x": 2.0}, "max_error": 1e-20, "loss": [1.0], "n": 3}),
+        cell({"rho": {"x": 2.0 + 2e-9}, "max_error": -5e-10, "loss": [1.001], "n": 3}),
+        spread=0.002,
+    )
+    assert found.deviation["float64"] == pytest.approx(1e-9, rel=1e-6)
+    assert found.deviation["error-bound"] == pytest.approx(0.5)
+    assert found.deviation["trained"] == pytest.approx(0.25)
+    assert found.deviation["exact"] == 0 and found.compared["exact"] == 1
+    # Two means and forty values of nDCG@10 count as three: a measure's queries are one value.
+    assert found.compared["float64"] == 4
 
 
-def test_other_data_are_not_compared_but_named() -> None:
-    old = [record("bm25", "a", 0.5)]
-    new = [record("bm25", "a", 0.9, provenance={"data": {"a": "other"}})]
-    assert drift(old, new) == []
-    assert "checksums differ" in data_changes(old, new)[0]
-    assert data_changes(old, old) == []
+def test_training_without_a_measured_spread_has_no_pinned_number(tmp_path: Path) -> None:
+    found = held(tmp_path, cell({"loss": [1.0]}), cell({"loss": [5.0]}))
+    assert found.disagreements == () and found.compared["trained"] == 0
 
 
-def test_failed_experiment_is_drift() -> None:
-    (line,) = drift([record("bm25", "a", 0.5)], [record("bm25", "a", 0.5, error="boom")])
+def test_text_and_speed_are_never_compared(tmp_path: Path) -> None:
+    old = cell({"text": "a", "time_s": 1.0, "index": {"speed_docs": 5}})
+    new = cell({"text": "b", "time_s": 9.0, "index": {"speed_docs": 1}})
+    assert held(tmp_path, old, new).disagreements == ()
+
+
+def test_true_is_not_one_and_nothing_is_not_zero(tmp_path: Path) -> None:
+    for was, now in ((1, True), (0, None), ("1", 1)):
+        assert held(tmp_path, cell({"n": was}), cell({"n": now})).disagreements
+
+
+def test_means_and_queries_that_moved_are_named(tmp_path: Path) -> None:
+    first, second = held(tmp_path, cell({}), cell({}, mean=0.51)).disagreements
+    assert "nDCG@10 was 0.5, is now 0.51" in first
+    assert "moved on 40 queries" in second
+
+
+def test_what_one_side_lacks_is_named(tmp_path: Path) -> None:
+    (line,) = held(tmp_path, cell({"n": 1, "rho": {"x": 0.5}}), cell({"n": 1})).disagreements
+    assert line == "toy/small/E1/a bm25: rho.x is gone; publish the records again"
+    (line,) = held(tmp_path, cell({}), cell({"n": 1})).disagreements
+    assert line == "toy/small/E1/a bm25: n is new; publish the records again"
+    (line,) = held(tmp_path, [], records()).disagreements
+    assert line.startswith(f"{len(records())} cells have no published record, e.g. toy/small/E1/")
+
+
+def test_a_failed_cell_and_other_data(tmp_path: Path) -> None:
+    (line,) = held(tmp_path, cell({}), cell({}, error="boom")).disagreements
     assert "was ok, is now error (boom)" in line
+    found = held(tmp_path, cell({}), cell({}, mean=0.9, provenance={"data": {"a": "bb"}}))
+    assert found.disagreements == () and "other data or models" in found.left_out[0]
 
 
-def test_changed_verdict_is_drift_even_inside_the_tolerance(tmp_path: Path) -> None:
-    paper = load_paper(write_paper(tmp_path))
-    published = records()
-    fresh = [record("bm25", "beir/alpha", 0.506)]  # .506 no longer rounds to .50
-    lines = drift(published, fresh, 0.01, paper=paper, tier="small")
-    assert [line for line in lines if line.startswith("C3: verdict was 'reproduced', is now ")]
-    assert drift(published, fresh, 0.01) == []
+def test_another_instruction_set_is_said(tmp_path: Path) -> None:
+    sets = [{"cpu": {"instruction_set": name}} for name in ("AVX512", "AVX2")]
+    old, new = (cell({"n": n}, provenance=known) for n, known in enumerate(sets))
+    (line,) = held(tmp_path, old, new).disagreements
+    assert line.endswith("(other instruction set: AVX2, published with AVX512)")
+
+
+def test_a_number_without_a_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"numbers\.toml: no kind for 'rho\.y' of E1; add"):
+        held(tmp_path, cell({"rho": {"y": 1}}), cell({"rho": {"y": 1}}))
+
+
+def test_an_error_without_a_bound_is_refused(tmp_path: Path) -> None:
+    other = [record("double", "a", 0.5, facts={"max_error": 0.0})]  # the claim is on bm25
+    with pytest.raises(InputError, match="no claim bounds the error 'max_error'"):
+        held(tmp_path, other, other)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[E1]\nfloat46 = ["x"]', "key 'float46' is unknown"),
+        ('[E1]\nexact = ["x"]\nmachine = ["x"]', "key 'machine' names 'x', which has a kind"),
+        ('[[E1.float32]]\nnames = ["x"]\nrelative = 1e-5', "key 'reason' is missing"),
+        ("[E1.bounds]\nx = true", "key 'x' must be a number"),
+        ("[E1", "not valid TOML"),
+    ],
+)
+def test_declarations_are_checked(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message.replace("[", r"\[")):
+        load_numbers(write_paper(tmp_path, numbers=text))
+
+
+def test_the_nearest_declaration_decides(tmp_path: Path) -> None:
+    text = '[all]\nexact = ["a*"]\n[E1]\nmachine = ["*"]\nsampled = ["ab*"]\nfloat64 = ["abc"]\n'
+    numbers = load_numbers(write_paper(tmp_path, numbers=text))
+    found = {name: numbers.rule("E1", name).kind for name in ("abc", "abd", "ac")}
+    assert found == {"abc": Kind.FLOAT64, "abd": Kind.SAMPLED, "ac": Kind.MACHINE}
+    assert numbers.rule("E2", "abc").kind is Kind.EXACT
+
+
+def test_names_of_nested_facts() -> None:
+    facts = {"n": 1, "a": {"b": [2, {"c.d": 3}]}, "e": []}
+    assert numbers_of(facts) == {
+        ("n", "n"): 1, ("a.b.#", "a.b.0"): 2, ("a.b.#.c.d", "a.b.1.c.d"): 3,
+    }  # fmt: skip

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -128,3 +129,46 @@ def test_code_digest_follows_recipes(tmp_path: Path) -> None:
         recipe.write_text(text)
         digests.add(code_digest("toy", root=tmp_path))
     assert len(digests) == 2
+
+
+def test_the_processor_is_described_as_the_kernel_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        "processor\t: 0\nmodel name\t: Example CPU @ 2 GHz\nflags\t: fpu sse sse4_2 smep avx2 fma\n"
+        "\nprocessor\t: 1\nmodel name\t: Other\nflags\t\t: fpu\n"
+    )
+    monkeypatch.setattr(Path, "read_text", lambda self: text)
+    assert provenance.cpu_model() == "Example CPU @ 2 GHz"
+    assert provenance.instruction_sets() == ["avx2", "fma", "sse", "sse4_2"]
+
+
+def test_the_operating_system_has_a_name_and_nothing_of_its_owner(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(platform, "node", lambda: "ada-laptop")
+    monkeypatch.setattr(platform, "release", lambda: "6.1.0-ada-laptop")
+    monkeypatch.setattr(
+        platform, "freedesktop_os_release", lambda: {"NAME": "Example Linux", "VERSION_ID": "12"}
+    )
+    assert provenance.operating_system() == f"Example Linux 12, {platform.machine()}"
+
+    def none() -> dict[str, str]:
+        raise OSError("no os-release")
+
+    monkeypatch.setattr(platform, "freedesktop_os_release", none)
+    assert "ada" not in provenance.operating_system()
+
+
+def test_the_capability_of_torch_is_asked_only_where_torch_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert provenance.torch_capability() is None
+    assert "torch" not in sys.modules
+    loaded = SimpleNamespace(
+        backends=SimpleNamespace(cpu=SimpleNamespace(get_cpu_capability=lambda: "AVX2")),
+        cuda=SimpleNamespace(is_available=lambda: False),
+        get_num_threads=lambda: 3,
+    )
+    monkeypatch.setitem(sys.modules, "torch", loaded)
+    found = collect(paper="toy", command="replicate run toy")
+    assert (found["cpu"]["instruction_set"], found["threads"]["torch"]) == ("AVX2", 3)

@@ -8,8 +8,6 @@ from typing import Literal
 
 import pytest
 
-pytest.importorskip("yaml")
-
 from shared.errors import InputError
 from shared.training import read_recipe
 
@@ -28,6 +26,7 @@ class Settings:
     cap: int | None = None
     words: tuple[str, ...] = ()
     inner: Inner | None = None
+    switch: Literal["off", "auto"] = "auto"
 
 
 def write(folder: Path, text: str) -> Path:
@@ -44,6 +43,13 @@ def test_values_take_the_types_of_the_dataclass(tmp_path: Path) -> None:
     assert read_recipe(path, Settings) == Settings("x", 1e-6, 7, "b", None, ("u", "v"), Inner(8))
 
 
+@pytest.mark.parametrize("text", ["off", '"off"', "no"])
+def test_the_word_off_need_not_be_quoted(tmp_path: Path, text: str) -> None:
+    """YAML 1.1 reads it as false."""
+    path = write(tmp_path, f"name: x\nswitch: {text}\n")
+    assert read_recipe(path, Settings).switch == "off"
+
+
 def test_what_is_left_out_keeps_its_default_and_changes_win(tmp_path: Path) -> None:
     path = write(tmp_path, "name: x\nsteps: 7\nrate: 2\n")
     assert read_recipe(path, Settings, steps=9, kind=None) == Settings("x", 2.0, 9)
@@ -58,6 +64,8 @@ def test_what_is_left_out_keeps_its_default_and_changes_win(tmp_path: Path) -> N
         ("name: x\nsteps: 1.5\n", "steps is 1.5; expected int"),
         ("name: x\nsteps: true\n", "steps is True; expected int"),
         ("name: x\nkind: c\n", "kind is 'c'; expected 'a' or 'b'"),
+        ("name: x\nkind: off\n", "kind is False; expected 'a' or 'b'"),
+        ("name: x\nswitch: on\n", "switch is True; expected 'off' or 'auto'"),
         ("name: x\ninner: {size: 1}\n", "unknown key 'size'"),
         ("name: [x\n", "recipe.yaml:2: not valid YAML"),
         ("just words\n", "expected a mapping"),

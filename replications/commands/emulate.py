@@ -1,0 +1,120 @@
+"""Several arithmetics on one machine, each in a process of its own, as many at once as fit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from replications.commands.options import console
+from reports.arithmetics import (
+    NATIVE,
+    Arithmetic,
+    ignored,
+    named,
+    why_not_offered,
+    without_switches,
+)  # fmt: skip
+from reports.kinds import COMPARED
+from reports.libraries import Libraries, probe, with_modules
+from reports.machines import Machine, read_machines, write_machine
+from shared.errors import InputError
+
+
+def attest_under(
+    names: Iterable[str],
+    papers: Sequence[str],
+    out: Path,
+    *,
+    store: Path | None = None,
+    values: Path | None = None,
+    jobs: int = 1,
+) -> list[Machine]:
+    """`replicate attest` under each arithmetic; prints what each said, then a table of all.
+
+    One-thread arithmetics run `jobs` at a time, the others alone. One that this machine cannot
+    offer, or whose libraries compute as they do natively, is left out with a line that says so.
+    Raises InputError when a process fails to write its file.
+    """
+    native = probe(_environment(named(NATIVE), None))
+    chosen = [each for name in names if _worth_running(each := named(name), native)]
+    if not chosen:
+        raise InputError("nothing to attest: this machine offers none of these arithmetics")
+    options = [word for paper in papers for word in ("--paper", paper)]
+    if values is not None:
+        options += ["--values", str(values)]
+    with tempfile.TemporaryDirectory(prefix="attest-") as folder:
+
+        def one(arithmetic: Arithmetic) -> Machine:
+            own = Path(folder) / arithmetic.name
+            kept = [] if store is None else ["--store", str(store / arithmetic.name)]
+            command = ["attest", "--out", str(own), *options, *kept]
+            done = subprocess.run(
+                [sys.executable, "-m", "replications", *command],
+                env=with_modules(_environment(arithmetic, native)),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            # In one piece: two processes side by side would mix their lines.
+            text = "".join(f"  {line}\n" for line in done.stdout.splitlines())
+            click.echo(f"--- {arithmetic.name}: exit status {done.returncode}\n{text}", nl=False)
+            if not (found := read_machines(own)):
+                raise InputError(f"arithmetic {arithmetic.name} ended without a result; see above")
+            return found[0]
+
+        # The oldest instruction set takes longest: first, so that the others fill the time.
+        single = [each for each in reversed(chosen) if each.threads == 1]
+        with ThreadPoolExecutor(jobs) as pool:
+            machines = list(pool.map(one, single))
+        machines += [one(each) for each in chosen if each.threads > 1]
+    for machine in machines:
+        click.echo(f"written: {write_machine(machine, out)}")
+    show_machines(machines)
+    return machines
+
+
+def show_machines(machines: Sequence[Machine]) -> None:
+    """Print a row per arithmetic and paper: values compared, largest deviation of each kind."""
+    table = Table(title="largest deviation from the published records", title_justify="left")
+    kinds = [kind.value for kind in COMPARED]
+    for column in ("arithmetic", "paper", "values", *kinds, "disagree"):
+        left = column in ("arithmetic", "paper")
+        table.add_column(column, justify="left" if left else "right")
+    for machine in machines:
+        for paper, found in machine.papers.items():
+            sizes = [f"{found.deviation[k]:.2g}" if k in found.deviation else "" for k in kinds]
+            count = f"{sum(found.compared.values()):,}"
+            wrong = str(len(found.disagreements))
+            table.add_row(machine.arithmetic, paper, count, *sizes, wrong)
+    console().print(table)
+
+
+def _worth_running(arithmetic: Arithmetic, native: Libraries) -> bool:
+    if reason := why_not_offered(arithmetic):
+        click.echo(f"--- {arithmetic.name}: not offered here: {reason}")
+        return False
+    if not arithmetic.emulated:
+        return True
+    real = probe(_environment(arithmetic, native))
+    if real.results == native.results:
+        click.echo(
+            f"--- {arithmetic.name}: every library gives the same results as natively "
+            f"({', '.join(f'{k}: {v}' for k, v in sorted(real.runs.items()))}); not run twice"
+        )
+        for line in ignored(arithmetic, real, native):
+            click.echo(f"  NOT AS TOLD: {line}")
+        return False
+    return True
+
+
+def _environment(arithmetic: Arithmetic, native: Libraries | None) -> dict[str, str]:
+    wanted = {} if native is None else arithmetic.environment(native)
+    return {**without_switches(os.environ), "OMP_NUM_THREADS": "1", **wanted}

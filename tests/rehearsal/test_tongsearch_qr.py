@@ -1,0 +1,96 @@
+"""TongSearch QR: BRIGHT's table and the released training, on stand-ins."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from replications.tongsearch_qr.bright import SUBSETS
+from replications.tongsearch_qr.recipe import Recipe, load_recipe
+from replications.tongsearch_qr.released_files import _FIXED_AT, _RAW, _REASONED_AT, CORRECTED, MAPS
+from shared.data import pinned
+from shared.rehearsal import KEY, VARIABLE
+from tests.hub import LoopbackHub
+from tests.hub.samples import write_dataset
+from tests.rehearsal import collections, models
+from tests.rehearsal.stage import Stage, log_of, serving
+
+PAPER = "tongsearch_qr"
+pytestmark = pytest.mark.slow
+
+
+def serve_bright(hub: LoopbackHub, folder: Path) -> list[dict]:
+    """All of BRIGHT in one data set of the hub, reasoned queries too; returns all examples."""
+    made = {subset: collections.bright(subset) for subset in SUBSETS}
+    configs = {
+        "documents": {subset: documents for subset, (documents, _) in made.items()},
+        "examples": {subset: examples for subset, (_, examples) in made.items()},
+    }
+    for name in collections.REASONED:
+        configs[name] = {s: collections.reasoned(rows, name) for s, (_, rows) in made.items()}
+    pin = pinned("bright/biology")
+    assert pin is not None
+    hub.add_dataset(pin.hub, pin.revision, write_dataset(folder, configs))
+    return [row for _, examples in made.values() for row in examples]
+
+
+def serve_github(folder: Path, examples: list[dict]) -> None:
+    """The authors' maps of reasoned queries and the corrected judgements, at their addresses."""
+    for file, _ in MAPS.values():
+        place = folder / _REASONED_AT.removeprefix(f"{_RAW}/") / file
+        collections.write_reasoned_map(place, examples)
+    for subset in CORRECTED:
+        name = f"qrels.bright-{subset.replace('_', '-')}.fixed.txt"
+        _, own = collections.bright(subset)
+        collections.write_fixed_qrels(folder / _FIXED_AT.removeprefix(f"{_RAW}/") / name, own)
+
+
+def test_the_bright_table(hub: LoopbackHub, tmp_path: Path) -> None:
+    serve_github(tmp_path / "github", serve_bright(hub, tmp_path / "bright"))
+    with serving(tmp_path / "github") as mirror:
+        (tmp_path / "stage").mkdir()
+        stage = Stage(tmp_path / "stage", hub, IR_REPLICATIONS_GITHUB_RAW=mirror)
+        stage.replicate(PAPER, "--tier", "paper", "--experiment", "E2")
+    records = stage.records(PAPER)
+    assert len(records) >= 12 * (3 * 3 + 5) and {r.status for r in records} == {"ok"}
+    assert all(record.provenance["data_mismatch"] for record in records)
+    page = stage.page(PAPER)
+    assert "Rehearsal." in page and "rehearsal: on the real thing" in page
+
+
+def serve_training(hub: LoopbackHub, folder: Path, recipe: Recipe) -> None:
+    """The policy and the reward's embedder that the recipe pins."""
+    for ref, made in (
+        (recipe.model, models.chat(folder / "policy", seed=1)),
+        (recipe.embedder, models.embedder(folder / "embedder", seed=2)),
+    ):
+        hub.add_model(*ref.removeprefix("hub:").split("@"), made)
+
+
+SHORT = (
+    "max_steps=2,per_device_batch=4,accumulation=2,processes=1,group_size=4,"
+    "max_completion_tokens=8,vllm=off"
+)
+
+
+def test_the_released_training(hub: LoopbackHub, tmp_path: Path) -> None:
+    recipe = load_recipe("released-1.5b")
+    serve_training(hub, tmp_path / "models", recipe)
+    (tmp_path / "stage").mkdir()
+    stage = Stage(tmp_path / "stage", hub)
+    collections.write_stack_exchange(stage.root / "qa" / "stackexchange")
+    train = ("replications.tongsearch_qr.train", "released-1.5b")
+    assert "accelerate launch --num_processes 3" in stage.python(*train, code=2)
+    stage.environment[VARIABLE] = SHORT.replace("vllm=off", "vllm=server")
+    if find_spec("vllm") is None:
+        assert "vllm: off" in stage.python(*train, code=2)
+    stage.environment[VARIABLE] = SHORT
+    assert "weights in" in stage.python(*train)
+    (folder,) = (stage.cache / "training").glob("tongsearch_qr-released-1.5b-grpo-*")
+    finished = json.loads((folder / "finished.json").read_text())
+    assert finished["provenance"][KEY] == SHORT
+    assert finished["outputs"]["scored"] > 0
+    assert [line["step"] for line in log_of(folder) if "loss" in line] == [1, 2]
