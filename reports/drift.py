@@ -13,7 +13,7 @@ from typing import Any
 from reports.claim_types import Paper
 from reports.kinds import COMPARED, FLOOR, SPREADS, Kind, Numbers, Rule, numbers_of
 from reports.results import PER_QUERY_DECIMALS, Record
-from reports.select import matches
+from reports.select import matching
 from shared.errors import InputError
 
 PER_QUERY = 10**-PER_QUERY_DECIMALS + 1e-9  # equal numbers may round to neighbouring digits
@@ -89,7 +89,7 @@ def deviations(paper: Paper, numbers: Numbers, old: Record, new: Record) -> Iter
         before, after = numbers_of(first), numbers_of(second)
         for name, place in sorted(before.keys() | after.keys()):
             rule = numbers.rule(new.experiment, name)
-            limit = _limit(rule, paper, numbers, new, name)
+            limit = _limit(rule, paper, numbers, new, name, place)
             if rule.kind not in COMPARED or (rule.kind is Kind.TRAINED and limit is None):
                 continue
             where = f"{_name(new)}: {place}"
@@ -127,13 +127,15 @@ def error_bounds(paper: Paper, record: Record, name: str) -> list[float]:
         if claim.check.kind == "bound"
         and claim.check.measure == name
         and claim.check.op in ("<=", "<", "==")
-        and matches(record, claim.check.select)
+        and matching([record], claim.check.select)
     ]
 
 
-def _limit(rule: Rule, paper: Paper, numbers: Numbers, record: Record, name: str) -> float | None:
+def _limit(
+    rule: Rule, paper: Paper, numbers: Numbers, record: Record, name: str, place: str
+) -> float | None:
     if rule.kind is Kind.TRAINED:
-        spread = numbers.spread(record.tier, record.experiment, name)
+        spread = numbers.spread(record.tier, record.experiment, place)
         return None if spread is None else max(SPREADS * spread, FLOOR)
     if rule.kind is Kind.ERROR:
         found = error_bounds(paper, record, name)

@@ -20,9 +20,10 @@ A name is that of a mean, or the dotted name of a fact with "#" for a place in a
 pattern stands for anything. The experiment's table goes before [all], a name in full before a
 pattern, a longer pattern before a shorter one.
 
-`spreads.json` beside it is written by `python -m reports.spreads`: for every trained number the
-largest difference between any two of the arithmetics measured. A fresh value may lie SPREADS
-times that far from the published one, as one more arithmetic may lie outside those measured.
+`spreads.json` beside it is written by `python -m reports.spreads`: for every trained number (a
+place in a list is a number of its own) the largest difference in any cell between any two of the
+arithmetics measured. A fresh value may lie SPREADS times that far from the published one, as one
+more arithmetic may lie outside those measured.
 Where no spread was measured (another tier), only verdicts are compared.
 """
 
@@ -75,7 +76,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Numbers:
-    """The kinds of one paper's numbers, and the spreads (tier, experiment, name) of the trained."""
+    """The kinds of a paper's numbers, and the spreads (tier, experiment, place) of the trained."""
 
     place: str
     tables: Mapping[str, Mapping[str, Rule]]
@@ -106,9 +107,9 @@ class Numbers:
         wanted = [n for n in names if n == measure or n.startswith(f"{measure}.")]
         return [self.rule(record.experiment, name) for name in sorted(wanted)]
 
-    def spread(self, tier: str, experiment: str, name: str) -> float | None:
+    def spread(self, tier: str, experiment: str, place: str) -> float | None:
         """The measured spread of a trained number, absolute; None where none was measured."""
-        return self.spreads.get(tier, {}).get(experiment, {}).get(name)
+        return self.spreads.get(tier, {}).get(experiment, {}).get(place)
 
 
 def load_numbers(folder: Path | str) -> Numbers:

@@ -106,7 +106,12 @@ def test_a_process_draws_training_data_once_and_again_when_a_file_changed(
     drawn = []
     original = module._draw
     monkeypatch.setattr(module, "_drawn", {})
-    monkeypatch.setattr(module, "_draw", lambda *a: drawn.append(a) or original(*a))
+
+    def draw(*arguments: Any) -> Any:
+        drawn.append(arguments)
+        return original(*arguments)
+
+    monkeypatch.setattr(module, "_draw", draw)
     root = tiny_root(tmp_path)
     pool = root / "local" / "mine" / "run.BM25.jsonl"
     names = [f"a-{topic}" for topic in TOPICS]

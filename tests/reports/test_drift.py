@@ -40,7 +40,7 @@ def held(
     place = write_paper(folder, CLAIMS + BOUND)
     numbers = load_numbers(place)
     if spread:
-        numbers = replace(numbers, spreads={"small": {"E1": {"loss.#": spread}}})
+        numbers = replace(numbers, spreads={"small": {"E1": {"loss.0": spread, "loss.1": spread}}})
     sides = [side if isinstance(side, list) else [side] for side in (old, new)]
     return compare(load_paper(place), numbers, *sides)
 
