@@ -73,7 +73,8 @@ def side_by_side(
         for worker in workers:
             start(worker, None)
         while on:
-            for line in wait(list(on)):
+            ready = wait(list(on))
+            for line in [line for line in on if line in ready]:
                 worker, lane = on.pop(line)
                 result = worker.result()
                 start(worker, lane)
@@ -119,6 +120,7 @@ def _serve(line: Connection, work: Callable[[Any], Any]) -> None:
             item = line.recv()
         except EOFError:
             return
+        answer: tuple[Exception | None, Any] = (None, None)
         try:
             answer = (None, work(item))
         except Exception as error:
