@@ -6,10 +6,10 @@ import hashlib
 import importlib
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from shared.analysis import Tokens, corpus_tokens, tokenize_queries
 from shared.data import UNPINNED, Collection, check_collection, load_collection
 from shared.data.resolve import find_data_root
 from shared.errors import DivergedError, InputError, MissingDependencyError
-from shared.files import sha256_file
+from shared.files import sha256_unchanged
 from shared.metrics import Scores
 from shared.rehearsal import KEY, rehearsal
 from shared.runs import Run, why_not_writable
@@ -125,9 +125,9 @@ def cached_collection(ref: str | Path, data_root: Path | None, download: bool) -
 def files_sha256(place: Path) -> str:
     """One file's sha256; of a folder, that of its files' names and sums."""
     if place.is_file():
-        return sha256_file(place)
+        return sha256_unchanged(place)
     lines = [
-        f"{sha256_file(path)}  {path.relative_to(place).as_posix()}\n"
+        f"{sha256_unchanged(path)}  {path.relative_to(place).as_posix()}\n"
         for path in sorted(place.rglob("*"))
         if path.is_file()
     ]
@@ -361,15 +361,22 @@ def execute(
         return
     from concurrent.futures.process import BrokenProcessPool
 
-    import joblib
+    from replications.side_by_side import side_by_side
 
     try:
-        with joblib.parallel_config(backend="loky", n_jobs=n_jobs):
-            yield from joblib.Parallel(return_as="generator_unordered")(
-                joblib.delayed(run_job)(job, store_root, **options) for job in jobs
-            )
+        yield from side_by_side(
+            _lanes(jobs), n_jobs, partial(run_job, store_root=store_root, **options)
+        )
     except BrokenProcessPool as error:
         raise InputError(
             "a worker process was killed, most often for want of memory; finished cells are kept: "
             "run the same command with fewer --jobs"
         ) from error
+
+
+def _lanes(jobs: Sequence[Job]) -> dict[Hashable, list[Job]]:
+    """The cells of each experiment; those that need a model first, since they take longest."""
+    lanes: dict[Hashable, list[Job]] = {}
+    for job in sorted(jobs, key=lambda job: not experiments(job.paper)[job.experiment].needs_model):
+        lanes.setdefault((job.paper, job.experiment), []).append(job)
+    return lanes

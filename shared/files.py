@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,3 +57,25 @@ def sha256_file(path: Path | str) -> str:
     """Hex sha256 of a file's bytes."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+_Stat = tuple[int, int, int, int]
+_known_sums: dict[Path, tuple[_Stat, str]] = {}
+_SETTLED_S = 2.0  # a younger file can change again within one tick of its clock
+
+
+def sha256_unchanged(path: Path | str) -> str:
+    """`sha256_file`, read again only when the file's size, times or inode are others.
+
+    For large files that one process checks many times. Remembered in this process alone.
+    """
+    place = Path(path).absolute()
+    found = place.stat()
+    state = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+    known = _known_sums.get(place)
+    if known is not None and known[0] == state:
+        return known[1]
+    digest = sha256_file(place)
+    if time.time() - max(found.st_mtime, found.st_ctime) > _SETTLED_S:
+        _known_sums[place] = (state, digest)
+    return digest

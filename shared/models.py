@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import InputError
-from shared.files import find_cache_dir, sha256_file
+from shared.files import find_cache_dir, sha256_file, sha256_unchanged
 from shared.gguf import convert_gguf
 from shared.hub_client import check_network, damaged_files, discard, hub_client
 from shared.hub_errors import explain
@@ -289,7 +289,7 @@ def _local(ref: str, cache_dir: Path | str | None) -> ModelFiles:
     if ggufs and not list(folder.glob("*.safetensors")):
         if len(ggufs) > 1:
             raise InputError(f"{folder}: {len(ggufs)} .gguf files; leave one of them in the folder")
-        sha = sha256_file(ggufs[0])
+        sha = sha256_unchanged(ggufs[0])
         path = _models_folder(cache_dir) / f"converted-{sha[:12]}"
         ensure_sealed(path, lambda target: convert_gguf(ggufs[0], target), ref)
         note = f"{ggufs[0].name}, quantised weights dequantised to float32"
@@ -315,7 +315,7 @@ def _checked_folder(
 
     def sum_of(path: Path) -> str:
         name = path.resolve().name  # of a verified file in LFS, what it was verified against
-        return name if verified and len(name) == 64 else sha256_file(path)
+        return name if verified and len(name) == 64 else sha256_unchanged(path)
 
     sums = {path.name: sum_of(path) for path in weights}
     return ModelFiles(ref, folder, _one_sha256(sums), licence, note)

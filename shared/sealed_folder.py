@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shared.errors import InputError
-from shared.files import sha256_file
+from shared.files import sha256_file, sha256_unchanged
 
 _SEAL = "files.sha256.json"  # what the folder held when it was made
 
@@ -52,7 +52,9 @@ def _altered(path: Path) -> list[str]:
     try:
         sums = json.loads((path / _SEAL).read_text("utf-8"))
         return [
-            f"{path / name} was altered" for name in sums if sha256_file(path / name) != sums[name]
+            f"{path / name} was altered"
+            for name in sums
+            if sha256_unchanged(path / name) != sums[name]
         ]
     except OSError:
         return [f"{path} is not (completely) in the cache"]

@@ -261,23 +261,31 @@ def _decode(
 ) -> list[list[int]]:
     """New tokens of each row; `rows` (B,) says which of `prompts` it continues, draws (B, T).
 
-    A prompt is computed once for all its rows, and rows that have ended leave the batch.
+    What all prompts begin with is computed once, a prompt once for all its rows, and rows that
+    have ended leave the batch.
     """
     import torch
 
-    length = max(map(len, prompts))
+    shared = shared_prefix(prompts) if full_attention(model) else 0
+    rests = [prompt[shared:] for prompt in prompts]
+    length = max(map(len, rests))
     ids = torch.zeros((len(prompts), length), dtype=torch.long)
     mask = torch.zeros_like(ids)
-    for i, prompt in enumerate(prompts):  # left padding, so that the next token is at the end
-        ids[i, length - len(prompt) :] = torch.tensor(prompt)
-        mask[i, length - len(prompt) :] = 1
+    for i, rest in enumerate(rests):  # left padding, so that the next token is at the end
+        ids[i, length - len(rest) :] = torch.tensor(rest)
+        mask[i, length - len(rest) :] = 1
+    mask = torch.cat([mask.new_ones((len(prompts), shared)), mask], dim=1)
     ids, mask = ids.to(model.device), mask.to(model.device)
     new: list[list[int]] = [[] for _ in rows]
     with torch.inference_mode():
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        out = model(
-            ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1
-        )
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, shared:]
+        options: dict[str, Any] = {"use_cache": True, "logits_to_keep": 1}
+        if shared:
+            first = torch.tensor([prompts[0][:shared]], device=ids.device)
+            past = model(first, **options).past_key_values
+            past.batch_repeat_interleave(len(prompts))
+            options["past_key_values"] = past
+        out = model(ids, attention_mask=mask, position_ids=positions, **options)
         cache, start = out.past_key_values, torch.tensor(rows, device=ids.device)
         cache.batch_select_indices(start)
         logits, mask, positions = out.logits[start, -1], mask[start], positions[start, -1:]
@@ -313,3 +321,24 @@ def _decode(
             )
             logits = out.logits[:, -1]
     return [tokens[:-1] if tokens and tokens[-1] in ends else tokens for tokens in new]
+
+
+def shared_prefix(prompts: Sequence[list[int]]) -> int:
+    """How many first tokens to compute once for all prompts; 0 where that saves under an eighth.
+
+    Of every prompt at least the last token is left.
+    """
+    first, last = min(prompts), max(prompts)  # what these two share, all between them share
+    shared = 0
+    while shared < min(map(len, prompts)) - 1 and first[shared] == last[shared]:
+        shared += 1
+    return shared if len(prompts) > 1 and 8 * shared >= max(map(len, prompts)) else 0
+
+
+def full_attention(model: Any) -> bool:
+    """Whether every layer attends to all earlier tokens.
+
+    A window would count the padding that stands between a shared prefix and the rest.
+    """
+    layers = set(getattr(model.config, "layer_types", None) or ["full_attention"])
+    return layers == {"full_attention"} and not getattr(model.config, "sliding_window", None)

@@ -289,3 +289,13 @@ def test_unknown_names_are_refused_with_those_that_exist(runs: list[str]) -> Non
         plan_jobs("toy", "small", only=["E7"])
     with pytest.raises(InputError, match="no executor named 'cloud'; expected local or ray"):
         list(execute.execute([toy_job()], Path("s"), executor="cloud"))
+
+
+def test_cells_that_need_a_model_come_first_and_an_experiment_is_one_lane() -> None:
+    jobs = [job for paper in ("bmx", "prorank") for job in plan_jobs(paper, "embedded")]
+    lanes = execute._lanes(jobs)
+    assert [*lanes][:2] == [("bmx", "E5"), ("prorank", "E2")]
+    assert sorted(job.key for lane in lanes.values() for job in lane) == sorted(
+        job.key for job in jobs
+    )
+    assert all({(j.paper, j.experiment) for j in lane} == {name} for name, lane in lanes.items())

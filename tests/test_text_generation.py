@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from shared.errors import InputError
-from shared.text_generation import CachedGenerator, Prompt, Row, Sampling, generate
+from shared.text_generation import (
+    CachedGenerator,
+    Prompt,
+    Row,
+    Sampling,
+    full_attention,
+    generate,
+    shared_prefix,
+)
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -55,6 +63,49 @@ def test_greedy_text_equals_that_of_transformers_prompt_by_prompt(
     texts = generate(model, tokenizer, PROMPTS, max_new_tokens=12, batch_size=batch_size)
     assert texts == expected
     assert len({text for (text,) in texts}) > 1, "the prompts must matter"
+
+
+LONG: list[Prompt] = [f"w1 w2 w3 w4 w5 w6 w7 w8 {rest}" for rest in ("w9", "w10 w11 w12", "w13 w1")]
+
+
+def computed(model: Any, tokenizer: Any, prompts: list[Prompt]) -> tuple[list[list[str]], int]:
+    """Greedy texts of one batch, and how many prompt positions went through the model."""
+    sizes: list[int] = []
+    hook = model.register_forward_pre_hook(
+        lambda module, args, options: sizes.append(args[0].numel()), with_kwargs=True
+    )
+    texts = generate(model, tokenizer, prompts, max_new_tokens=12, batch_size=16)
+    hook.remove()
+    return texts, sum(size for size in sizes if size > len(prompts))
+
+
+def test_what_prompts_begin_with_is_computed_once(model: Any, tokenizer: Any) -> None:
+    expected = [[greedy_by_transformers(model, tokenizer, prompt, 12)] for prompt in LONG]
+    texts, positions = computed(model, tokenizer, LONG)
+    assert texts == expected and len({text for (text,) in texts}) > 1
+    # <user> and eight words once, then up to three words, <end> and <assistant> of each.
+    assert positions == 9 + 3 * 5
+    assert sample(model, tokenizer, LONG, batch_size=16) == [
+        sample(model, tokenizer, [prompt], batch_size=1)[0] for prompt in LONG
+    ]
+
+
+def test_a_prompt_that_begins_others_keeps_its_last_token(model: Any, tokenizer: Any) -> None:
+    assert shared_prefix([[1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 5]]) == 2
+    assert shared_prefix([[1, 2, 3], [1, 2, 3]]) == 2
+    assert shared_prefix([[1, 2, 3]]) == 0, "nothing is saved"
+    assert shared_prefix([[1, *range(9, 20)], [1, *range(30, 40)]]) == 0, "nearly nothing is"
+    assert shared_prefix([[1, 2], [2, 2]]) == 0
+
+
+def test_layers_that_see_a_window_share_no_prefix(tokenizer: Any) -> None:
+    """Padding between prefix and rest would count as part of the window."""
+    windowed = tiny_model()
+    windowed.config.sliding_window = 4
+    assert computed(windowed, tokenizer, LONG)[1] == 3 * (9 + 5)
+    mixed = tiny_model()
+    mixed.config.layer_types = ["full_attention", "sliding_attention"]
+    assert not full_attention(mixed) and full_attention(tiny_model())
 
 
 def test_an_end_token_ends_its_text_and_no_other(model: Any, tokenizer: Any) -> None:
