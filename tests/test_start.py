@@ -14,7 +14,7 @@ from replications.execute import papers
 ROOT = Path(__file__).resolve().parent.parent
 # Each takes from 0.1 to several seconds of processor time.
 HEAVY = (
-    "bm25s", "datasets", "huggingface_hub", "joblib", "matplotlib", "nltk", "numba", "pandas",
+    "bm25s", "datasets", "huggingface_hub", "matplotlib", "nltk", "numba", "pandas",
     "scipy", "sklearn", "torch", "transformers",
 )  # fmt: skip
 CALL = "from replications.__main__ import main; main({arguments!r})"
