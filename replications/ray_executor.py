@@ -42,8 +42,8 @@ RETRIES = 2
 
 # Without a bound, Ray runs for ever again what it killed for want of memory.
 os.environ.setdefault("RAY_task_oom_retries", str(RETRIES))
-# A cell that asked for no GPU sees none, today and in the versions of Ray that change the default.
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+# The default of new versions, about which older ones warn.
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 try:
     import ray
