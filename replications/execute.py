@@ -94,7 +94,7 @@ class Context:
                 f"{name}: not in the data root ({root or 'none is set'}); set IR_REPLICATIONS_DATA "
                 "to a folder that holds it"
             )
-        self.data[f"{FILES}{name}"] = _files_sha256(root / name)
+        self.data[f"{FILES}{name}"] = files_sha256(root / name)
         return root / name
 
     def fingerprint(self, name: str) -> str:
@@ -122,7 +122,7 @@ def cached_collection(ref: str | Path, data_root: Path | None, download: bool) -
     return load_collection(ref, data_root=data_root, download=download)
 
 
-def _files_sha256(place: Path) -> str:
+def files_sha256(place: Path) -> str:
     """One file's sha256; of a folder, that of its files' names and sums."""
     if place.is_file():
         return sha256_unchanged(place)
@@ -254,11 +254,35 @@ def run_job(
     never takes the place of a finished one.
     """
     store, context = Store(store_root), Context(data_root, download, folders or {})
+    if found := finished(job, store, context, keep=keep):
+        return found, True
+    record, run = measure(job, Context(data_root, download, folders or {}))
+    return save(store, record, run), False
+
+
+def finished(job: Job, store: Store, context: Context, *, keep: bool = False) -> Record | None:
+    """The record that the store holds of this cell where nothing has to be run again, or None."""
     found = store.get(job.paper, job.experiment, job.tier, job.config)
     if found and store.has_run(found) and reusable(found, job, context, keep=keep):
-        return found, True
-    context.data.clear()
-    context.mismatches.clear()
+        return found
+    return None
+
+
+def save(store: Store, record: Record, run: Run | bytes | None) -> Record:
+    """Put a record and its run into the store; a failure never takes the place of a result."""
+    if record.error:
+        # Asked now: another process may have finished the cell meanwhile.
+        found = store.get(record.paper, record.experiment, record.tier, record.config)
+        if found and found.status == "ok":
+            return record
+    return store.put(record, run)
+
+
+def measure(job: Job, context: Context) -> tuple[Record, Run | None]:
+    """Run one cell; its record, and the run to keep beside it. Writes to no store.
+
+    Raises InputError for bad input; any other failure is in the record.
+    """
     started, clock = datetime.now(UTC), time.perf_counter()
     outcome, error = Outcome(), None
     try:
@@ -274,7 +298,7 @@ def run_job(
         outcome.run = None
     known = provenance.collect(
         paper=job.paper,
-        command=job.command(folders),
+        command=job.command(context.folders),
         seed=job.config.get("seed"),
         data=dict(context.data),
         models=outcome.models,
@@ -284,16 +308,9 @@ def run_job(
         data_mismatch=list(context.mismatches),
     )
     try:
-        record = _record(job, outcome, error, known)
+        return _record(job, outcome, error, known), outcome.run
     except InputError as unusable:  # a number that is not finite
-        outcome, error = Outcome(), str(unusable)
-        record = _record(job, outcome, error, known)
-    if error:
-        # Again: another process may have finished the cell meanwhile.
-        found = store.get(job.paper, job.experiment, job.tier, job.config)
-        if found and found.status == "ok":
-            return record, False
-    return store.put(record, run=outcome.run), False
+        return _record(job, Outcome(), str(unusable), known), None
 
 
 def _record(job: Job, outcome: Outcome, error: str | None, known: dict[str, Any]) -> Record:
@@ -322,43 +339,34 @@ def execute(
     jobs: Sequence[Job],
     store_root: Path,
     *,
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
     executor: str = "local",
     **options: Any,
 ) -> Iterator[tuple[Record, bool]]:
-    """Run cells, yielding each (record, reused) as it ends; order is free when `n_jobs` > 1.
+    """Run cells, yielding each (record, reused) as it ends; several may run side by side.
 
-    `executor` "ray" spreads the cells over a Ray cluster through joblib's Ray back end.
+    `n_jobs` is how many: by default one, in the order of the cells, or with the executor "ray",
+    which runs cells as tasks of a Ray cluster, as many as the cluster has CPUs.
     """
-    if executor == "local" and n_jobs == 1:
+    if executor == "ray":
+        from replications.ray_executor import execute_on_ray
+
+        yield from execute_on_ray(jobs, store_root, n_jobs=n_jobs, **options)
+        return
+    if executor != "local":
+        raise InputError(f"no executor named {executor!r}; expected local or ray")
+    if n_jobs in (None, 1):
         for job in jobs:
             yield run_job(job, store_root, **options)
         return
     from concurrent.futures.process import BrokenProcessPool
 
-    if executor == "ray":
-        try:
-            import joblib
-            from ray.util.joblib import register_ray
-        except ImportError as error:
-            raise MissingDependencyError(
-                "--executor ray needs Ray: pip install 'ray[default]'"
-            ) from error
-        register_ray()
-    elif executor != "local":
-        raise InputError(f"no executor named {executor!r}; expected local or ray")
-    try:
-        if executor == "local":
-            from replications.side_by_side import side_by_side
+    from replications.side_by_side import side_by_side
 
-            yield from side_by_side(
-                _lanes(jobs), n_jobs, partial(run_job, store_root=store_root, **options)
-            )
-            return
-        with joblib.parallel_config(backend="ray", n_jobs=n_jobs):
-            yield from joblib.Parallel(return_as="generator_unordered")(
-                joblib.delayed(run_job)(job, store_root, **options) for job in jobs
-            )
+    try:
+        yield from side_by_side(
+            _lanes(jobs), n_jobs, partial(run_job, store_root=store_root, **options)
+        )
     except BrokenProcessPool as error:
         raise InputError(
             "a worker process was killed, most often for want of memory; finished cells are kept: "

@@ -40,8 +40,8 @@ class Arithmetic:
 
     `switches` are environment variables; `numpy_without` matches the features that NumPy shall do
     without (the names differ between its versions); `runs` maps a library to what it must then say
-    (a regular expression); `other_results` names libraries that do not say what they run and
-    must give other results than natively, if the processor has the instructions `beyond`.
+    (a regular expression); `other_results` names libraries that do not say what they run, and
+    must then give other results than natively.
     """
 
     name: str
@@ -166,7 +166,7 @@ def ignored(arithmetic: Arithmetic, real: Libraries, native: Libraries) -> list[
     for library, pattern in arithmetic.runs.items():
         said = real.runs.get(library)
         if said is not None and not re.fullmatch(pattern, said):
-            lines.append(f"{library} ignored {_switches(arithmetic, library)}: it runs {said}")
+            lines.append(f"{library} ignored {_switches(arithmetic, library)}: it says {said}")
     for library in arithmetic.other_results:
         if real.results.get(library) == native.results.get(library):
             lines.append(

@@ -22,10 +22,9 @@ from reports.provenance import ROOT, threads
 from shared.errors import InputError
 
 MARK = "LIBRARIES "
-UNKNOWN = "does not say"
 # Both write what they run to standard output, from C, at the first product or convolution.
 VERBOSE = {"MKL_VERBOSE": "1", "ONEDNN_VERBOSE": "1"}
-_MKL = re.compile(r"MKL_VERBOSE .*? for .*? architecture (.*?),")
+_MKL = re.compile(r"MKL_VERBOSE .*? for .*? architecture (.*?), (?:Lnx|Win|OSX|Mac)\b")
 _MKL_BRANCH = re.compile(r"MKL_VERBOSE .*\bCNR:(\S+)")
 _ONEDNN = re.compile(r"onednn_verbose,.*cpu,isa:(.*)")
 
@@ -76,11 +75,11 @@ def with_modules(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _announced(output: str) -> dict[str, str]:
     """What MKL and oneDNN, which have no function for it, wrote about themselves."""
-    instructions, branch = _MKL.search(output), _MKL_BRANCH.search(output)
-    mkl = instructions[1] if instructions else UNKNOWN
-    if branch and branch[1] != "OFF":
-        mkl = f"{mkl}, branch {branch[1]}"
-    found = {"MKL": mkl} if instructions else {}
+    found = {}
+    if instructions := _MKL.search(output):
+        branch = _MKL_BRANCH.search(output)  # "OFF", or the code branch that MKL_CBWR chose
+        chosen = f", branch {branch[1]}" if branch and branch[1] != "OFF" else ""
+        found["MKL"] = f"{instructions[1]}{chosen}"
     if onednn := _ONEDNN.search(output):
         found["oneDNN"] = onednn[1].strip()
     return found

@@ -12,6 +12,7 @@ import importlib.util
 import io
 import json
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -142,6 +143,12 @@ def per_query_csv(record: Record) -> str:
 
 
 def _template(name: str, **context: object) -> str:
+    return _environment().get_template(name).render(**context)
+
+
+@cache
+def _environment() -> Environment:
+    """The templates, each compiled once for all pages."""
     environment = Environment(
         loader=PackageLoader("reports", "templates"),
         autoescape=True,
@@ -157,7 +164,7 @@ def _template(name: str, **context: object) -> str:
         # Figures come from the paper's own code; their texts were escaped by matplotlib.
         svg=lambda figure: Markup(with_prefix(figure.svg, f"fig-{figure.id}")),
     )
-    return environment.get_template(name).render(**context)
+    return environment
 
 
 def _record_view(record: Record, out: Path) -> RecordView:
@@ -170,7 +177,7 @@ def _stored(record: Record, out: Path) -> tuple[str | None, str | None]:
     folder = f"{record.paper}/{record.tier}/{record.experiment}"
     for store in ("local", "results"):
         path = out.parent / store / folder / f"{record.stem}.json"
-        if path.is_file() and record.digest in path.read_text(encoding="utf-8"):
+        if path.is_file() and record.digest.encode() in path.read_bytes():
             run = f"{folder}/{record.run['path']}" if record.run else None
             if run is None or not (out.parent / store / run).is_file():
                 return f"../{store}/{folder}/{path.name}", None

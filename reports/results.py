@@ -199,18 +199,20 @@ class Store:
         """Where the record's run file belongs: runs/ beside the record."""
         return self.path(record).parent / "runs" / f"{record.stem}.run.gz"
 
-    def put(self, record: Record, run: Run | None = None) -> Record:
+    def put(self, record: Record, run: Run | bytes | None = None) -> Record:
         """Write the record, after its run file when one is given; returns the record as written.
 
-        Both writes are atomic, and the record comes last: a record never names a missing run.
-        An older record of the same cell goes away. Raises InputError as `claim` does.
+        As bytes, `run` is the very file that another store wrote for this record, and must agree
+        with its checksum. Both writes are atomic, and the record comes last: a record never names
+        a missing run. An older record of the same cell goes away. Raises InputError as `claim`
+        does.
         """
         self.claim(is_rehearsal(record.provenance))
         path, fresh = self.path(record), None
         if run is not None:
             # Under another name first: the run of an older record stays until both are written.
             fresh = self.run_path(record).with_name(f".{record.stem}.{os.getpid()}.run.gz")
-            record = replace(record, run=self._put_run(record, run, fresh))
+            record = self._put_run(record, run, fresh)
         try:
             with atomic_write(path) as handle:
                 handle.write(record.to_json())
@@ -227,11 +229,18 @@ class Store:
                 (old.parent / "runs" / f"{old.stem}.run.gz").unlink(missing_ok=True)
         return record
 
-    def _put_run(self, record: Record, run: Run, path: Path) -> dict[str, Any]:
+    def _put_run(self, record: Record, run: Run | bytes, path: Path) -> Record:
+        if isinstance(run, bytes):
+            if record.run is None or hashlib.sha256(run).hexdigest() != record.run["sha256"]:
+                raise InputError(f"{record.label}: its run file did not arrive whole; run it again")
+            with atomic_write(path, "wb") as handle:
+                handle.write(run)
+            return record
         write_run(path, run, tag=slug(record.label), metadata=_run_metadata(record))
         rows = sum(len(results) for results in run.values())
         name = self.run_path(record).name
-        return {"path": f"runs/{name}", "sha256": sha256_file(path), "rows": rows}
+        kept = {"path": f"runs/{name}", "sha256": sha256_file(path), "rows": rows}
+        return replace(record, run=kept)
 
     def get(
         self, paper: str, experiment: str, tier: str, config: Mapping[str, Any]

@@ -32,6 +32,11 @@ def matching(records: Iterable[Record], selector: Selector) -> list[Record]:
     return found
 
 
+def matches(record: Record, selector: Selector) -> bool:
+    """True when the record holds every pair of the selector; "" matches an absent value."""
+    return bool(matching([record], selector))
+
+
 def is_own(record: Record) -> bool:
     """True for a user's own folder, of which no paper claims anything."""
     return str(record.config.get("collection", "")).startswith("local/")

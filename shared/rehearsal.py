@@ -15,6 +15,7 @@ from shared.errors import InputError
 
 VARIABLE = "IR_REPLICATIONS_REHEARSAL"
 OWN = ("HF_ENDPOINT", "HF_HOME", "IR_REPLICATIONS_CACHE")
+ELSEWHERE = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_DATASETS_CACHE")  # win over HF_HOME
 KEY = "rehearsal"  # in a record's provenance
 
 
@@ -30,6 +31,11 @@ def rehearsal() -> str | None:
         raise InputError(
             f"{VARIABLE} is set and {', '.join(missing)} not: stand-ins would end in the caches of "
             "real runs; set each to a hub and to folders of the rehearsal's own"
+        )
+    if others := [name for name in ELSEWHERE if os.environ.get(name)]:
+        raise InputError(
+            f"{VARIABLE} is set, and so is {', '.join(others)}; unset what leads "
+            "past HF_HOME to the cache of real runs"
         )
     return value
 

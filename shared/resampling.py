@@ -30,7 +30,7 @@ def resampled_means(
 def _means(values: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     rows = max(1, _GATHERED // len(values))
     parts = [
-        np.mean(values[drawn[start : start + rows]], axis=-1)
+        np.mean(np.take(values, drawn[start : start + rows]), axis=-1)
         for start in range(0, len(drawn), rows)
     ]
     return np.concatenate(parts)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from shared.compiling import announce_compilation
+
+announce_compilation()
+
 
 @njit(cache=True, nogil=True)
 def _worse(score_a: float, doc_a: int, score_b: float, doc_b: int) -> bool:

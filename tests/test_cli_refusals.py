@@ -143,9 +143,10 @@ def test_two_folders_of_one_name_are_refused(replicate: Replicate, tmp_path: Pat
 def test_ray_is_named_with_its_install_line(
     replicate: Replicate, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "ray.util.joblib", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "replications.ray_executor", raising=False)
     line = replicate.refused("run", "bmx", "--collection", tiny, "--executor", "ray", *E2)
-    assert "pip install 'ray[default]'" in line
+    assert "pip install 'ir-replications[ray]'" in line
 
 
 def test_missing_collections_of_a_tier_are_counted_and_the_others_run(

@@ -125,7 +125,7 @@ def test_what_computes_as_natively_or_is_not_offered_is_said_and_not_run(
     result = replicate("attest", *options)
     assert result.status == 0
     assert "avx2: every library gives the same results as natively" in result.out
-    assert "torch ignored ATEN_CPU_CAPABILITY=avx2: it runs AVX512" in result.out
+    assert "torch ignored ATEN_CPU_CAPABILITY=avx2: it says AVX512" in result.out
     assert [m.arithmetic for m in read_machines(tmp_path / "out")] == ["native"]
     monkeypatch.setattr(emulate, "why_not_offered", lambda arithmetic: "no x86")
     line = replicate.refused("attest", "--arithmetic", "avx2", "--out", tmp_path / "none")

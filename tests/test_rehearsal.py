@@ -13,6 +13,7 @@ from replications.commands import report as report_module
 from replications.evidence import Evidence, gather
 from reports.claims import load_paper
 from reports.judge import judge
+from reports.kinds import Numbers
 from reports.provenance import collect
 from reports.render import render_site
 from reports.results import MARK, Record, Store, overlay
@@ -20,7 +21,7 @@ from reports.verdicts import Verdict
 from shared.data.hub import check_counts
 from shared.data.manifest import check_collection, pinned
 from shared.errors import InputError
-from shared.rehearsal import KEY, OWN, VARIABLE, rehearsal, shortened
+from shared.rehearsal import ELSEWHERE, KEY, OWN, VARIABLE, rehearsal, shortened
 from tests.cli import E2, Replicate
 from tests.reports.example import record, records, write_paper
 
@@ -29,6 +30,8 @@ from tests.reports.example import record, records, write_paper
 def rehearsing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in OWN:
         monkeypatch.setenv(name, str(tmp_path / "own"))
+    for name in ELSEWHERE:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(VARIABLE, "steps=2")
 
 
@@ -59,7 +62,17 @@ def test_hub_and_caches_must_be_its_own(
         collect(paper="bmx", command="x")
 
 
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_cache_named_apart_is_refused(
+    rehearsing: None, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "somewhere")
+    with pytest.raises(InputError, match=f"so is {name}; unset"):
+        rehearsal()
+
+
 def test_settings_shorten_a_recipe(rehearsing: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("yaml")
     monkeypatch.setenv(VARIABLE, "steps=2, first.rate=1e-3,first.kind=exact")
     before = {"steps": 9, "first": {"rate": 1.0, "size": 4}}
     changed = shortened(before)
@@ -131,7 +144,7 @@ def test_copied_among_published_records_it_is_refused(
     shutil.copyfile(own.path(stray), published.path(stray))
     monkeypatch.setattr(evidence_module, "PUBLISHED", published.root)
     with pytest.raises(InputError, match="is of a rehearsal; delete it"):
-        _ = Evidence(paper, "small", None).published
+        _ = Evidence(paper, Numbers("", {}, {}), "small", None).published
     with pytest.raises(InputError, match="1 of 2 records are of a rehearsal"):
         overlay(published.records(), [])
     with pytest.raises(InputError, match="1 of 2 records are of a rehearsal"):

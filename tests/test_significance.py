@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import shared.significance
 from shared.errors import InputError
 from shared.significance import (
     bootstrap_interval,
     holm,
     macro_bootstrap,
+    macro_bootstraps,
     macro_randomization_test,
     paired,
     paired_bootstrap,
@@ -149,6 +151,33 @@ def test_bootstrap_equals_scipy() -> None:
     assert interval.method == "BCa bootstrap"
     assert interval.estimate == pytest.approx(np.mean(a - b))
     assert bootstrap_interval(a - b, n=2000, seed=7) == interval
+
+
+@pytest.mark.parametrize("sizes", [(7,), (300, 12, 300), (900,)])
+def test_every_level_is_bit_for_bit_scipys(
+    sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Small blocks: SciPy's draws come in batches, of all strata in turn, the last one shorter.
+    monkeypatch.setattr(shared.significance, "_BLOCK", 900 * 700)
+    strata = [np.round(np.subtract(*two_systems(n, seed=n)), 2) for n in sizes]
+    for seed in (0, 3):
+        intervals = macro_bootstraps(strata, [0.95, 0.90], n=2000, seed=seed)
+        for interval in intervals:
+            oracle = stats.bootstrap(
+                strata,
+                lambda *samples, axis: np.mean([np.mean(s, axis=axis) for s in samples], axis=0),
+                n_resamples=2000,
+                batch=900 * 700 // max(sizes),
+                confidence_level=interval.level,
+                paired=False,
+                method="BCa",
+                rng=np.random.default_rng(seed),
+            )
+            assert (interval.low, interval.high) == tuple(oracle.confidence_interval)
+            extreme = np.abs(oracle.bootstrap_distribution - interval.estimate)
+            least = abs(interval.estimate) * (1 - 1e-12)
+            assert interval.p == (1 + np.sum(extreme >= least)) / 2001
+        assert intervals[0].low < intervals[1].low < intervals[1].high < intervals[0].high
 
 
 def test_bootstrap_p_agrees_with_the_t_test() -> None:

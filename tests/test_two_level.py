@@ -12,7 +12,7 @@ import pytest
 import shared.two_level
 from shared.errors import InputError
 from shared.significance import bootstrap_interval
-from shared.two_level import two_level_bootstrap
+from shared.two_level import two_level_bootstrap, two_level_bootstraps
 
 # Means 2 and 1: estimate 1.5. Column means 0 3 3 and 1 1, row means 1 3 and 0 2.
 TINY = [np.array([[0.0, 1.0, 2.0], [0.0, 5.0, 4.0]]), np.array([[-1.0, 1.0], [3.0, 1.0]])]
@@ -115,7 +115,8 @@ def test_is_fixed_by_its_seed_and_free_of_the_block_size(monkeypatch: pytest.Mon
 
 
 def test_levels_are_nested_and_scale_with_the_values() -> None:
-    wide, narrow = two_level_bootstrap(TINY), two_level_bootstrap(TINY, 0.90)
+    wide, narrow = two_level_bootstraps(TINY, [0.95, 0.90])
+    assert (wide, narrow) == (two_level_bootstrap(TINY), two_level_bootstrap(TINY, 0.90))
     assert wide.low < narrow.low < 1.5 < narrow.high < wide.high
     scaled = two_level_bootstrap([100 * table for table in TINY])
     assert (scaled.low, scaled.high) == pytest.approx((100 * wide.low, 100 * wide.high))

@@ -13,6 +13,10 @@ from typing import Any
 
 import numba as nb
 
+from shared.compiling import announce_compilation
+
+announce_compilation()
+
 KERNEL_FILES = ("kernels.py", "topk.py", "bounds.py", "pruning.py", "search.py", "compiled.py")
 
 

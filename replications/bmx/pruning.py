@@ -239,7 +239,8 @@ def admit(i, n, query, lists, bitmaps, mean, norms, rows, found, n_found, floor,
 @jit
 def merge_runs(found, middle, n, scratch):
     """Merge the ascending runs found[:middle] and found[middle:n] in place."""
-    scratch[: n - middle] = found[middle:n]
+    for i in range(n - middle):  # assigning a slice would compile the text of numba's error, 2 s
+        scratch[i] = found[middle + i]
     i, j = middle - 1, n - middle - 1
     for out in range(n - 1, -1, -1):
         if j < 0:

@@ -228,9 +228,9 @@ class BMX:
         return (index.indptr, index.docs, index.tf, index.idf, index.entropies,
                 (index.lengths, self.alpha / (index.avgdl or 1.0)), options)  # fmt: skip
 
-    def _prune_from(self, pruning: Literal["auto"] | bool) -> int:
+    def _prune_from(self, pruning: Literal["auto"] | bool) -> int | None:
         large = self.n_docs >= BITMAP_DOCS
-        return 0 if pruning is True else AUTO_POSTINGS if pruning == "auto" and large else 1 << 62
+        return 0 if pruning is True else AUTO_POSTINGS if pruning == "auto" and large else None
 
     def _scales(self, flat: np.ndarray, pointers: np.ndarray) -> np.ndarray:
         """score_max of every query, 1.0 without normalisation or without known tokens."""
@@ -246,7 +246,12 @@ class BMX:
         return scales
 
     def _search(
-        self, flat: np.ndarray, pointers: np.ndarray, k: int, scales: np.ndarray, prune_from: int
+        self,
+        flat: np.ndarray,
+        pointers: np.ndarray,
+        k: int,
+        scales: np.ndarray,
+        prune_from: int | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         from replications.bmx.search import search
 

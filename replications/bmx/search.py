@@ -22,8 +22,9 @@ def search(
 
     flat, pointers: term ids of all queries (-1 = OOV) and their offsets. Slots without a match
     hold -1 and 0.0. scales divide the scores of each query. A query whose lists hold prune_from
-    postings or more is pruned; long_list: see `pruning.find_pruned`. rows (n_docs, 2) must be zero
-    and is zero again afterwards; found and scratch (n_docs + 1,) are buffers.
+    postings or more is pruned, none where it is None; long_list: see `pruning.find_pruned`. rows
+    (n_docs, 2) must be zero and is zero again afterwards; found and scratch (n_docs + 1,) are
+    buffers.
     """
     alpha = options[0]
     n_docs, n_queries = len(norms[0]), len(pointers) - 1
@@ -59,7 +60,9 @@ def search(
             packs_left[i] = packs_left[i + 1] + packs[i]
         highest_bonus = bonus(packs_left[0], unit, per_token, bonus_input[2])
         best, best_docs = out_scores[q], out_docs[q]
-        prune = n_postings >= prune_from
+        prune = False
+        if prune_from is not None:
+            prune = n_postings >= prune_from
         if not prune and 2 * n_postings > n_docs:
             for i in range(n):
                 start, stop = indptr[terms[i]], indptr[terms[i] + 1]
@@ -75,7 +78,7 @@ def search(
             drain(best, best_docs, size)
             continue
         n_found = 0
-        if prune:
+        if prune_from is not None and prune:  # None: numba leaves this branch out, half the work
             mean_entropy = mean / alpha if alpha > 0.0 else 0.0
             for i in range(n - 1, -1, -1):
                 bound = bounds[terms[i]]

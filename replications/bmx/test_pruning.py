@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import types
 
 from replications.bmx import BMX, bounds, retriever
 from replications.bmx import index as index_module
 from replications.bmx.normalisation import Normalisation
 from replications.bmx.scoring import Entropy, Form
+from replications.bmx.search import search
 from replications.bmx.zipf import queries_from, zipf_collection
 
 
@@ -116,3 +120,13 @@ def test_search_leaves_its_buffers_clean() -> None:
         np.testing.assert_array_equal(again[0], first[0])
         np.testing.assert_array_equal(again[1], first[1])
     assert len(model._buffers) == 1 and not model._buffers[0][0].any()
+
+
+def test_a_search_without_pruning_is_compiled_for_none() -> None:
+    # numba then leaves out the branch with the pruning, half of the compilation.
+    place = list(inspect.signature(search.py_func).parameters).index("prune_from")
+    before = {signature[place] for signature in search.signatures}
+    for pruning, kind in ((False, types.none), (True, types.int64)):
+        BMX().index([["a", "b"], ["c"]]).retrieve([["a"]], 1, pruning=pruning)
+        before.add(kind)
+        assert {signature[place] for signature in search.signatures} == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import click
@@ -28,15 +29,22 @@ def report(out: Path, store: Path, published_only: bool) -> None:
     named = click.get_current_context().get_parameter_source("store") is not ParameterSource.DEFAULT
     if named and not store.is_dir():
         raise InputError(f"{store}: no such folder of records; name one that `replicate run` wrote")
-    local = Store(store)
-    if local.rehearsed and not published_only:
-        _check_apart(out)
-        records, machines = local.records(), None
-    else:
-        records = Store(PUBLISHED).records()
-        machines = verified(read_machines(MACHINES), records)
-        records = records if published_only else overlay(records, local.records())
-    index = render_site(PAPERS_FOLDER, records, out, machines)
+    local, machines = Store(store), None
+    gc.disable()  # records stay until the end: the collector would walk all of them in vain
+    try:
+        if local.rehearsed and not published_only:
+            _check_apart(out)
+            records = local.records()
+        else:
+            records = Store(PUBLISHED).records()
+            machines = verified(read_machines(MACHINES), records)
+            records = records if published_only else overlay(records, local.records())
+        gc.freeze()
+        gc.enable()
+        index = render_site(PAPERS_FOLDER, records, out, machines)
+    finally:
+        gc.enable()
+        gc.unfreeze()
     click.echo(f"{len(records)} records -> {index}")
 
 

@@ -40,8 +40,20 @@ from shared.rehearsal import VARIABLE, rehearsal
 )
 @data_root_option
 @store_option
-@click.option("--jobs", type=click.IntRange(1), default=1, help="Cells run side by side.")
-@click.option("--executor", type=click.Choice(["local", "ray"]), default="local")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Cells run side by side; default: 1, on Ray as many as it has CPUs.",
+)
+@click.option(
+    "--executor",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    help="Where cells run: here, or on the Ray cluster of RAY_ADDRESS or of this machine (else one "
+    "is started for the run). Every node needs this version of ir-replications; it reads the data "
+    "root at its own IR_REPLICATIONS_DATA or at the path given here, and models from its own "
+    "cache. Folders given by --collection are sent; records and run files come back.",
+)
 @click.option("--keep", is_flag=True, help="Accept finished records made by other code.")
 @click.option("--no-download", is_flag=True, help="Use only what is on this machine.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and its cost; run nothing.")
@@ -55,7 +67,7 @@ def run(
     where: tuple[str, ...],
     data_root: Path | None,
     store: Path,
-    jobs: int,
+    jobs: int | None,
     executor: str,
     keep: bool,
     no_download: bool,

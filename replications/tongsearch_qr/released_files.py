@@ -8,10 +8,8 @@ is downloaded comes from a pinned commit and is compared with a checksum of its 
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import os
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -208,6 +206,9 @@ def _download(url: str, path: Path, remedy: str) -> Path:
     """The file of `url` in the cache, downloaded unless it is there, from a mirror if set."""
     if path.is_file():
         return path
+    import http.client
+    import urllib.request
+
     if mirror := os.environ.get(MIRROR):
         url = mirror.rstrip("/") + url.removeprefix(_RAW)
     try:

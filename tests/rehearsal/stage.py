@@ -28,13 +28,13 @@ from tests.hub import LoopbackHub
 class Stage:
     """The environment of a paper's commands; `folder` holds all that they read and write."""
 
-    def __init__(self, folder: Path, hub: LoopbackHub, **more: str) -> None:
+    def __init__(self, folder: Path, hub: LoopbackHub) -> None:
         self.folder, self.hub = folder, hub
         self.cache, self.store, self.pages = folder / "cache", folder / "store", folder / "pages"
         for name in ("home", "cache", "root"):
-            (folder / name).mkdir()
+            (folder / name).mkdir(parents=True)
         self.environment = {
-            **os.environ,
+            **{k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE_"))},
             **hub.environment(),
             "HF_HOME": str(folder / "home" / "hf"),
             "IR_REPLICATIONS_CACHE": str(self.cache),
@@ -43,7 +43,6 @@ class Stage:
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONPATH": str(ROOT),
             VARIABLE: "1",
-            **more,
         }
 
     @property

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from replications.execute import plan_jobs
 from replications.prorank.e5_paper import BEIR, GIANT, RETRAINED
 from replications.prorank.released import MODELS
 from shared.rehearsal import VARIABLE
 from tests.hub import LoopbackHub
 from tests.rehearsal import models
+from tests.rehearsal.repositories import serve_beir
 from tests.rehearsal.stage import Stage
-from tests.rehearsal.test_bmx import serve_beir
 
 pytestmark = pytest.mark.slow
 
@@ -36,16 +37,16 @@ def serve_models(hub: LoopbackHub, folder: Path) -> None:
 def test_the_paper_tier(hub: LoopbackHub, tmp_path: Path) -> None:
     serve_beir(hub, tmp_path, *BEIR, "beir/msmarco", documents=14, queries=2)
     serve_models(hub, tmp_path / "models")
-    (tmp_path / "stage").mkdir()
     stage = Stage(tmp_path / "stage", hub)
     stage.environment[VARIABLE] = SHORT
-    said = stage.replicate("prorank", "--tier", "paper", "--experiment", "E5", code=1)
-    print(said)
+    stage.replicate("prorank", "--tier", "paper", "--experiment", "E5", code=1)
     records = stage.records("prorank")
+    assert len(records) == len(plan_jobs("prorank", "paper", only=["E5"]))
     failed = [record for record in records if record.status == "error"]
     assert {record.config["model"] for record in failed} == {UNPINNED}
     assert all("no source at hand pins a revision" in str(record.error) for record in failed)
     trained = [r for r in records if r.config["system"] in RETRAINED]
-    assert len(trained) == 4 * len(BEIR)
+    assert len(trained) == len(RETRAINED) * len(BEIR)
+    assert all(len(curve) >= 2 for r in trained for curve in r.facts["curves"].values())
     page = stage.page("prorank")
     assert "Rehearsal." in page and "rehearsal: on the real thing" in page

@@ -8,54 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from replications.tongsearch_qr.bright import SUBSETS
+from replications.execute import plan_jobs
 from replications.tongsearch_qr.recipe import Recipe, load_recipe
-from replications.tongsearch_qr.released_files import _FIXED_AT, _RAW, _REASONED_AT, CORRECTED, MAPS
-from shared.data import pinned
+from replications.tongsearch_qr.released_files import MIRROR
 from shared.rehearsal import KEY, VARIABLE
 from tests.hub import LoopbackHub
-from tests.hub.samples import write_dataset
 from tests.rehearsal import collections, models
+from tests.rehearsal.repositories import serve_bright, write_github
 from tests.rehearsal.stage import Stage, log_of, serving
 
 PAPER = "tongsearch_qr"
 pytestmark = pytest.mark.slow
 
 
-def serve_bright(hub: LoopbackHub, folder: Path) -> list[dict]:
-    """All of BRIGHT in one data set of the hub, reasoned queries too; returns all examples."""
-    made = {subset: collections.bright(subset) for subset in SUBSETS}
-    configs = {
-        "documents": {subset: documents for subset, (documents, _) in made.items()},
-        "examples": {subset: examples for subset, (_, examples) in made.items()},
-    }
-    for name in collections.REASONED:
-        configs[name] = {s: collections.reasoned(rows, name) for s, (_, rows) in made.items()}
-    pin = pinned("bright/biology")
-    assert pin is not None
-    hub.add_dataset(pin.hub, pin.revision, write_dataset(folder, configs))
-    return [row for _, examples in made.values() for row in examples]
-
-
-def serve_github(folder: Path, examples: list[dict]) -> None:
-    """The authors' maps of reasoned queries and the corrected judgements, at their addresses."""
-    for file, _ in MAPS.values():
-        place = folder / _REASONED_AT.removeprefix(f"{_RAW}/") / file
-        collections.write_reasoned_map(place, examples)
-    for subset in CORRECTED:
-        name = f"qrels.bright-{subset.replace('_', '-')}.fixed.txt"
-        _, own = collections.bright(subset)
-        collections.write_fixed_qrels(folder / _FIXED_AT.removeprefix(f"{_RAW}/") / name, own)
-
-
 def test_the_bright_table(hub: LoopbackHub, tmp_path: Path) -> None:
-    serve_github(tmp_path / "github", serve_bright(hub, tmp_path / "bright"))
-    with serving(tmp_path / "github") as mirror:
-        (tmp_path / "stage").mkdir()
-        stage = Stage(tmp_path / "stage", hub, IR_REPLICATIONS_GITHUB_RAW=mirror)
+    github = write_github(tmp_path / "github", serve_bright(hub, tmp_path / "bright"))
+    stage = Stage(tmp_path / "stage", hub)
+    with serving(github) as stage.environment[MIRROR]:
         stage.replicate(PAPER, "--tier", "paper", "--experiment", "E2")
     records = stage.records(PAPER)
-    assert len(records) >= 12 * (3 * 3 + 5) and {r.status for r in records} == {"ok"}
+    assert len(records) == len(plan_jobs(PAPER, "paper", only=["E2"]))
+    assert {record.status for record in records} == {"ok"}
     assert all(record.provenance["data_mismatch"] for record in records)
     page = stage.page(PAPER)
     assert "Rehearsal." in page and "rehearsal: on the real thing" in page
@@ -79,7 +52,6 @@ SHORT = (
 def test_the_released_training(hub: LoopbackHub, tmp_path: Path) -> None:
     recipe = load_recipe("released-1.5b")
     serve_training(hub, tmp_path / "models", recipe)
-    (tmp_path / "stage").mkdir()
     stage = Stage(tmp_path / "stage", hub)
     collections.write_stack_exchange(stage.root / "qa" / "stackexchange")
     train = ("replications.tongsearch_qr.train", "released-1.5b")

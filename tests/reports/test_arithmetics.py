@@ -19,7 +19,7 @@ from reports.arithmetics import (
     why_not_offered,
     without_switches,
 )
-from reports.libraries import Libraries, probe
+from reports.libraries import Libraries, _announced, probe
 from shared.errors import InputError
 
 SERVER = Libraries(
@@ -94,7 +94,7 @@ def test_an_ignored_switch_is_named_with_what_runs(
     said = SERVER.runs[library]
     planted = replace(real, runs={**real.runs, library: said})
     (line,) = ignored(named(name), planted, SERVER)
-    assert line.startswith(f"{library} ignored ") and line.endswith(f"it runs {said}")
+    assert line.startswith(f"{library} ignored ") and line.endswith(f"it says {said}")
     assert any(SWITCHES[switch] == library for switch in SWITCHES if switch in line)
 
 
@@ -156,6 +156,35 @@ def test_the_libraries_of_this_machine_say_what_they_run() -> None:
     if "torch" in real.runs:
         assert real.runs["torch"] == "DEFAULT" != native.runs["torch"]
         assert real.results["MKL"] != native.results["MKL"]
+
+
+@pytest.mark.parametrize(
+    ("header", "branch", "expected"),
+    [
+        ("Intel(R) Architecture processors", "OFF", "Intel(R) Architecture processors"),
+        (
+            "Intel(R) Architecture processors",
+            "COMPATIBLE",
+            "Intel(R) Architecture processors, branch COMPATIBLE",
+        ),
+        # Commas inside: what comes after them says which instructions there are.
+        (
+            "Intel(R) Advanced Vector Extensions 512 (Intel(R) AVX-512) with INT8, BF16",
+            "OFF",
+            "Intel(R) Advanced Vector Extensions 512 (Intel(R) AVX-512) with INT8, BF16",
+        ),
+    ],
+)
+def test_what_mkl_and_onednn_write_is_read(header: str, branch: str, expected: str) -> None:
+    output = (
+        "MKL_VERBOSE oneMKL 2024.0 Update 2 Product build 20240605 for Intel(R) 64 architecture "
+        f"{header}, Lnx 2.60GHz lp64 gnu_thread\n"
+        f"MKL_VERBOSE SGEMM(N,N,64,64,64,0x7f,64) 239.21us CNR:{branch} Dyn:1 NThr:1\n"
+        "onednn_verbose,v1,info,cpu,runtime:OpenMP,nthr:2\n"
+        "onednn_verbose,v1,info,cpu,isa:Intel AVX2\n"
+    )
+    assert _announced(output) == {"MKL": expected, "oneDNN": "Intel AVX2"}
+    assert _announced("nothing of the kind\n") == {}
 
 
 def test_a_process_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ EMULATED = machine(
     arithmetic="oldest",
     emulated=True,
     switches={"ATEN_CPU_CAPABILITY": "default"},
-    ignored=["MKL ignored MKL_CBWR=COMPATIBLE: it runs AVX2"],
+    ignored=["MKL ignored MKL_CBWR=COMPATIBLE: it says AVX2"],
 )
 WRONG = machine(
     processor="Other CPU", papers={"toy": agreement(disagreements=["E1: <b>x</b> moved", "E2: y"])}

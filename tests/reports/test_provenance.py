@@ -93,8 +93,11 @@ def test_dirty_ignores_generated_folders(tmp_path: Path) -> None:
     for folder in provenance.GENERATED:
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "new.json").write_text("{}")
+    os.utime(tmp_path / "a.py", (0, 0))  # what git would refresh its index for
+    index = (tmp_path / ".git" / "index").read_bytes()
     state = git_state(tmp_path)
     assert state is not None and state["dirty"] is False and len(state["commit"]) == 40
+    assert (tmp_path / ".git" / "index").read_bytes() == index, "it asks and writes nothing"
     (tmp_path / "b.py").write_text("2\n")
     changed = git_state(tmp_path)
     assert changed is not None and changed["dirty"] is True

@@ -210,6 +210,19 @@ def test_run_file_is_written_beside_and_verified(tmp_path: Path) -> None:
         store.check_run(put)
 
 
+def test_a_run_file_of_another_store_arrives_as_it_was_or_not_at_all(tmp_path: Path) -> None:
+    there, here = Store(tmp_path / "there"), Store(tmp_path / "here")
+    made = there.put(record("bm25", "beir/alpha", 0.5), run={"q1": [("d1", 2.0), ("d2", 1.0)]})
+    content = there.run_path(made).read_bytes()
+    for sent in (content[:-1], content + b"x", b""):
+        with pytest.raises(InputError, match="run file did not arrive whole; run it again"):
+            here.put(made, run=sent)
+    assert not [path for path in here.root.rglob("*") if path.is_file()]
+    assert here.put(made, run=content) == made
+    assert here.path(made).read_bytes() == there.path(made).read_bytes()
+    assert here.run_path(made).read_bytes() == content and here.has_run(made)
+
+
 def test_a_new_label_takes_the_old_run_file_away(tmp_path: Path) -> None:
     store, run = Store(tmp_path), {"q1": [("d1", 1.0)]}
     store.put(record("bm25", "a", 0.5, label="old"), run)
