@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TIERS = ("embedded", "small", "paper")
 EVIDENCE: dict[tuple[str, str], Evidence] = {}
+EVIDENCE_RUN: list[str] = []  # papers whose cells were run in this session
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -82,22 +83,38 @@ def data_root(request: pytest.FixtureRequest) -> Path:
     return found
 
 
-def _evidence(paper: str, tier: str, config: pytest.Config, folder: Path) -> Evidence:
+def _evidence(paper: str, tier: str, request: pytest.FixtureRequest, folder: Path) -> Evidence:
     """Evidence of a paper at a tier; the chosen tier's experiments run once in a session."""
     from replications.commands.options import LOCAL
     from replications.evidence import gather
 
+    run = tier == request.config.getoption("--tier")
+    # The embedded tier is quick enough to run afresh; longer tiers go on where they were.
+    store = folder if tier == "embedded" else LOCAL
     if (paper, tier) not in EVIDENCE:
+        if run and not EVIDENCE_RUN:
+            EVIDENCE_RUN.extend(_papers_with_claims(request.session))
+            _run_together(EVIDENCE_RUN, tier, store, _data_root(request.config))
         EVIDENCE[paper, tier] = gather(
-            paper,
-            tier,
-            # The embedded tier is quick enough to run afresh; longer tiers go on where they were.
-            store=folder if tier == "embedded" else LOCAL,
-            data_root=_data_root(config),
-            run=tier == config.getoption("--tier"),
-            n_jobs=min(2, os.cpu_count() or 1),
+            paper, tier, store=store, data_root=_data_root(request.config), run=run
         )
     return EVIDENCE[paper, tier]
+
+
+def _papers_with_claims(session: pytest.Session) -> list[str]:
+    """The papers whose fresh evidence some test of this session asks for."""
+    wanted = {"evidence", "fresh_evidence"}
+    found = (item for item in session.items if wanted & set(getattr(item, "fixturenames", ())))
+    return sorted({item.path.parent.name for item in found})
+
+
+def _run_together(papers: list[str], tier: str, store: Path, data_root: Path | None) -> None:
+    """Run the cells of all papers at once: two workers have something to do until the end."""
+    from replications.execute import execute, plan_jobs
+
+    jobs = [job for paper in papers for job in plan_jobs(paper, tier)]
+    for _ in execute(jobs, store, n_jobs=min(2, os.cpu_count() or 1), data_root=data_root):
+        pass
 
 
 @pytest.fixture(scope="session")
@@ -109,14 +126,14 @@ def _store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evidence(request: pytest.FixtureRequest, _store: Path) -> Evidence:
     """Evidence of the paper and tier that the test is parametrised with."""
     paper, tier = request.param
-    return _evidence(paper, tier, request.config, _store)
+    return _evidence(paper, tier, request, _store)
 
 
 @pytest.fixture
 def fresh_evidence(request: pytest.FixtureRequest, _store: Path) -> Evidence:
     """Evidence of the test's own paper at the chosen tier, run in this session."""
     paper = request.path.parent.name
-    return _evidence(paper, request.config.getoption("--tier"), request.config, _store)
+    return _evidence(paper, request.config.getoption("--tier"), request, _store)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -103,9 +103,7 @@ def _data(finding: Finding) -> dict[str, str]:
     return {k: v for r in finding.records for k, v in r.provenance.get("data", {}).items()}
 
 
-def gather(
-    paper: str, tier: str, *, store: Path, data_root: Path | None, run: bool, n_jobs: int = 1
-) -> Evidence:
+def gather(paper: str, tier: str, *, store: Path, data_root: Path | None, run: bool) -> Evidence:
     """Evidence of a paper at a tier; with `run`, its experiments run now, into `store`.
 
     Raises InputError in a rehearsal, which is no evidence.
@@ -115,7 +113,7 @@ def gather(
     fresh = None
     if run:
         jobs = plan_jobs(paper, tier)
-        results = execute(jobs, store, n_jobs=n_jobs, data_root=data_root)
+        results = execute(jobs, store, data_root=data_root)
         fresh = [record for record, _ in results]
     folder = PAPERS_FOLDER / paper
     return Evidence(load_paper(folder), load_numbers(folder), tier, fresh)
