@@ -208,16 +208,17 @@ def _snapshot(
         "cache_dir": None if own is None else str(_models_folder(own) / "hub"),
     }
     try:
-        try:
-            return Path(hub.snapshot_download(name, local_files_only=True, **options))
-        except Exception as error:
-            if not download:
-                raise InputError(
-                    f"{ref}: not (completely) in the cache; run `replicate models fetch {ref}`"
-                ) from error
+        if hasattr(hub, "get_cached_repo_tree"):  # older clients take half a snapshot for a whole
+            try:
+                return Path(hub.snapshot_download(name, local_files_only=True, **options))
+            except Exception as error:
+                if not download:
+                    raise InputError(
+                        f"{ref}: not (completely) in the cache; run `replicate models fetch {ref}`"
+                    ) from error
+            check_network()
         hub_client()
-        check_network()
-        return Path(hub.snapshot_download(name, **options))
+        return Path(hub.snapshot_download(name, local_files_only=not download, **options))
     except InputError:
         raise
     except Exception as error:  # the client raises errors of three HTTP libraries
