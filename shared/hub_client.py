@@ -87,8 +87,7 @@ def hub_client() -> Any:
 
 
 def tell_as_notes(logger: logging.Logger) -> None:
-    """Let each warning of a library be a line "note: ..." of its own."""
-    logger.setLevel(logging.WARNING)
+    """Let each message of a library be a line "note: ..." of its own."""
     for handler in logger.handlers:
         handler.setFormatter(_Note())
 

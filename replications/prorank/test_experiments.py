@@ -233,7 +233,7 @@ def test_a_missing_model_costs_its_cell_alone(
     at = {"collection": MINE, "depth": 100}
     for cell, message in (
         (at | {"system": "cross-encoder", "model": "mxbai-rerank-large-v1"}, "pins a revision"),
-        (at | {"system": "prorank", "model": "mxbai-rerank-base-v2"}, "cannot be fetched"),
+        (at | {"system": "prorank", "model": "mxbai-rerank-base-v2"}, "in the cache; run"),
     ):
         with pytest.raises(MissingDependencyError, match=message):
             e5_paper.run(cell, Context(root, download=False))

@@ -35,7 +35,9 @@ def load_irds(dataset_id: str, id: str | None = None) -> Collection:
     name = f"ir-datasets:{dataset_id}"
     if not sys.stderr.isatty():
         os.environ.setdefault("IR_DATASETS_DL_DISABLE_PBAR", "true")
-        tell_as_notes(ir_datasets.log.easy().logger())
+        logger = ir_datasets.log.easy().logger()
+        logger.setLevel("WARNING")
+        tell_as_notes(logger)
     try:
         dataset = ir_datasets.load(dataset_id)
     except KeyError as error:

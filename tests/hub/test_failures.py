@@ -49,7 +49,8 @@ FULL = r"cannot write.*: File too large", "free some space and run it again"
 CASES = {
     "reset": file("the connection broke", "run it again, what arrived", cut=500, reset=True),
     "always cut": file("the connection broke", "run it again, what arrived", cut=0),
-    "wrong byte": file("is not what the hub declares", "was removed, fetch", corrupt=400),
+    "wrong byte": file("is not what the hub declares", "was removed, fetch", corrupt=9),
+    "wrong letter": file("is not what the hub declares", "was removed, fetch", corrupt=-1),
     "stalled": file("the server is too slow: timed out", LATER, delay=60),
     "trickle": file(r"the server is too slow: \d+ bytes in \d+ s", LATER, rate=20),
     "revision gone": Case("404: this revision is gone", "name one that is there", revision=GONE),
@@ -75,6 +76,18 @@ class Started:
     running: Running
 
 
+def letter(path: Path) -> int:
+    """Where a parquet file holds a letter of a text; another one there is read as a text, too."""
+    from pyarrow import BufferReader, parquet
+
+    content = bytearray(path.read_bytes())
+    offset = content.index(b"lift and drag")
+    content[offset] ^= 1
+    texts = parquet.read_table(BufferReader(bytes(content)))["text"].to_pylist()
+    assert texts[0].startswith("mift and drag")
+    return offset
+
+
 @pytest.fixture(scope="module")
 def started(
     hub: LoopbackHub, client: Client, tmp_path_factory: pytest.TempPathFactory
@@ -82,6 +95,7 @@ def started(
     """Every case at once, since most of them wait."""
     folder, under_way = tmp_path_factory.mktemp("cases"), {}
     data, model = write_tiny(folder / "data", TEXT), write_weights(folder / "model")
+    offset = letter(data / "corpus" / "corpus-00000-of-00001.parquet")
     for name, case in CASES.items():
         for kind, command in (("datasets", "data"), ("models", "models")):
             repository = f"bad/{name.replace(' ', '-')}"
@@ -92,6 +106,8 @@ def started(
             every = f"( /|/models/){repository}/" if kind == "models" else f"/{kind}/{repository}/"
             match = f"GET /lfs/{kind}/{repository}/" if case.files_only else every
             fault = hub.fail(match, **case.fault) if case.fault else None
+            if fault and fault.corrupt == -1:
+                fault.corrupt = offset
             arguments = (command, "fetch", f"hub:{repository}@{case.revision}")
             cache = folder / f"{name} {kind}"
             running = client.start(*arguments, cache=cache, largest_file=case.largest_file)

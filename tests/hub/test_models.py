@@ -69,6 +69,21 @@ def test_a_cut_download_goes_on_where_it_was(
     assert note.startswith("note: Error while downloading")
 
 
+def test_a_busy_hub_is_waited_for_and_a_silent_one_asked_again(
+    hub: LoopbackHub, client: Client, tmp_path: Path
+) -> None:
+    """The client library would wait without an end for a listing."""
+    hub.add_model("org/busy", REVISION, write_weights(tmp_path / "model"))
+    hub.fail("GET /api/models/org/busy/tree", delay=60, times=1)
+    hub.fail("GET /lfs/models/org/busy/", status=429, headers={"Retry-After": "1"}, times=1)
+    done = client("models", "fetch", f"hub:org/busy@{REVISION}", cache=tmp_path / "cache")
+    assert (done.status, done.out.split()[-1]) == (0, hashlib.sha256(bytes(30_000)).hexdigest())
+    notes = done.err.splitlines()
+    assert all(line.startswith("note: ") for line in notes)
+    assert any("timed out" in line for line in notes)
+    assert "note: Rate limited. Waiting 2.0s before retry [Retry 1/5]." in notes
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
 def test_a_damaged_cached_file_is_told_and_fetched_again(
     hub: LoopbackHub, client: Client, tmp_path: Path, name: str
