@@ -108,9 +108,11 @@ def run(
         keep=keep,
     )
     show_results(cells, records)
+    pages = f"replicate report --store {shlex.quote(str(store))}"
     if rehearsal():
         click.echo(f"note: a rehearsal ({VARIABLE}): no number here is evidence", err=True)
-    click.echo(f"records: {store}; `replicate report --store {shlex.quote(str(store))}` for pages")
+        pages += " --out <folder>"
+    click.echo(f"records: {store}; `{pages}` for pages")
     mismatches = [line for r in records for line in r.provenance.get("data_mismatch", [])]
     for line in dict.fromkeys(mismatches):
         click.echo(f"note: {line}; numbers on it are not compared with the paper's", err=True)

@@ -43,7 +43,7 @@ def mteb(id: str, documents: int = 30, queries: int = 4) -> tuple[Rows, Rows, di
     if "train" in sizes:
         sizes["train"] = TRAINING.get(id, 2 * queries)
     wanted = sum(sizes.values())
-    names = [f"{id[5:8]}{i}" for i in range(max(documents, wanted // 2))]
+    names = [f"d{i}" for i in range(max(documents, wanted // 2))]
     texts = [sentence(random, 12) for _ in names]
     rows: Rows = [
         {"_id": name, "title": sentence(random, 2) if i % 5 else "", "text": text}
@@ -123,7 +123,7 @@ def write_fixed_qrels(path: Path, examples: Rows) -> Path:
 def write_root(folder: Path, id: str, documents: int = 40, **splits: int) -> Path:
     """A BEIR folder of the data root with so many queries a split; returns the root.
 
-    As in pools of TREC, a query has one document of grade 3 and a few that are judged 0.
+    A query has one document of grade 3 and, in the pools of TREC, others that are judged 0.
     """
     random = Random(id)
     docs = {f"d{i}": (sentence(random, 2), sentence(random, 12)) for i in range(documents)}
@@ -133,7 +133,8 @@ def write_root(folder: Path, id: str, documents: int = 40, **splits: int) -> Pat
             qid, place = f"{split}{i}", (i * 7) % documents
             words = docs[f"d{place}"][1].split()
             texts[qid] = " ".join([*random.sample(words, 4), random.choice(WORDS)])
-            judged = {f"d{(place + k) % documents}": 0 for k in range(1, 30)}
+            pooled = range(1, 30 if id.startswith("rerank/") else 1)
+            judged = {f"d{(place + k) % documents}": 0 for k in pooled}
             qrels.setdefault(split, {})[qid] = {f"d{place}": 3, **judged}
     write_beir(make_collection(id, docs, texts, qrels), folder / id)
     return folder
