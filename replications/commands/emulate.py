@@ -56,6 +56,7 @@ def attest_under(
             own = Path(folder) / arithmetic.name
             kept = [] if store is None else ["--store", str(store / arithmetic.name)]
             command = ["attest", "--out", str(own), *options, *kept]
+            click.echo(f"--- {arithmetic.name}: started")
             done = subprocess.run(
                 [sys.executable, "-m", "replications", *command],
                 env=with_modules(_environment(arithmetic, native)),
