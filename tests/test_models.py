@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from shared import models, wheels
+from shared import hub_models, models, wheels
 from shared.errors import InputError
 from shared.files import sha256_file
 from shared.models import EmbeddedModel, check_model, fetch_model, list_models
@@ -248,7 +248,7 @@ def test_a_hub_failure_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ConnectionError("no route\nto host")
 
     monkeypatch.setattr(hub, "snapshot_download", offline)
-    monkeypatch.setattr(models, "check_network", lambda: None)
+    monkeypatch.setattr(hub_models, "check_network", lambda: None)
     with pytest.raises(InputError, match=r"cannot be fetched \(ConnectionError: no route\)") as e:
         fetch_model(f"hub:org/name@{REVISION}")
     assert "\n" not in str(e.value)

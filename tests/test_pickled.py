@@ -36,7 +36,7 @@ def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return str(found)
 
     monkeypatch.setattr(hub, "snapshot_download", download)
-    monkeypatch.setattr("shared.models.check_network", lambda: None)
+    monkeypatch.setattr("shared.hub_models.check_network", lambda: None)
     monkeypatch.setenv("IR_REPLICATIONS_CACHE", str(tmp_path / "cache"))
     return repository
 
