@@ -39,7 +39,7 @@ def attest_under(
 ) -> list[Machine]:
     """`replicate attest` under each arithmetic; prints what each said, then a table of all.
 
-    One-thread arithmetics run `jobs` at a time, the others alone. One that this machine cannot
+    They run `jobs` at a time. One that this machine cannot
     offer, or whose libraries compute as they do natively, is left out with a line that says so.
     Raises InputError when a process fails to write its file.
     """
@@ -71,11 +71,9 @@ def attest_under(
                 raise InputError(f"arithmetic {arithmetic.name} ended without a result; see above")
             return found[0]
 
-        # The oldest instruction set takes longest: first, so that the others fill the time.
-        single = [each for each in reversed(chosen) if each.threads == 1]
         with ThreadPoolExecutor(jobs) as pool:
-            machines = list(pool.map(one, single))
-        machines += [one(each) for each in chosen if each.threads > 1]
+            # The oldest instruction set takes longest: early, so that the others fill the time.
+            machines = list(pool.map(one, reversed(chosen)))
     for machine in machines:
         click.echo(f"written: {write_machine(machine, out)}")
     show_machines(machines)
@@ -118,4 +116,6 @@ def _worth_running(arithmetic: Arithmetic, native: Libraries) -> bool:
 
 def _environment(arithmetic: Arithmetic, native: Libraries | None) -> dict[str, str]:
     wanted = {} if native is None else arithmetic.environment(native)
-    return {**without_switches(os.environ), "OMP_NUM_THREADS": "1", **wanted}
+    # Idle threads give way at once: the cores are shared with another arithmetic.
+    passive = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+    return {**without_switches(os.environ), **passive, "OMP_NUM_THREADS": "1", **wanted}
