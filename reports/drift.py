@@ -89,7 +89,7 @@ def deviations(paper: Paper, numbers: Numbers, old: Record, new: Record) -> Iter
         before, after = numbers_of(first), numbers_of(second)
         for name, place in sorted(before.keys() | after.keys()):
             rule = numbers.rule(new.experiment, name)
-            limit = _limit(rule, paper, numbers, new, name, place)
+            limit = _limit(rule, paper, numbers, new, name)
             if rule.kind not in COMPARED or (rule.kind is Kind.TRAINED and limit is None):
                 continue
             where = f"{_name(new)}: {place}"
@@ -131,11 +131,9 @@ def error_bounds(paper: Paper, record: Record, name: str) -> list[float]:
     ]
 
 
-def _limit(
-    rule: Rule, paper: Paper, numbers: Numbers, record: Record, name: str, place: str
-) -> float | None:
+def _limit(rule: Rule, paper: Paper, numbers: Numbers, record: Record, name: str) -> float | None:
     if rule.kind is Kind.TRAINED:
-        spread = numbers.spread(record.tier, record.experiment, place)
+        spread = numbers.spread(record.tier, record.experiment, name)
         return None if spread is None else max(SPREADS * spread, FLOOR)
     if rule.kind is Kind.ERROR:
         found = error_bounds(paper, record, name)

@@ -20,10 +20,10 @@ A name is that of a mean, or the dotted name of a fact with "#" for a place in a
 pattern stands for anything. The experiment's table goes before [all], a name in full before a
 pattern, a longer pattern before a shorter one.
 
-`spreads.json` beside it is written by `python -m reports.spreads`: for every trained number (a
-place in a list is a number of its own) the largest difference in any cell between any two of the
-arithmetics measured. A fresh value may lie SPREADS times that far from the published one, as one
-more arithmetic may lie outside those measured.
+`spreads.json` beside it is written by `python -m reports.spreads`: for every name of a trained
+number the largest difference, in any cell and place, between any two of the arithmetics measured.
+A fresh value may lie SPREADS times that far from the published one: an arithmetic that was left
+out of the measurement lay up to `left_out` times the spread of the others away.
 Where no spread was measured (another tier), only verdicts are compared.
 """
 
@@ -43,7 +43,7 @@ from reports.toml_reader import Keys
 from shared.errors import InputError
 
 CLOSED_FORM = 1e-9  # relative: thousands of float64 roundings, far below any printed digit
-SPREADS = 2.0  # a seventh machine may lie outside six; a planted defect of 1 % lies far outside
+SPREADS = 10.0  # above every `left_out` of spreads.json; a defect of 1 % lies far outside
 FLOOR = 1e-6  # what rounding to 6 decimals hides; a spread below it says nothing
 
 
@@ -76,7 +76,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Numbers:
-    """The kinds of a paper's numbers, and the spreads (tier, experiment, place) of the trained."""
+    """The kinds of a paper's numbers, and the spreads (tier, experiment, name) of the trained."""
 
     place: str
     tables: Mapping[str, Mapping[str, Rule]]
@@ -107,9 +107,9 @@ class Numbers:
         wanted = [n for n in names if n == measure or n.startswith(f"{measure}.")]
         return [self.rule(record.experiment, name) for name in sorted(wanted)]
 
-    def spread(self, tier: str, experiment: str, place: str) -> float | None:
+    def spread(self, tier: str, experiment: str, name: str) -> float | None:
         """The measured spread of a trained number, absolute; None where none was measured."""
-        return self.spreads.get(tier, {}).get(experiment, {}).get(place)
+        return self.spreads.get(tier, {}).get(experiment, {}).get(name)
 
 
 def load_numbers(folder: Path | str) -> Numbers:

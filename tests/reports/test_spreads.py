@@ -2,44 +2,83 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from reports.kinds import load_numbers
-from reports.results import Record
-from reports.spreads import spreads
+from replications.execute import PAPERS_FOLDER
+from reports.kinds import SPREADS, load_numbers
+from reports.results import Record, Store
+from reports.spreads import left_out, main, of_same_numbers, spreads
 from shared.errors import InputError
 from tests.reports.example import record, write_paper
 
 
-def cell(system: str, *losses: float, code: str = "c", **fields: object) -> Record:
-    return record(
-        system, "a", 0.5, facts={"loss": list(losses), "n": 3}, provenance={"code_sha256": code},
-        **fields,  # type: ignore[arg-type]
-    )  # fmt: skip
+def cell(system: str, *losses: float, code: str = "c", **fields: Any) -> Record:
+    facts = {"loss": list(losses), "n": 3}
+    return record(system, "a", 0.5, facts=facts, provenance={"code_sha256": code}, **fields)
 
 
-def test_spreads_are_the_widest_of_any_cell_and_any_two_stores(tmp_path: Path) -> None:
-    numbers = load_numbers(write_paper(tmp_path))
+def store(*cells: Record) -> dict[tuple[str, ...], Record]:
+    return {each.key: each for each in cells}
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> Any:
+    return load_numbers(write_paper(tmp_path))
+
+
+def test_the_widest_of_any_cell_place_and_two_stores(numbers: Any) -> None:
     stores = [
-        [cell("x", 1.0, 2.0), cell("y", 5.0, 5.0)],
-        [cell("x", 1.25, 2.0), cell("y", 5.0, 5.5)],
-        [cell("x", 0.75, 2.0), cell("y", 5.0, 5.0)],
+        store(cell("x", 1.0, 2.0), cell("y", 5.0, 5.0)),
+        store(cell("x", 1.25, 2.0), cell("y", 5.0, 5.5)),
+        store(cell("x", 0.5, 2.0), cell("y", 5.0, 5.0)),
     ]
-    assert spreads(numbers, stores) == {"small": {"E1": {"loss.0": 0.5, "loss.1": 0.5}}}
+    assert spreads(numbers, stores) == {"small": {"E1": {"loss.#": 0.75}}}
 
 
-def test_cells_that_a_store_lacks_or_that_failed_are_left_out(tmp_path: Path) -> None:
-    numbers = load_numbers(write_paper(tmp_path))
-    failed = record("y", "a", 0.5, error="boom", provenance={"code_sha256": "c"})
-    stores = [[cell("x", 1.0), cell("y", 5.0), cell("z", 7.0)], [cell("x", 1.5), failed]]
-    assert spreads(numbers, stores) == {"small": {"E1": {"loss.0": 0.5}}}
-
-
-def test_one_store_and_different_code_are_refused(tmp_path: Path) -> None:
-    numbers = load_numbers(write_paper(tmp_path))
+def test_cells_that_failed_or_that_one_store_has_alone_show_nothing(numbers: Any) -> None:
+    failed = record("y", "a", 0.5, error="boom")
+    stores = [store(cell("x", 1.0), cell("y", 5.0), cell("z", 7.0)), store(cell("x", 1.5), failed)]
+    assert spreads(numbers, stores) == {"small": {"E1": {"loss.#": 0.5}}}
     with pytest.raises(InputError, match="one store shows no spread"):
-        spreads(numbers, [[cell("x", 1.0)]])
+        spreads(numbers, stores[:1])
+
+
+def test_a_store_left_out_is_held_against_the_spread_of_the_others(numbers: Any) -> None:
+    stores = [store(cell("x", value)) for value in (1.0, 1.5, 0.0, 1.25)]
+    assert left_out(numbers, stores) == pytest.approx(2.0)  # 0.0: 1 from the first, others 0.5
+    assert left_out(numbers, stores[:2]) == 0.0
+
+
+def test_earlier_code_counts_where_it_gives_the_same_numbers_here(numbers: Any) -> None:
+    now = store(cell("x", 1.0), cell("y", 5.0))
+    then = store(cell("x", 1.0, code="d"), cell("y", 5.5, code="d"))
+    elsewhere = store(cell("x", 1.1, code="d"), cell("y", 5.1, code="d"), cell("z", 1.0))
+    found = of_same_numbers(numbers, elsewhere, then, now)
+    assert [each.config["system"] for each in found.values()] == ["x"]
+
+
+def test_stores_of_different_code_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reports.spreads.PAPERS", write_paper(tmp_path).parent)
+    for name, code in (("a", "c"), ("b", "d"), ("c", "c")):
+        Store(tmp_path / name).put(cell("x", 1.0 + (name == "c"), code=code, tier="embedded"))
     with pytest.raises(InputError, match="made by different code"):
-        spreads(numbers, [[cell("x", 1.0)], [cell("x", 1.0, code="d")]])
+        main([str(tmp_path / "a"), str(tmp_path / "b")])
+    with pytest.raises(InputError, match="no such folder"):
+        main([str(tmp_path / "a"), str(tmp_path / "none")])
+    assert main([str(tmp_path / "a"), str(tmp_path / "c")]) == 0
+    written = json.loads((tmp_path / "toy" / "spreads.json").read_text())
+    assert written["spreads"] == {"embedded": {"E1": {"loss.#": 1.0}}}
+
+
+def test_no_arithmetic_measured_lay_outside_what_is_allowed() -> None:
+    files = sorted(PAPERS_FOLDER.glob("*/spreads.json"))
+    assert files
+    for path in files:
+        measured = json.loads(path.read_text())
+        assert 0 < measured["left_out"] < SPREADS and len(measured["measured"]) >= 5, path
