@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 TIERS = ("embedded", "small", "paper")
 EVIDENCE: dict[tuple[str, str], Evidence] = {}
-EVIDENCE_RUN: list[str] = []  # papers whose cells were run in this session
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,6 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # The cells that claims are judged by run meanwhile (`_cells`).
+    items.sort(key=_asks_for_evidence)
     if not config.getoption("--slow"):
         skip = pytest.mark.skip(reason="takes minutes: pass --slow")
         for item in items:
@@ -83,38 +85,57 @@ def data_root(request: pytest.FixtureRequest) -> Path:
     return found
 
 
-def _evidence(paper: str, tier: str, request: pytest.FixtureRequest, folder: Path) -> Evidence:
+def _evidence(
+    paper: str, tier: str, request: pytest.FixtureRequest, folder: Path, cells: _Cells
+) -> Evidence:
     """Evidence of a paper at a tier; the chosen tier's experiments run once in a session."""
-    from replications.commands.options import LOCAL
     from replications.evidence import gather
 
     run = tier == request.config.getoption("--tier")
-    # The embedded tier is quick enough to run afresh; longer tiers go on where they were.
-    store = folder if tier == "embedded" else LOCAL
     if (paper, tier) not in EVIDENCE:
-        if run and not EVIDENCE_RUN:
-            EVIDENCE_RUN.extend(_papers_with_claims(request.session))
-            _run_together(EVIDENCE_RUN, tier, store, _data_root(request.config))
+        if run:
+            cells.wait()
         EVIDENCE[paper, tier] = gather(
-            paper, tier, store=store, data_root=_data_root(request.config), run=run
+            paper, tier, store=folder, data_root=_data_root(request.config), run=run
         )
     return EVIDENCE[paper, tier]
 
 
-def _papers_with_claims(session: pytest.Session) -> list[str]:
-    """The papers whose fresh evidence some test of this session asks for."""
-    wanted = {"evidence", "fresh_evidence"}
-    found = (item for item in session.items if wanted & set(getattr(item, "fixturenames", ())))
-    return sorted({item.path.parent.name for item in found})
+def _asks_for_evidence(item: pytest.Item) -> bool:
+    return bool({"evidence", "fresh_evidence"} & set(getattr(item, "fixturenames", ())))
 
 
-def _run_together(papers: list[str], tier: str, store: Path, data_root: Path | None) -> None:
-    """Run the cells of all papers at once: two workers have something to do until the end."""
-    from replications.execute import execute, plan_jobs
+class _Cells:
+    """The chosen tier's cells of all papers whose claims are tested, run beside the other tests."""
 
-    jobs = [job for paper in papers for job in plan_jobs(paper, tier)]
-    for _ in execute(jobs, store, n_jobs=min(2, os.cpu_count() or 1), data_root=data_root):
-        pass
+    def __init__(self, papers: list[str], tier: str, store: Path, data_root: Path | None) -> None:
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(
+            target=self._run, args=(papers, tier, store, data_root), daemon=True
+        )
+        if papers:
+            self._thread.start()
+
+    def _run(self, papers: list[str], tier: str, store: Path, data_root: Path | None) -> None:
+        from functools import partial
+
+        from replications.execute import plan_jobs, run_job
+        from replications.side_by_side import side_by_side
+
+        lanes = {paper: plan_jobs(paper, tier) for paper in papers}
+        try:
+            for _ in side_by_side(
+                lanes, 1, partial(run_job, store_root=store, data_root=data_root)
+            ):
+                pass
+        except Exception as failure:  # of the process that asks
+            self._failure = failure
+
+    def wait(self) -> None:
+        """Until every cell has its record; raises what ended the run before."""
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
 
 
 @pytest.fixture(scope="session")
@@ -122,18 +143,34 @@ def _store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("store")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cells(request: pytest.FixtureRequest, _store: Path) -> _Cells:
+    """Started before the first test, in a process of its own; of no paper where no claim asks."""
+    asking = [item for item in request.session.items if _asks_for_evidence(item)]
+    papers = sorted({item.path.parent.name for item in asking})
+    tier = request.config.getoption("--tier")
+    return _Cells(papers, tier, _folder(tier, _store), _data_root(request.config))
+
+
 @pytest.fixture
-def evidence(request: pytest.FixtureRequest, _store: Path) -> Evidence:
+def evidence(request: pytest.FixtureRequest, _store: Path, _cells: _Cells) -> Evidence:
     """Evidence of the paper and tier that the test is parametrised with."""
     paper, tier = request.param
-    return _evidence(paper, tier, request, _store)
+    return _evidence(paper, tier, request, _folder(tier, _store), _cells)
 
 
 @pytest.fixture
-def fresh_evidence(request: pytest.FixtureRequest, _store: Path) -> Evidence:
+def fresh_evidence(request: pytest.FixtureRequest, _store: Path, _cells: _Cells) -> Evidence:
     """Evidence of the test's own paper at the chosen tier, run in this session."""
-    paper = request.path.parent.name
-    return _evidence(paper, request.config.getoption("--tier"), request, _store)
+    tier = request.config.getoption("--tier")
+    return _evidence(request.path.parent.name, tier, request, _folder(tier, _store), _cells)
+
+
+def _folder(tier: str, store: Path) -> Path:
+    """The embedded tier is quick enough to run afresh; longer tiers go on where they were."""
+    from replications.commands.options import LOCAL
+
+    return store if tier == "embedded" else LOCAL
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -36,6 +36,7 @@ class Client:
         self.folder = folder
         folder.mkdir(parents=True)
         self.environment = {**os.environ, **environment, "HF_HOME": str(folder / "hf")}
+        self.environment.pop("IR_REPLICATIONS_DATA", None)  # a data root goes before the hub
         self._pending: dict[int, Future[int]] = {}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.hub.client"],
