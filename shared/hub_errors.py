@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-_BROKEN = ("ReadError", "WriteError", "RemoteProtocolError", "ChunkedEncodingError")
+# Of httpx, then of requests and urllib3.
+_BROKEN = ("ReadError", "WriteError", "RemoteProtocolError", "ChunkedEncodingError", "ProtocolError")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
