@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-_BROKEN = ("ReadError", "WriteError", "RemoteProtocolError", "ChunkedEncodingError")
+_BROKEN = (
+    "ReadError", "WriteError", "RemoteProtocolError",  # of httpx
+    "ChunkedEncodingError", "ProtocolError",  # of requests and urllib3
+)  # fmt: skip
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
