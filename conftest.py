@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 # Before NumPy and torch start their threads: idle OpenMP threads spin on a shared machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
