@@ -21,6 +21,7 @@ from typing import Any
 
 from reports.kinds import FLOOR, SPREADS, Kind, Numbers, load_numbers, numbers_of
 from reports.results import Record, Store
+from reports.toml_reader import is_number
 from shared.errors import InputError
 from shared.files import atomic_write
 
@@ -76,7 +77,7 @@ def trained(numbers: Numbers, cell: Record) -> dict[tuple[str, str], float]:
     return {
         (name, place): value
         for (name, place), value in leaves.items()
-        if _is_number(value) and numbers.rule(cell.experiment, name).kind is Kind.TRAINED
+        if is_number(value) and numbers.rule(cell.experiment, name).kind is Kind.TRAINED
     }
 
 
@@ -89,10 +90,6 @@ def of_same_numbers(numbers: Numbers, elsewhere: Cells, then: Cells, now: Cells)
         and key in now
         and trained(numbers, then[key]) == trained(numbers, now[key]) != {}
     }
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -115,16 +115,16 @@ class Keys:
         value = self._take(key, required, default)
         if value is default:
             return default
-        if not _is_number(value):
+        if not is_number(value):
             self.fail(key, f"must be a number; found {value!r}")
         return float(value)
 
     def numbers(self, key: str) -> float | Mapping[str, float] | None:
         """A number, or a table of numbers (one per group), or None when absent."""
         value = self._take(key, False, None)
-        if isinstance(value, dict) and all(_is_number(item) for item in value.values()):
+        if isinstance(value, dict) and all(is_number(item) for item in value.values()):
             return {name: float(item) for name, item in value.items()}
-        if value is not None and not _is_number(value):
+        if value is not None and not is_number(value):
             self.fail(key, "must be a number or a table of numbers, one per group")
         return None if value is None else float(value)
 
@@ -135,7 +135,7 @@ class Keys:
             found = len(value) if isinstance(value, list) else "no list"
             self.fail(key, f"must have {width} entries, one per column; found {found}")
         for item in value:
-            if item != "" and not _is_number(item):
+            if item != "" and not is_number(item):
                 self.fail(key, f'must hold numbers, or "" where no source gives one; not {item!r}')
         return tuple(None if item == "" else float(item) for item in value)
 
@@ -174,5 +174,6 @@ class Keys:
         return self.left.pop(key, default)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """True for a number; true and false are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
