@@ -7,10 +7,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from shared.data.lines import check_unicode, json_lines, numbered_lines, only_file
+from shared.data.lines import json_lines, numbered_lines, only_file
 from shared.data.resolve import find_data_root
 from shared.errors import InputError
 from shared.files import atomic_write
+from shared.reading import parse_json
 
 PROXY = "derived/bright-goldanswer"  # its query ids are "<BRIGHT subset>/<id>#q"
 
@@ -131,24 +132,12 @@ def _read_map(path: Path) -> dict[str, str]:
     lines = dict(numbered_lines(path))  # blank lines are left out: put them back, for the numbers
     content = "\n".join(lines.get(number, "") for number in range(1, max(lines, default=0) + 1))
 
-    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        found: dict[str, object] = {}
-        for key, value in pairs:
-            if key in found and found[key] != value:
-                raise InputError(f"{path}: query {key[:40]!r} occurs twice; keep one of the two")
-            found[key] = value
-        return found
-
-    try:
-        texts = json.loads(content, object_pairs_hook=once)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from error
+    texts = parse_json(content, str(path), repeats=True)
     if not isinstance(texts, dict):
         raise InputError(f"{path}: expected one JSON object that maps query texts to reasoned ones")
     for key, text in texts.items():
         if not isinstance(text, str) or not text.strip():
             raise InputError(f"{path}: the reasoned query of {key[:40]!r} is empty or not a text")
-    check_unicode(content, str(path), texts)
     return texts
 
 

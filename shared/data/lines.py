@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from shared.errors import InputError
+from shared.reading import BOM, JOINED, open_input, parse_json
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -21,14 +21,15 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """
     number = 0
     try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
+        with open_input(path) as raw:
+            zipped = raw.peek(2)[:2] == b"\x1f\x8b"
             stream = io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 18) if zipped else raw
             for number, line in enumerate(stream, start=1):
                 text = line.decode("utf-8").rstrip("\r\n")
-                if number == 1:
-                    text = text.removeprefix("\ufeff")
+                if text.startswith(BOM):
+                    if number > 1:
+                        raise InputError(f"{path}:{number}: {JOINED}")
+                    text = text.removeprefix(BOM)
                 if text and not text.isspace():
                     yield number, text
     except UnicodeDecodeError as error:
@@ -47,32 +48,12 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, object) of a file with one JSON object on each line."""
     for number, line in numbered_lines(path):
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-            raise InputError(
-                f"{path}:{number}: malformed JSON ({reason}); expected one object per line"
-            ) from error
-        except RecursionError as error:
-            raise InputError(f"{path}:{number}: JSON nested too deeply") from error
+        record = parse_json(line, f"{path}:{number}")
         if not isinstance(record, dict):
             raise InputError(
                 f"{path}:{number}: expected a JSON object, found {type(record).__name__}"
             )
-        if "\\ud" in line.lower():
-            check_unicode(line, f"{path}:{number}", record)
         yield number, record
-
-
-def check_unicode(line: str, where: str, record: object) -> None:
-    """Raise InputError when a \\ud... escape of `line` left half a character in `record`."""
-    try:
-        json.dumps(record, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{where}: a \\ud escape stands for half a character; write the whole character"
-        ) from error
 
 
 def only_file(folder: Path, name: str) -> Path | None:

@@ -58,7 +58,7 @@ def test_source_json(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"_id": "d9", "text": ', "malformed JSON (Expecting value); expected one object"),
+        ('{"_id": "d9", "text": ', "malformed JSON (Expecting value); correct it"),
         ('["d9", "x"]', "expected a JSON object, found list"),
         ('{"id": "d9", "text": "x"}', 'no "_id"'),
         ('{"_id": "", "text": "x"}', '"_id" is empty; give the document an id'),
