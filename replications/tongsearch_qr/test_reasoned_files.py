@@ -73,10 +73,10 @@ def test_queries_without_a_reasoned_one_are_named(tmp_path: Path) -> None:
             lines({"_id": "a", "text": "t"}, {"_id": "a", "text": "u"}),
             r":2: duplicate query id 'a'",
         ),
-        ("x.json", '{"Why?": "t",\n\n "How"', r"x\.json:3: not valid JSON"),
+        ("x.json", '{"Why?": "t",\n\n "How"', r"x\.json:3: malformed JSON"),
         ("x.json", '["Why?"]', "expected one JSON object"),
         ("x.json", '{"Why?": ["t"]}', "reasoned query of 'Why\\?' is empty or not a text"),
-        ("x.json", '{"Why?": "t", "Why?": "u"}', "query 'Why\\?' occurs twice"),
+        ("x.json", '{"Why?": "t", "Why?": "u"}', ".Why\\?. is given twice"),
         ("x.json", '{"Why?": "\\ud800"}', "half a character"),
     ],
 )
