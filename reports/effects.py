@@ -12,9 +12,8 @@ from shared.errors import InputError
 from shared.significance import (
     macro_bootstraps,
     macro_randomization_test,
-    paired_t,
     randomization_test,
-    tost,
+    student,
 )
 from shared.two_level import two_level_bootstraps
 
@@ -136,10 +135,9 @@ def _macro(
     elif any(diffs):
         raise SelectionError(f"only some collections have per-query values of {measure}")
     if len(over_seeds) >= 2 and max(over_seeds) > min(over_seeds):
-        zeros = [0.0] * len(over_seeds)
-        wide, narrow = tost(over_seeds, zeros, 1.0, 0.025), tost(over_seeds, zeros, 1.0, 0.05)
+        wide, narrow = student(over_seeds, [0.95, 0.90])
         spans.append((wide.low, wide.high, narrow.low, narrow.high))
-        p_values.append(paired_t(over_seeds, zeros).p)
+        p_values.append(1.0 if wide.p is None else wide.p)
         tests.append("t over seeds")
     if not spans:
         raise SelectionError(f"{measure} has no per-query values and fewer than two seeds")

@@ -238,30 +238,23 @@ def macro_bootstraps(
     return intervals
 
 
-def tost(a: Values, b: Values, bound: float, alpha: float = 0.05) -> Interval:
-    """Equivalence by two one-sided paired t tests: is |mean(a - b)| < `bound`?
+def student(values: Sequence[float], levels: Sequence[float]) -> list[Interval]:
+    """Student's t intervals of the mean of `values` at several levels, p against a mean of zero.
 
-    The interval has level 1 - 2 alpha; equivalence is shown when it lies within the bound, which
-    is when p < alpha (Schuirmann 1987). One query: infinite interval, p = 1. Equal
-    differences on all queries: no width, p = 0 within the bound and 1 outside.
+    For few values that are not queries, such as one mean per seed. Raises InputError for values
+    that do not differ: they leave no variance to judge by.
     """
     from scipy import stats
 
-    if not bound > 0 or not 0 < alpha < 0.5:
-        raise InputError(f"bound {bound}, alpha {alpha}: expected bound > 0 and 0 < alpha < 0.5")
-    d = _differences(a, b)
-    estimate, level, method = float(np.mean(d)), 1 - 2 * alpha, "two one-sided t tests"
-    if len(d) == 1:
-        note = "one query: no test is possible"
-        return Interval(estimate, -math.inf, math.inf, level, method, 1.0, note)
-    if _constant(d):
-        p = 0.0 if abs(estimate) < bound else 1.0
-        return Interval(estimate, estimate, estimate, level, method, p, "no value varies")
-    above = stats.ttest_1samp(d, -bound, alternative="greater")
-    below = stats.ttest_1samp(d, bound, alternative="less")
-    low, high = stats.ttest_1samp(d, 0.0).confidence_interval(level)
-    p = float(max(above.pvalue, below.pvalue))
-    return Interval(estimate, float(low), float(high), level, method, p)
+    d = _finite(values)
+    if len(d) < 2 or _constant(d):
+        raise InputError("Student's t needs two values or more that differ")
+    test = stats.ttest_1samp(d, 0.0)
+    spans = [test.confidence_interval(level) for level in levels]
+    return [
+        Interval(float(np.mean(d)), float(low), float(high), level, "t", float(test.pvalue))
+        for level, (low, high) in zip(levels, spans, strict=True)
+    ]
 
 
 def holm(pvalues: Sequence[float]) -> list[float]:
