@@ -106,6 +106,7 @@ class Check:
     bound: float
     sesoi: float | None
     seeds: int
+    these_weights: bool
     paper_a: Numbers
     paper_b: Numbers
     paper_effect: Numbers

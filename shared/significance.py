@@ -257,13 +257,20 @@ def student(values: Sequence[float], levels: Sequence[float]) -> list[Interval]:
     ]
 
 
-def holm(pvalues: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the order given, which control family-wise error."""
+def holm(pvalues: Sequence[float], tests: int | None = None) -> list[float]:
+    """Holm's step-down adjusted p-values, in the order given, which control family-wise error.
+
+    `tests` is the size of the planned family, where some of its tests were not run yet: they
+    count as if their p were the largest. Raises InputError for fewer tests than p-values.
+    """
     p = _finite(pvalues) if len(pvalues) else np.zeros(0)
     if np.any((p < 0) | (p > 1)):
         raise InputError("a p-value is outside 0..1")
+    planned = len(p) if tests is None else tests
+    if planned < len(p):
+        raise InputError(f"{len(p)} p-values in a family of {planned} tests")
     order = np.argsort(p, kind="stable")
-    scaled = p[order] * np.arange(len(p), 0, -1)
+    scaled = p[order] * (planned - np.arange(len(p)))
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(scaled)) if len(p) else scaled
     return adjusted.tolist()

@@ -256,6 +256,10 @@ def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
+    # Of five planned tests two were run: .01 * 5, .02 * 4.
+    assert holm([0.02, 0.01], tests=5) == pytest.approx([0.08, 0.05])
+    with pytest.raises(InputError, match="2 p-values in a family of 1"):
+        holm([0.1, 0.2], tests=1)
     with pytest.raises(InputError, match="p-value"):
         holm([1.2])
 
