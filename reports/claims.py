@@ -4,7 +4,8 @@ Format (every key that is not listed here is refused, so a typing error cannot h
 
     [paper]           title, name (short), authors (list), year, arxiv, url, code, licence, summary,
                       result (what the committed records show, in a sentence or two), note
-    [sources.TAG]     title, url, trust = "primary" | "second-hand" | "derived" | "ours"
+    [sources.TAG]     title, url, trust = "primary" | "second-hand" | "derived" | "ours",
+                      of = "paper" | "release" | "other": what it tells of (default: other)
     [[deviation]]     id, text, reason                what we do differently, and why
     [[open]]          id, text, choice                what the paper leaves open, what we chose
 
@@ -54,6 +55,7 @@ from reports.results import TIERS
 from reports.toml_reader import Keys
 from shared.errors import InputError
 
+OF = ("paper", "release", "other")
 TRUST = ("primary", "second-hand", "derived", "ours")
 KINDS = ("bound", "interval", "value", "effect", "equivalent")
 OPS = ("<=", ">=", "==", "<", ">")
@@ -110,6 +112,7 @@ def _source(tag: str, keys: Keys) -> Source:
         keys.text("title", required=True),
         keys.url("url"),
         keys.choice("trust", TRUST, required=True),
+        keys.choice("of", OF) or "other",
     )
     keys.done()
     return source

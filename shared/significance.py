@@ -241,18 +241,24 @@ def macro_bootstraps(
 def student(values: Sequence[float], levels: Sequence[float]) -> list[Interval]:
     """Student's t intervals of the mean of `values` at several levels, p against a mean of zero.
 
-    For few values that are not queries, such as one mean per seed. Raises InputError for values
-    that do not differ: they leave no variance to judge by.
+    For few values that are not queries, such as one mean per seed. One value: infinite interval,
+    p = 1. Equal values on all n: no width, p = 1 if they are 0, else the exact sign-flip p,
+    2 ** (1 - n), as in `paired_t`.
     """
     from scipy import stats
 
     d = _finite(values)
-    if len(d) < 2 or _constant(d):
-        raise InputError("Student's t needs two values or more that differ")
+    mean = float(np.mean(d))
+    if len(d) == 1:
+        note = "one value: the interval is unbounded"
+        return [Interval(mean, -math.inf, math.inf, level, "t", 1.0, note) for level in levels]
+    if _constant(d):
+        p, note = 1.0 if _zero(d) else 2.0 ** (1 - len(d)), "no value varies"
+        return [Interval(mean, mean, mean, level, "t", p, note) for level in levels]
     test = stats.ttest_1samp(d, 0.0)
     spans = [test.confidence_interval(level) for level in levels]
     return [
-        Interval(float(np.mean(d)), float(low), float(high), level, "t", float(test.pvalue))
+        Interval(mean, float(low), float(high), level, "t", float(test.pvalue))
         for level, (low, high) in zip(levels, spans, strict=True)
     ]
 
