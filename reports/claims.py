@@ -42,7 +42,8 @@ where `comparable` is true, so that a user's own collection is never taken for t
 A selector (ours, select, a, b, where) is a table of config values, plus `experiment` and `label`;
 a list stands for any of its values. A cell takes the records that hold every pair of the table's,
 the row's and the column's selector; records that differ in nothing but the seed are one cell.
-`measure` names a mean (nDCG@10) or a fact ("train.reward_gain", dots go into nested facts).
+`measure` names a mean (nDCG@10) or a fact ("train.reward_gain", dots go into nested facts, and
+"a / b" is the ratio of two).
 """
 
 from __future__ import annotations

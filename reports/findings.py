@@ -121,7 +121,8 @@ def _bound(claim: Claim, blank: Finding, records: Sequence[Record], comparable: 
         seeds = {record.seed for record in good}
         if check.seeds and len(seeds) < 2:
             decision = judge_once(decision)
-        decision = _preliminary(decision, check.seeds, len(seeds))
+        else:
+            decision = _preliminary(decision, check.seeds, len(seeds))
     return replace(_decided(blank, decision), value=worst, printed=check.value, records=tuple(good))
 
 

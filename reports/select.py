@@ -141,8 +141,15 @@ def quantity(record: Record, name: str) -> list[float]:
     """The numbers that a record holds under a name: one mean, or all numbers of a fact.
 
     Facts are reached through dots ("train.gain") and may be a number, true or false, a list or a
-    dict of them. Raises SelectionError when there are none.
+    dict of them; "speed.a / speed.b" is the ratio of two. Raises SelectionError where there is
+    none.
     """
+    if " / " in name:
+        over, _, under = name.partition(" / ")
+        above, below = _single(record, over), _single(record, under)
+        if not below:
+            raise SelectionError(f"{under!r} of {record.label} is 0; no ratio to it")
+        return [above / below]
     if name in record.means:
         return [record.means[name]]
     fact: Any = record.facts

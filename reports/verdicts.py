@@ -258,7 +258,7 @@ def judge_once(decision: Decision) -> Decision:
     """The decision where a side was trained here, and once: preliminary at best."""
     if decision.verdict in (Verdict.INCONCLUSIVE, Verdict.NOT_COMPARABLE):
         return decision
-    why = f"one training of a side; over its queries: {decision.verdict.word}, {decision.why}"
+    why = f"one training of a side; taken alone: {decision.verdict.word}, {decision.why}"
     return Decision(Verdict.PRELIMINARY, why)
 
 

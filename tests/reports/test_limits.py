@@ -72,7 +72,7 @@ def test_one_training_of_a_side_is_preliminary(tmp_path: Path) -> None:
     base = [record("bm25", "a", 0.5)]
     finding = only(judged(tmp_path, text, [*trained("double", [0.6]), *base]))
     assert finding.verdict.word == "preliminary"
-    assert finding.why.startswith("one training of a side; over its queries: reproduced")
+    assert finding.why.startswith("one training of a side; taken alone: reproduced")
     worse = only(judged(tmp_path, text, [*trained("double", [0.4]), *base]))
     assert worse.verdict.word == "preliminary" and "differs (lower)" in worse.why
     # Not so where nothing was trained here, with several trainings, or of the weights themselves.
@@ -170,3 +170,14 @@ def test_a_bound_on_fewer_trainings_than_planned_is_preliminary(tmp_path: Path) 
     finding = only(judged(tmp_path, planned, two))
     assert finding.verdict.word == "differs (higher)"
     assert finding.why.endswith("preliminary: 2 of 3 seeds")
+
+
+def test_a_ratio_of_two_facts(tmp_path: Path) -> None:
+    check = 'kind = "bound"\nselect = {experiment = "E1"}\nop = ">="\nvalue = 1.5\n'
+    text = HEAD + claim(check + 'fact = "speed.ours / speed.peer"\n')
+    found = [record("bm25", "a", 0.5, facts={"speed": {"ours": 6.0, "peer": 4.0}})]
+    finding = only(judged(tmp_path, text, found))
+    assert (finding.verdict.word, finding.value) == ("reproduced", 1.5)
+    found = [record("bm25", "a", 0.5, facts={"speed": {"ours": 6.0, "peer": 0.0}})]
+    finding = only(judged(tmp_path, text, found))
+    assert finding.verdict.word == "error" and "no ratio to it" in finding.why
