@@ -41,16 +41,19 @@ the row's and the column's selector; records that differ in nothing but the seed
 
 from __future__ import annotations
 
-import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from reports.claim_types import Check, Claim, Column, Note, Paper, Row, Source, Table
+from reports.claim_types import Check, Claim, Column, Note, Numbers, Paper, Row, Source, Table
 from reports.results import TIERS
-from reports.toml_reader import Keys
+from reports.toml_reader import Keys, read_toml
 from shared.errors import InputError
 
 TRUST = ("primary", "second-hand", "derived", "ours")
 OPS = ("<=", ">=", "==", "<", ">")
+CHAIN = 50  # claims, each of which requires the next
 
 
 def load_papers(root: Path | str) -> list[Paper]:
@@ -61,14 +64,7 @@ def load_papers(root: Path | str) -> list[Paper]:
 def load_paper(folder: Path | str) -> Paper:
     """Read folder/claims.toml. Raises InputError naming the file, the entry and the key."""
     path = Path(folder) / "claims.toml"
-    try:
-        with open(path, "rb") as handle:
-            data = tomllib.load(handle)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML ({error}); correct that line") from error
-    top = Keys(data, str(path))
+    top = Keys(read_toml(path), str(path))
     card = top.table("paper", required=True)
     raw_sources = top.mapping("sources")
     sources = {tag: _source(tag, raw_sources.table(tag)) for tag in list(raw_sources.left)}
@@ -78,7 +74,7 @@ def load_paper(folder: Path | str) -> Paper:
         title=title,
         name=card.text("name") or title.partition(":")[0],
         authors=card.texts("authors"),
-        year=card.integer("year", default=0),
+        year=card.integer("year", at_most=9999),
         arxiv=card.text("arxiv"),
         url=card.url("url"),
         code=card.url("code"),
@@ -118,14 +114,14 @@ def _note(keys: Keys, reason: str) -> Note:
 def _table(keys: Keys) -> Table:
     keys.name_by("id")
     tiers = keys.choices("tiers", TIERS) or TIERS
-    tolerance = keys.number("tolerance")
+    tolerance = keys.tolerance("tolerance")
     table = Table(
         id=keys.text("id", required=True),
         title=keys.text("title", required=True),
         caption=keys.text("caption"),
-        measure=keys.text("measure", default="nDCG@10"),
-        scale=keys.number("scale", default=1.0) or 1.0,
-        decimals=keys.integer("decimals", default=4),
+        measure=keys.name("measure", default="nDCG@10"),
+        scale=keys.scale("scale") or 1.0,
+        decimals=keys.decimals("decimals", default=4),
         source=keys.text("source") or None,
         tiers=tiers,
         comparable=_comparable(keys, tiers, required=False),
@@ -145,9 +141,9 @@ def _column(keys: Keys) -> Column:
     column = Column(
         label=keys.text("label", required=True),
         ours=keys.selector("ours"),
-        measure=keys.text("measure") or None,
-        scale=keys.number("scale"),
-        decimals=keys.integer("decimals") if "decimals" in keys.left else None,
+        measure=keys.name("measure") or None,
+        scale=keys.scale("scale"),
+        decimals=keys.decimals("decimals") if "decimals" in keys.left else None,
         source=keys.text("source") or None,
         tiers=keys.choices("tiers", TIERS) or None,
         over=keys.parts("over"),
@@ -158,7 +154,7 @@ def _column(keys: Keys) -> Column:
 
 def _row(keys: Keys, width: int) -> Row:
     keys.name_by("label")
-    tolerance = keys.number("tolerance")
+    tolerance = keys.tolerance("tolerance")
     values = keys.values("values", width)
     compared = keys.left.get("ours") is not False
     if not compared:
@@ -200,10 +196,10 @@ def _check(keys: Keys) -> Check:
     kind = keys.choice("kind", ("bound", "value", "effect", "equivalent"), required=True)
     pair = kind in ("effect", "equivalent")
     where = keys.selector("where") if pair else {}
-    measure = keys.text("measure")
-    if kind == "bound" and "fact" in keys.left:
-        measure = keys.text("fact")
-    tolerance = keys.number("tolerance")
+    if kind == "bound" and {"fact", "measure"} <= keys.left.keys():
+        keys.fail("fact", "cannot stand beside measure; keep one of them")
+    measure = keys.name("fact" if kind == "bound" and "fact" in keys.left else "measure")
+    tolerance = keys.tolerance("tolerance")
     effect = kind == "effect"
     check = Check(
         kind=kind,
@@ -217,14 +213,16 @@ def _check(keys: Keys) -> Check:
         each=(keys.text("each") or None) if pair else None,
         pool=(keys.choice("pool", ("macro",)) or None) if pair else None,
         over=keys.parts_by("over", TIERS) if pair else {},
-        bound=keys.number("bound", required=True) or 0.0 if kind == "equivalent" else 0.0,
-        sesoi=keys.number("sesoi") if effect else None,
+        bound=keys.number("bound", required=True, above=0.0) or 0.0
+        if kind == "equivalent"
+        else 0.0,
+        sesoi=keys.number("sesoi", above=0.0) if effect else None,
         seeds=keys.integer("seeds", default=0) if pair else 0,
         paper_a=keys.numbers("paper_a") if effect else None,
         paper_b=keys.numbers("paper_b") if effect else None,
         paper_effect=keys.numbers("paper_effect") if effect else None,
-        scale=keys.number("scale", default=1.0) or 1.0,
-        decimals=keys.integer("decimals", default=4),
+        scale=keys.scale("scale") or 1.0,
+        decimals=keys.decimals("decimals", default=4),
         tolerance=tolerance,
         reason=keys.text("reason", required=tolerance is not None),
     )
@@ -234,8 +232,16 @@ def _check(keys: Keys) -> Check:
         keys.fail("over", "needs each or pool")
     if (check.paper_a is None) != (check.paper_b is None):
         keys.fail("paper_a", "and paper_b must be given together")
+    if _groups(check.paper_a) != _groups(check.paper_b):
+        keys.fail("paper_a", "and paper_b must name the same groups")
+    if pair and check.a == check.b:
+        keys.fail("a", "and b stand for the same records; name two systems")
     keys.done()
     return check
+
+
+def _groups(values: Numbers) -> set[str]:
+    return set(values) if isinstance(values, Mapping) else set()
 
 
 def _comparable(keys: Keys, tiers: tuple[str, ...], *, required: bool) -> tuple[str, ...]:
@@ -243,16 +249,16 @@ def _comparable(keys: Keys, tiers: tuple[str, ...], *, required: bool) -> tuple[
     if isinstance(flag := keys.left.get("comparable"), bool):
         keys.left.pop("comparable")
         return tiers if flag else ()
-    chosen = keys.choices("comparable", TIERS, required=required)
+    chosen = keys.choices("comparable", TIERS, required=required, none=True)
     return chosen if flag is not None else tuple(tier for tier in tiers if tier != TIERS[0])
 
 
 def _check_references(paper: Paper, path: Path) -> None:
     """Ids are unique; every source and every required claim exists."""
-    names = [f"[[table]] {table.id}" for table in paper.tables]
-    names += [f"[[claim]] {claim.id}" for claim in paper.claims]
-    for name in names:
-        if names.count(name) > 1:
+    names = Counter(f"[[table]] {table.id}" for table in paper.tables)
+    names.update(f"[[claim]] {claim.id}" for claim in paper.claims)
+    for name, times in names.items():
+        if times > 1:
             raise InputError(f"{path}: {name}: this id occurs twice; make ids unique")
     sources = [(f"[[claim]] {claim.id}", claim.source) for claim in paper.claims]
     for table in paper.tables:
@@ -264,10 +270,40 @@ def _check_references(paper: Paper, path: Path) -> None:
             raise InputError(
                 f"{path}: {place}: source {source!r} is not defined; add [sources.{source}]"
             )
+    _check_requirements(paper, path)
+    for table in paper.tables:
+        for row in table.rows:
+            for column in table.columns:
+                if row.compared and not (table.ours or row.ours or column.ours or column.over):
+                    raise InputError(
+                        f"{path}: [[table]] {table.id} {row.label!r}: nothing says which records "
+                        f"column {column.label!r} stands for; add ours to the table or the row"
+                    )
+
+
+def _check_requirements(paper: Paper, path: Path) -> None:
+    """Every required claim exists, and none waits for itself."""
+    requires = {claim.id: claim.requires for claim in paper.claims}
     for claim in paper.claims:
         for name in claim.requires:
-            if name not in {other.id for other in paper.claims} - {claim.id}:
+            if name not in requires or name == claim.id:
                 raise InputError(
                     f"{path}: [[claim]] {claim.id}: requires unknown claim {name!r}; "
                     "name another claim of this file"
                 )
+    depth: dict[str, int] = {}
+    try:
+        for name in TopologicalSorter(requires).static_order():
+            depth[name] = 1 + max((depth[other] for other in requires[name]), default=0)
+    except CycleError as error:
+        circle = " -> ".join(reversed(error.args[1]))
+        raise InputError(
+            f"{path}: [[claim]] {error.args[1][-1]}: requires itself ({circle}); "
+            "remove one of these from requires"
+        ) from error
+    for name, links in depth.items():
+        if links > CHAIN:
+            raise InputError(
+                f"{path}: [[claim]] {name}: requires a chain of {links - 1} claims; "
+                f"at most {CHAIN - 1} are followed"
+            )
