@@ -155,14 +155,17 @@ def _spreads(path: Path) -> dict[str, dict[str, dict[str, float]]]:
     expected = "expected tier -> experiment -> name -> a finite number >= 0; measure them again"
     if not isinstance(found, dict) or not isinstance(found.get("spreads"), dict):
         raise InputError(f"{path}: expected an object with the key spreads; measure them again")
+
+    def need(holds: bool, place: str, value: object) -> None:
+        if not holds:
+            raise InputError(f"{path}: {printable(place)} is {shown(value)}; {expected}")
+
     for tier, experiments in found["spreads"].items():
-        if tier not in TIERS or not isinstance(experiments, dict):
-            raise InputError(f"{path}: {shown(tier)} is {shown(experiments)}; {expected}")
+        need(tier in TIERS and isinstance(experiments, dict), tier, experiments)
         for experiment, table in experiments.items():
-            for name, value in table.items() if isinstance(table, dict) else [("", table)]:
-                if not is_finite(value) or value < 0:
-                    place = printable(f"{tier}.{experiment}.{name}")
-                    raise InputError(f"{path}: {place} is {shown(value)}; {expected}")
+            need(isinstance(table, dict), f"{tier}.{experiment}", table)
+            for name, value in table.items():
+                need(is_finite(value) and value >= 0, f"{tier}.{experiment}.{name}", value)
     return found["spreads"]
 
 
