@@ -175,10 +175,10 @@ def _is_scalar(value: object) -> bool:
 
 
 def _is_git(value: object) -> bool:
-    if value is None:
-        return True
-    known = isinstance(value, Mapping) and set(value) == {"commit", "dirty"}
-    return known and isinstance(value["commit"], str) and isinstance(value["dirty"], bool)
+    if not isinstance(value, Mapping):
+        return value is None
+    kinds = {key: type(item) for key, item in value.items()}
+    return kinds == {"commit": str, "dirty": bool}
 
 
 _LINE = (_is_line, "a text or none")

@@ -28,7 +28,7 @@ from reports.record_checks import (
     rounded,
 )
 from shared.errors import InputError
-from shared.files import atomic_write, sha256_file
+from shared.files import atomic_write, remove_abandoned, scratch_folder, sha256_file
 from shared.printable import printable, shown
 from shared.reading import parse_json, read_text, user_path
 from shared.rehearsal import is_rehearsal
@@ -153,6 +153,7 @@ class Store:
 
     def __init__(self, root: Path | str) -> None:
         self.root = user_path(root)
+        self._swept = False
 
     @property
     def rehearsed(self) -> bool:
@@ -162,9 +163,11 @@ class Store:
     def claim(self, rehearsing: bool) -> None:
         """Make the store, marked if it is a rehearsal's, which is one of its own.
 
+        The first call removes what killed processes left in it.
         Raises InputError for a rehearsal in a store of other records, and for others in its.
         """
         if rehearsing == self.rehearsed and self.root.is_dir():
+            self._sweep()
             return
         if rehearsing and self.root.is_dir() and any(self.root.iterdir()):
             raise InputError(
@@ -179,6 +182,14 @@ class Store:
         if rehearsing:
             with atomic_write(self.root / MARK) as handle:
                 handle.write("Records of a rehearsal, on stand-ins: no evidence, not published.\n")
+
+    def _sweep(self) -> None:
+        if not self._swept:
+            self._swept = True
+            for tier in TIERS:
+                for folder in self.root.glob(f"*/{tier}/*"):
+                    remove_abandoned(folder)
+                    remove_abandoned(folder / "runs")
 
     def path(self, record: Record) -> Path:
         """Where the record's JSON lives, written or not."""
@@ -197,26 +208,34 @@ class Store:
         does.
         """
         self.claim(is_rehearsal(record.provenance))
-        path, fresh = self.path(record), None
-        if run is not None:
-            # Under another name first: the run of an older record stays until both are written.
-            fresh = self.run_path(record).with_name(f".{record.stem}.{os.getpid()}.run.gz")
-            record = self._put_run(record, run, fresh)
-        try:
-            with atomic_write(path) as handle:
-                handle.write(record.to_json())
-                handle.flush()
-                os.fsync(handle.fileno())
-                if fresh is not None:
-                    os.replace(fresh, self.run_path(record))
-        finally:
-            if fresh is not None:
-                fresh.unlink(missing_ok=True)
+        path = self.path(record)
+        if run is None:
+            self._write(path, record.to_json())
+        else:
+            try:
+                # Beside it first: the run of an older record stays until both are written.
+                with scratch_folder(self.run_path(record)) as scratch:
+                    fresh = scratch / self.run_path(record).name
+                    record = self._put_run(record, run, fresh)
+                    self._write(path, record.to_json(), fresh)
+            except OSError as error:
+                raise InputError(
+                    f"{path}: cannot be written ({error.strerror or error})"
+                ) from error
         for old in path.parent.glob(f"*-{record.config_hash[:10]}.json"):
             if old != path:  # the same cell under an earlier label
                 old.unlink()
                 (old.parent / "runs" / f"{old.stem}.run.gz").unlink(missing_ok=True)
         return record
+
+    def _write(self, path: Path, text: str, run: Path | None = None) -> None:
+        """Write a record, its run file moving to its place at the last moment before it."""
+        with atomic_write(path) as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+            if run is not None:
+                os.replace(run, path.parent / "runs" / run.name)
 
     def _put_run(self, record: Record, run: Run | bytes, path: Path) -> Record:
         if isinstance(run, bytes):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from replications.bmx.index import ARRAYS, Index
 from replications.bmx.index_checks import check_index
 from shared.errors import InputError
-from shared.files import sha256_file
+from shared.files import scratch_folder, sha256_file
 from shared.printable import printable, shown
 from shared.reading import is_whole, read_json, user_path
 
@@ -42,36 +42,32 @@ def save_index(folder: Path | str, index: Index, options: dict[str, Any]) -> Non
         if not isinstance(token, str) or (not token.isascii() and _HALVES.search(token)):
             raise InputError(f"token {shown(token)}: only texts of whole characters can be saved")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
-    try:
-        for name in ARRAYS:
-            np.save(new / f"{name}.npy", getattr(index, name), allow_pickle=False)
-        text = json.dumps(index.vocabulary, ensure_ascii=True)
-        (new / VOCABULARY).write_text(text, encoding="ascii")
-        checksums = {name: sha256_file(new / name) for name in FILES}
-        manifest = {
-            "format": FORMAT,
-            "version": VERSION,
-            "options": options,
-            "sha256": checksums,
-            "digest": _digest(options, checksums),
-        }
-        (new / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        new.chmod(0o755)
-        old = new.with_suffix(".old")
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(new, folder)
-        shutil.rmtree(old, ignore_errors=True)
+        with scratch_folder(folder) as new:
+            for name in ARRAYS:
+                np.save(new / f"{name}.npy", getattr(index, name), allow_pickle=False)
+            text = json.dumps(index.vocabulary, ensure_ascii=True)
+            (new / VOCABULARY).write_text(text, encoding="ascii")
+            checksums = {name: sha256_file(new / name) for name in FILES}
+            manifest = {
+                "format": FORMAT,
+                "version": VERSION,
+                "options": options,
+                "sha256": checksums,
+                "digest": _digest(options, checksums),
+            }
+            text = json.dumps(manifest, indent=1) + "\n"
+            (new / MANIFEST).write_text(text, encoding="utf-8")
+            new.chmod(0o755)
+            old = new.with_suffix(".old")
+            if folder.exists():
+                os.replace(folder, old)
+            os.replace(new, folder)
+        for old in folder.parent.glob(f".{glob.escape(folder.name)}.????????.old"):
+            shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise InputError(
             f"{folder}: not written ({error.strerror}); free some space and save again"
         ) from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def load_index(folder: Path | str, mmap: bool = True) -> tuple[Index, dict[str, Any]]:

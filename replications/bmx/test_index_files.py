@@ -190,7 +190,8 @@ def test_a_manifest_that_is_none_is_one_line(folder: Path, content: str) -> None
 def test_every_index_that_was_saved_is_loaded(
     tmp_path: Path, corpus: list[list[str]], mmap: bool
 ) -> None:
-    BMX(alpha=np.float32(0.5)).index(corpus).save(tmp_path / "index")
+    float32: Any = np.float32(0.5)
+    BMX(alpha=float32).index(corpus).save(tmp_path / "index")
     loaded = BMX.load(tmp_path / "index", mmap=mmap)
     assert loaded.n_docs == len(corpus) and loaded.alpha == 0.5
 

@@ -260,12 +260,13 @@ def test_hidden_files_are_no_records(good: Path, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_again_is_not_made() -> None:
-    for fields, message in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"label": ""}, "label is ''"),
         ({"label": os.fsdecode(b"caf\xe9")}, "half a character"),
         ({"config": {"seed": "3"}}, "config.seed is '3'"),
         ({"facts": {"x": HUGE}}, "facts.x is <number of 1329 bits>"),
         ({"provenance": {"command": 5}}, "provenance.command is 5"),
-    ]:
+    ]
+    for fields, message in cases:
         with pytest.raises(InputError, match=message):
             record("bm25", "beir/alpha", 0.5, **fields).to_json()
