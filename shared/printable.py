@@ -30,8 +30,11 @@ def printable(text: object, *, lines: bool = False) -> str:
     The result is one line, unless `lines` keeps line breaks and tabs. Letters of every script,
     joiners and blanks stay as they are.
     """
+    text = str(text)
+    if text.isprintable():  # by Unicode's categories: nothing of the patterns is
+        return text
     pattern = _IN_LINES if lines else _ACTING
-    return pattern.sub(lambda match: ascii(match[0])[1:-1], str(text))
+    return pattern.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def shown(value: object) -> str:
