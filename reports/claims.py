@@ -33,27 +33,28 @@ Format (every key that is not listed here is refused, so a typing error cannot h
 tier, {small = ["beir/scifact"]}; without it, every group that has records is judged. Name them
 where `comparable` is true, so that a user's own collection is never taken for the paper's.
 
+Numbers are finite and below 1e15, scale is positive, tolerance not negative, sesoi and bound are
+above 0, decimals at most 15; `requires` leads to no circle.
+
 A selector (ours, select, a, b, where) is a table of config values, plus `experiment` and `label`;
-a list stands for any of its values. A cell takes the records that hold every pair of the table's,
-the row's and the column's selector; records that differ in nothing but the seed are one cell.
-`measure` names a mean (nDCG@10) or a fact ("train.reward_gain", dots go into nested facts).
+a list stands for any of its values; select, a and b are not empty. A cell takes the records that
+hold every pair of the table's, the row's and the column's selector; records that differ in nothing
+but the seed are one cell. `measure` names a mean (nDCG@10) or a fact ("train.reward_gain", dots go
+into nested facts).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from reports.claim_checks import check_references
 from reports.claim_types import Check, Claim, Column, Note, Numbers, Paper, Row, Source, Table
 from reports.results import TIERS
 from reports.toml_reader import Keys, read_toml
-from shared.errors import InputError
 
 TRUST = ("primary", "second-hand", "derived", "ours")
 OPS = ("<=", ">=", "==", "<", ">")
-CHAIN = 50  # claims, each of which requires the next
 
 
 def load_papers(root: Path | str) -> list[Paper]:
@@ -90,7 +91,7 @@ def load_paper(folder: Path | str) -> Paper:
     )
     card.done()
     top.done()
-    _check_references(paper, path)
+    check_references(paper, path)
     return paper
 
 
@@ -251,59 +252,3 @@ def _comparable(keys: Keys, tiers: tuple[str, ...], *, required: bool) -> tuple[
         return tiers if flag else ()
     chosen = keys.choices("comparable", TIERS, required=required, none=True)
     return chosen if flag is not None else tuple(tier for tier in tiers if tier != TIERS[0])
-
-
-def _check_references(paper: Paper, path: Path) -> None:
-    """Ids are unique; every source and every required claim exists."""
-    names = Counter(f"[[table]] {table.id}" for table in paper.tables)
-    names.update(f"[[claim]] {claim.id}" for claim in paper.claims)
-    for name, times in names.items():
-        if times > 1:
-            raise InputError(f"{path}: {name}: this id occurs twice; make ids unique")
-    sources = [(f"[[claim]] {claim.id}", claim.source) for claim in paper.claims]
-    for table in paper.tables:
-        sources.append((f"[[table]] {table.id}", table.source))
-        sources += [(f"[[table]] {table.id} {row.label!r}", row.source) for row in table.rows]
-        sources += [(f"[[table]] {table.id} {c.label!r}", c.source) for c in table.columns]
-    for place, source in sources:
-        if source is not None and source not in paper.sources:
-            raise InputError(
-                f"{path}: {place}: source {source!r} is not defined; add [sources.{source}]"
-            )
-    _check_requirements(paper, path)
-    for table in paper.tables:
-        for row in table.rows:
-            for column in table.columns:
-                if row.compared and not (table.ours or row.ours or column.ours or column.over):
-                    raise InputError(
-                        f"{path}: [[table]] {table.id} {row.label!r}: nothing says which records "
-                        f"column {column.label!r} stands for; add ours to the table or the row"
-                    )
-
-
-def _check_requirements(paper: Paper, path: Path) -> None:
-    """Every required claim exists, and none waits for itself."""
-    requires = {claim.id: claim.requires for claim in paper.claims}
-    for claim in paper.claims:
-        for name in claim.requires:
-            if name not in requires or name == claim.id:
-                raise InputError(
-                    f"{path}: [[claim]] {claim.id}: requires unknown claim {name!r}; "
-                    "name another claim of this file"
-                )
-    depth: dict[str, int] = {}
-    try:
-        for name in TopologicalSorter(requires).static_order():
-            depth[name] = 1 + max((depth[other] for other in requires[name]), default=0)
-    except CycleError as error:
-        circle = " -> ".join(reversed(error.args[1]))
-        raise InputError(
-            f"{path}: [[claim]] {error.args[1][-1]}: requires itself ({circle}); "
-            "remove one of these from requires"
-        ) from error
-    for name, links in depth.items():
-        if links > CHAIN:
-            raise InputError(
-                f"{path}: [[claim]] {name}: requires a chain of {links - 1} claims; "
-                f"at most {CHAIN - 1} are followed"
-            )

@@ -51,8 +51,8 @@ class Record:
     measure to its mean over queries; `per_query` maps a measure to {qid: value}; `facts` holds
     everything else that was measured; `run` is {"path", "sha256", "rows"} with the path relative
     to the record's own folder, or None. A record with status "error" holds its message instead
-    of numbers. Raises InputError when a field cannot be written as JSON, when the config is not
-    flat, or when a mean disagrees with its per-query values by more than 1e-6.
+    of numbers. Raises InputError when a field is of another type (reports/record_checks.py), when
+    the config is not flat, or when a mean disagrees with its per-query values by more than 1e-6.
     """
 
     paper: str
@@ -316,7 +316,8 @@ def read_record(path: Path | str) -> Record:
     """Read and verify one record file.
 
     Raises InputError, naming the file, what differs and what to do, when the file is truncated,
-    of an unknown schema, misses a field, or when its digest or config hash does not agree.
+    of an unknown schema, misses a field, when its digest or config hash does not agree, when it
+    holds what no record holds, or lies elsewhere than its content says.
     """
     path = user_path(path)
     *_, paper, tier, experiment, name = ("", "", "", *path.absolute().parts)

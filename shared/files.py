@@ -95,7 +95,7 @@ def remove_abandoned(folder: Path, name: str | None = None) -> None:
     target = ".+" if name is None else re.escape(name)
     pattern = re.compile(rf"\.{target}\.[a-z0-9_]{{8}}\.tmp")
     try:
-        names = [found for found in os.listdir(folder) if pattern.fullmatch(found)]
+        names = [f for f in os.listdir(folder) if f.startswith(".") and pattern.fullmatch(f)]
     except OSError:
         return
     for found in names:
