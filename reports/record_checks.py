@@ -16,7 +16,7 @@ PER_QUERY_DECIMALS = 6
 MEAN_TOLERANCE = 1e-6  # two roundings to 6 decimals can move a mean by at most half of this
 RUN_KEYS = {"path", "sha256", "rows"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def plain(value: Any, where: str, *keys: str | int) -> Any:

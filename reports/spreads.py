@@ -23,6 +23,7 @@ from reports.kinds import FLOOR, SPREADS, Kind, Numbers, load_numbers, numbers_o
 from reports.results import Record, Store
 from shared.errors import InputError
 from shared.files import atomic_write
+from shared.printable import printable
 from shared.reading import is_finite
 
 PAPERS = Path(__file__).resolve().parents[1] / "replications"
@@ -146,4 +147,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except InputError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {printable(error)}")

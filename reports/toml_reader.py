@@ -210,6 +210,9 @@ class Keys:
             self.fail(key, f'must not be empty: it would stand for every record, e.g. {key} = '
                       '{system = "..."}')  # fmt: skip
         for name, item in value.items():
+            names = item if isinstance(item, list) else [item]
+            if name in ("experiment", "label") and not (names and all(map(_is_text, names))):
+                self.fail(key, f"entry {name!r} must be a text or a list of them")
             for single in item if isinstance(item, list) and item else [item]:
                 if not isinstance(single, (str, bool)) and not is_finite(single):
                     self.fail(
@@ -234,6 +237,8 @@ class Keys:
         value = self._take(key, required, [])
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             self.fail(key, f"must be a list of tables, written [[{key}]]")
+        if required and not value:
+            self.fail(key, "must not be empty")
         return [Keys(item, f"{self.where}: [[{key}]] {n}") for n, item in enumerate(value, 1)]
 
     def _take(self, key: str, required: bool, default: Any) -> Any:
