@@ -127,7 +127,8 @@ def check_identity(body: Mapping[str, Any], tiers: Sequence[str], where: str) ->
     seed = config.get("seed")
     _need(seed is None or is_whole(seed), where, "config.seed", seed, "a whole number >= 0 or none")
     for name in ("collection", "system"):
-        _need(_is_text(config.get(name, "-")), where, f"config.{name}", config.get(name), "a text")
+        value = config.get(name)
+        _need(value is None or _is_text(value), where, f"config.{name}", value, "a text or none")
 
 
 def check_run(run: Any, stem: str, where: str) -> None:

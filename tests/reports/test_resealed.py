@@ -95,7 +95,7 @@ MUTATIONS: list[tuple[str, Any]] = [
     ("config/seed", HUGE),
     ("config/seed", 4),  # the provenance says 3
     ("config/collection", 5),
-    ("config/system", None),
+    ("config/system", " "),
     ("config/k1", {"a": 1}),
     ("config/k1", [1]),
     ("config/k1", HUGE),
