@@ -21,9 +21,10 @@ from typing import Any
 
 from reports.kinds import FLOOR, SPREADS, Kind, Numbers, load_numbers, numbers_of
 from reports.results import Record, Store
-from reports.toml_reader import is_number
 from shared.errors import InputError
 from shared.files import atomic_write
+from shared.printable import printable
+from shared.reading import is_finite
 
 PAPERS = Path(__file__).resolve().parents[1] / "replications"
 
@@ -77,7 +78,7 @@ def trained(numbers: Numbers, cell: Record) -> dict[tuple[str, str], float]:
     return {
         (name, place): value
         for (name, place), value in leaves.items()
-        if is_number(value) and numbers.rule(cell.experiment, name).kind is Kind.TRAINED
+        if is_finite(value) and numbers.rule(cell.experiment, name).kind is Kind.TRAINED
     }
 
 
@@ -146,4 +147,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except InputError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {printable(error)}")
