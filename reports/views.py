@@ -127,7 +127,8 @@ def tier_view(paper: Paper, judgement: Judgement, records: Sequence[Record]) -> 
     told: dict[str, set[str]] = {"paper": set(), "release": set(), "other": set()}
     for claim in paper.claims:
         told[tells.get(claim.source or "", "other")].add(claim.id)
-    printed, others = [], []
+    printed: list[Cell] = []
+    others: list[Cell] = []
     tables = {table.id: table for table in paper.tables}
     for cell in judgement.cells:
         table = tables[cell.table]
