@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, distributions
 from itertools import pairwise
 from typing import Any, Protocol, Self
@@ -10,7 +11,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from shared.analysis import Tokens
-from shared.errors import InputError, MissingDependencyError
+from shared.errors import InputError, InputWarning, MissingDependencyError
 from shared.runs import Run, canonical
 
 GROUP = "ir_replications.retrievers"
@@ -36,6 +37,47 @@ class Retriever(Protocol):
     def get_scores(self, query: Sequence[str]) -> np.ndarray:
         """Scores of all documents for one query, float64 (n_docs,)."""
         ...
+
+
+NO_TOKENS = (
+    "none of the documents has a token, so nothing matches: was the analyzer made for their script?"
+)
+
+
+_PADDED = 65536
+
+
+def result_width(k: int, n_docs: int) -> int:
+    """The columns of the results for `k`: k, and n_docs where k is beyond both that and 65,536.
+
+    Raises InputError for a `k` that is no whole number of at least 1.
+    """
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise InputError(f"k = {repr(k)[:30]}: expected a whole number of at least 1")
+    return int(k) if k <= _PADDED else min(int(k), max(n_docs, 1))
+
+
+def query_lists(queries: Any) -> Sequence[Sequence[str]]:
+    """Queries of any accepted shape as token lists; warns where not one has a token.
+
+    Accepts lists of tokens, `Tokens` and bm25s `Tokenized`. Raises InputError for a text or
+    another thing in the place of the list.
+    """
+    if hasattr(queries, "ids") and hasattr(queries, "vocab"):
+        found: Sequence[Sequence[str]] = list(Tokens.of(queries))
+    elif isinstance(queries, str | bytes) or not isinstance(queries, Iterable):
+        shown = repr(queries)[:40]
+        raise InputError(f"queries {shown}: expected a list of queries, each a list of tokens")
+    else:
+        found = list(queries)
+    if found and not any(not hasattr(query, "__len__") or len(query) for query in found):
+        warnings.warn(
+            f"none of {len(found)} queries has a token, so nothing matches: was the analyzer made "
+            "for their script?",
+            InputWarning,
+            stacklevel=3,
+        )
+    return found
 
 
 def retriever_names() -> list[str]:
@@ -101,8 +143,7 @@ def search(
     query's (ArguAna, PyDocs); `excluded` maps a query id to documents to remove (BRIGHT's excluded
     ids). More documents are fetched first, so that `k` are left after the removal.
     """
-    if k < 1:
-        raise InputError(f"k = {k}: expected a positive number of documents")
+    k = result_width(k, len(doc_ids))
     numbers = {docid: number for number, docid in enumerate(doc_ids)}
     if len(numbers) != len(doc_ids) or any(left > right for left, right in pairwise(doc_ids)):
         raise InputError("document ids must be distinct and sorted ascending before indexing")
