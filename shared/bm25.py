@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -21,10 +21,15 @@ LARGEST = 1e6
 """No parameter is larger: scores are kept in float32."""
 
 
-def checked_number(name: str, value: float, highest: float = LARGEST) -> float:
-    """`value` as a float; InputError for what is no number (a text, a bool) in [0, highest]."""
+def in_range(value: Any, highest: float = LARGEST) -> bool:
+    """Whether `value` is a number (no text, no bool, no NaN) in [0, highest]."""
     number = isinstance(value, int | float | np.integer | np.floating)
-    if isinstance(value, bool) or not (number and 0 <= value <= highest):
+    return number and not isinstance(value, bool) and bool(0 <= value <= highest)
+
+
+def checked_number(name: str, value: float, highest: float = LARGEST) -> float:
+    """`value` as a float when it is `in_range`, else InputError."""
+    if not in_range(value, highest):
         limits = f"between 0 and {highest:g}"
         if highest == LARGEST:
             limits = f"at least 0, at most {highest:g}"
@@ -51,10 +56,13 @@ class _Postings:
         self.vocab = {token: i for i, token in enumerate(tokens.vocab)}
         return tokens
 
-    def _known(self, query: Sequence[str]) -> list[int]:
-        """Ids of the query tokens that the collection has, repetitions kept."""
+    def _ready(self) -> None:
         if self.n_docs < 0:
             raise InputError("nothing is indexed yet: call index(corpus) first")
+
+    def _known(self, query: Sequence[str]) -> list[int]:
+        """Ids of the query tokens that the collection has, repetitions kept."""
+        self._ready()
         check_token_list(query, "query: ")
         try:
             known = [self.vocab[token] for token in query if token in self.vocab]
@@ -84,12 +92,13 @@ class _Postings:
         """
         from shared.topk import postings_topk
 
+        self._ready()
         k = result_width(k, self.n_docs)
         queries = query_lists(queries)
         known = [self._known(query) for query in queries]
         weighted = [self._weighted(ids) for ids in known]
         dtype = self.data.dtype
-        return postings_topk(
+        arguments = (
             self.data,
             self.indices,
             self.indptr,
@@ -100,6 +109,12 @@ class _Postings:
             self.n_docs,
             k,
         )
+        try:
+            return postings_topk(*arguments)
+        except MemoryError as error:
+            raise InputError(
+                f"k = {k}: no memory for the results of {len(known)} queries; ask for fewer"
+            ) from error
 
     def get_scores(self, query: Sequence[str]) -> np.ndarray:
         """Scores of every document for one tokenised query, float64 (documents,)."""

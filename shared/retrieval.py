@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from shared.analysis import Tokens
+from shared.analysis.tokens import check_token_list
 from shared.errors import InputError, InputWarning, MissingDependencyError
 from shared.runs import Run, canonical
 
@@ -70,14 +71,21 @@ def query_lists(queries: Any) -> Sequence[Sequence[str]]:
         raise InputError(f"queries {shown}: expected a list of queries, each a list of tokens")
     else:
         found = list(queries)
-    if found and not any(not hasattr(query, "__len__") or len(query) for query in found):
+    for position, query in enumerate(found):
+        check_token_list(query, f"query {position}: ")
+    warn_without_tokens(len(found), sum(map(len, found)))
+    return found
+
+
+def warn_without_tokens(n_queries: int, n_tokens: int) -> None:
+    """Warn where there are queries and not one has a token."""
+    if n_queries and not n_tokens:
         warnings.warn(
-            f"none of {len(found)} queries has a token, so nothing matches: was the analyzer made "
+            f"none of {n_queries} queries has a token, so nothing matches: was the analyzer made "
             "for their script?",
             InputWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-    return found
 
 
 def retriever_names() -> list[str]:

@@ -145,7 +145,7 @@ def test_empty_qrels_are_refused() -> None:
     "grade", [1, 1.0, np.int64(1), np.int8(1), np.float32(1.0), np.float64(1.0), True]
 )
 def test_whole_grades_of_any_type(grade: Any) -> None:
-    run = {"q": [(np.str_("x"), np.float32(2.0)), ("a", 1)]}
+    run: Any = {"q": [(np.str_("x"), np.float32(2.0)), ("a", 1)]}
     assert evaluate(run, {"q": {"a": grade}}, ["RR@10"]).means == {"RR@10": 0.5}
 
 

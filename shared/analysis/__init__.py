@@ -63,7 +63,7 @@ def tokenize(texts: Sequence[str], analyzer: str) -> Tokens:
     """
     if isinstance(texts, str):
         raise InputError(f"expected a list of texts, got the text {texts[:40]!r}")
-    if not isinstance(texts, Iterable):
+    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
         raise InputError(f"expected a list of texts, got {type(texts).__name__}")
     tokens = _tokenize(texts, get_analyzer(analyzer))
     if line := unreadable(tokens, analyzer):
