@@ -24,7 +24,7 @@ Qrels = Mapping[str, Mapping[str, int]]
 _DEEPEST = 1 << 24  # as many ranks as the float32 scores of trec_eval can tell apart
 _HIGHEST = 1 << 20  # trec_eval keeps a table as long as the highest gain
 _NAME = re.compile(r"\w+(\(.*\))?(@[0-9]+(\.[0-9]+)?)?")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no file can hold such an id; C texts end at a NUL
+_BREAK = re.compile(r"[\x00\r\n]")  # no file can hold such an id; a text of C ends at NUL
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,9 @@ def parse_measure(name: str) -> ir_measures.Measure:
         ) from error
     for option, value in measure.params.items():
         if expected := _out_of_range(option, value):
-            raise InputError(f"measure {shown}: {option} {str(value)[:30]}, expected {expected}")
+            raise InputError(
+                f"measure {shown} is unknown: {option} {str(value)[:30]}, expected {expected}"
+            )
     return measure
 
 
@@ -187,9 +189,9 @@ def _check_ids(what: str, ids: list[Any]) -> None:
             raise InputError(
                 f"{what} {str(value)[:40]} is {type(value).__name__}, expected a text such as '12'"
             )
-    if _CONTROL.search("".join(ids)):
-        bad = next(value for value in ids if _CONTROL.search(value))
-        raise InputError(f"{what} {bad!r}: holds a control character; remove it")
+    if _BREAK.search("".join(ids)):
+        bad = next(value for value in ids if _BREAK.search(value))
+        raise InputError(f"{what} {bad!r}: holds NUL or a line break; remove it")
 
 
 def _notes(run: Run, judged: Qrels) -> tuple[str, ...]:
