@@ -25,7 +25,7 @@ def group_advantages(rewards: Any, scale: str = "group", eps: float = 1e-4) -> t
     the rounding; a group of equal rewards has exact zeros, where TRL keeps what rounding leaves of
     the mean (up to .07). Raises InputError for other shapes, G < 2, NaN and what is no number.
     """
-    if not (math.isfinite(eps) and eps >= 0):
+    if not (isinstance(eps, int | float) and math.isfinite(eps) and eps >= 0):
         raise InputError(f"eps {eps}: expected a finite number, at least 0")
     try:
         values = torch.as_tensor(rewards)

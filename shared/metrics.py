@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +52,8 @@ def evaluate(run: Run, qrels: Qrels, measures: Sequence[str] = DEFAULT_MEASURES)
     Raises InputError for an unknown measure, for empty qrels, and for ids, grades and scores
     that are none.
     """
-    if isinstance(measures, str):
-        raise InputError(f"measures: expected a list of names, got the text {measures[:40]!r}")
+    if isinstance(measures, str) or not isinstance(measures, Iterable):
+        raise InputError(f"measures: expected a list of names, got {repr(measures)[:40]}")
     judged = _checked_qrels(qrels)
     parsed = {name: parse_measure(name) for name in measures}
     results = _checked_run(run)

@@ -101,7 +101,7 @@ def named_retriever(name: str, **options: Any) -> Any:
     have; MissingDependencyError when its module needs a package that is not installed.
     """
     known = _retrievers()
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         listed = ", ".join(sorted(known)) or "none; install this package: pip install -e ."
         raise InputError(f"no retriever named {name!r}; the retrievers are: {listed}")
     target, *others = {point.value: point for point in known[name].values()}.values()
@@ -151,6 +151,14 @@ def search(
     query's (ArguAna, PyDocs); `excluded` maps a query id to documents to remove (BRIGHT's excluded
     ids). More documents are fetched first, so that `k` are left after the removal.
     """
+    if isinstance(doc_ids, str) or not isinstance(doc_ids, Sequence | np.ndarray):
+        raise InputError(f"document ids: {type(doc_ids).__name__}, expected a list of texts")
+    for position, docid in enumerate(doc_ids):
+        if not isinstance(docid, str):
+            raise InputError(f"document id {position} is {type(docid).__name__}, expected a text")
+    for what, given in (("topics", topics), ("excluded", excluded or {})):
+        if not isinstance(given, Mapping):
+            raise InputError(f"{what}: {type(given).__name__}, expected a mapping by query id")
     k = result_width(k, len(doc_ids))
     numbers = {docid: number for number, docid in enumerate(doc_ids)}
     if len(numbers) != len(doc_ids) or any(left > right for left, right in pairwise(doc_ids)):

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from shared.errors import InputError
+from shared.reading import is_finite, is_whole
 from shared.resampling import resampled_means
 
 Values = Mapping[str, float] | Sequence[float] | np.ndarray
@@ -60,6 +61,9 @@ def paired(
 
     Raises InputError naming the ids that only one of the two has.
     """
+    for values in (a, b):
+        if not isinstance(values, Mapping):
+            raise InputError(f"values: {type(values).__name__}, expected {{query id: value}}")
     lacking = [("second", [qid for qid in a if qid not in b])]
     lacking.append(("first", [qid for qid in b if qid not in a]))
     for side, qids in lacking:
@@ -100,8 +104,8 @@ def randomization_test(a: Values, b: Values, n: int = RESAMPLES, seed: int = 0) 
     patterns, with the observed one counted in, p = (1 + as extreme) / (1 + n), so that p is
     never 0 (Smucker et al., CIKM 2007). No difference on any query: p = 1.
     """
-    if n < 1:
-        raise InputError(f"n = {n}: expected a positive number of random sign patterns")
+    if not is_whole(n, 1):
+        raise InputError(f"n = {n!r}: expected a positive number of random sign patterns")
     d = _differences(a, b)
     estimate = float(np.mean(d))
     moving = d[d != 0]  # flipping a zero changes nothing
@@ -185,9 +189,9 @@ def macro_bootstraps(
     from scipy import stats
 
     for level in levels:
-        if not 0 < level < 1:
-            raise InputError(f"level {level}: expected a fraction between 0 and 1, such as 0.95")
-    if n < 1 or not len(diffs):
+        if not (is_finite(level) and 0 < level < 1):
+            raise InputError(f"level {level!r}: expected a fraction between 0 and 1, such as 0.95")
+    if not is_whole(n, 1) or not len(diffs):
         raise InputError("the bootstrap needs at least one resample and one collection of values")
     strata = [
         _finite(list(values.values()) if isinstance(values, Mapping) else values)
@@ -310,7 +314,10 @@ def _differences(a: Values, b: Values) -> np.ndarray:
 
 
 def _finite(values: Sequence[float] | np.ndarray) -> np.ndarray:
-    array = np.asarray(values, dtype=np.float64)
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"a value is no number ({error}); check the scores") from error
     if array.ndim != 1 or not len(array):
         raise InputError("no values: a test needs at least one query")
     if not np.all(np.isfinite(array)):

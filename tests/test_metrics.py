@@ -191,7 +191,7 @@ def test_input_that_is_none_is_named(run: Any, qrels: Any, message: str) -> None
 
 
 def test_measures_are_a_list() -> None:
-    with pytest.raises(InputError, match="expected a list of names, got the text 'nDCG@10'"):
+    with pytest.raises(InputError, match="expected a list of names, got 'nDCG@10'"):
         evaluate({"q": ranking("a")}, {"q": {"a": 1}}, "nDCG@10")
 
 

@@ -85,7 +85,7 @@ class BMX:
 
     def save(self, folder: Path | str) -> None:
         """Write index and options to a folder, whole or not at all (InputError if impossible)."""
-        folder = user_path(folder)
+        folder = _folder(folder)
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file; give a new folder for the index")
         save_index(folder, self._ready, self.options)
@@ -93,7 +93,7 @@ class BMX:
     @classmethod
     def load(cls, folder: Path | str, mmap: bool = True) -> BMX:
         """Read a saved retriever with all its options; InputError if damaged, edited or foreign."""
-        folder = user_path(folder)
+        folder = _folder(folder)
         index, options = load_index(folder, mmap)
         try:
             return cls(**options)._attach(index)
@@ -202,6 +202,8 @@ class BMX:
         k = result_width(k, self.n_docs)
         queries = query_lists(queries)
         encode_queries(queries, self._ready.known)
+        if not isinstance(augmentations, Sequence):
+            raise InputError(f"augmentations: {type(augmentations).__name__}, expected a list")
         if len(queries) != len(augmentations):
             raise InputError(f"{len(augmentations)} augmentations for {len(queries)} queries")
         for augmented in augmentations:
@@ -291,6 +293,12 @@ class BMX:
         )  # fmt: skip
         self._buffers.append(buffers)
         return result
+
+
+def _folder(place: Path | str) -> Path:
+    if not isinstance(place, str | Path):
+        raise InputError(f"folder: {type(place).__name__}, expected a path")
+    return user_path(place)
 
 
 def _empty_results(n_queries: int, k: int) -> tuple[np.ndarray, np.ndarray]:

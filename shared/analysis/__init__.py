@@ -65,6 +65,8 @@ def tokenize(texts: Sequence[str], analyzer: str) -> Tokens:
         raise InputError(f"expected a list of texts, got the text {texts[:40]!r}")
     if isinstance(texts, bytes) or not isinstance(texts, Iterable):
         raise InputError(f"expected a list of texts, got {type(texts).__name__}")
+    if not isinstance(analyzer, str):
+        raise InputError(f"analyzer: {type(analyzer).__name__}, expected a name such as 'lucene'")
     tokens = _tokenize(texts, get_analyzer(analyzer))
     if line := unreadable(tokens, analyzer):
         warnings.warn(line, InputWarning, stacklevel=2)
