@@ -17,7 +17,6 @@ from types import SimpleNamespace
 import numpy as np
 
 from shared.errors import InputError
-from shared.reading import is_finite, is_whole
 from shared.resampling import resampled_means
 
 Values = Mapping[str, float] | Sequence[float] | np.ndarray
@@ -104,7 +103,7 @@ def randomization_test(a: Values, b: Values, n: int = RESAMPLES, seed: int = 0) 
     patterns, with the observed one counted in, p = (1 + as extreme) / (1 + n), so that p is
     never 0 (Smucker et al., CIKM 2007). No difference on any query: p = 1.
     """
-    if not is_whole(n, 1):
+    if not _count(n):
         raise InputError(f"n = {n!r}: expected a positive number of random sign patterns")
     d = _differences(a, b)
     estimate = float(np.mean(d))
@@ -189,9 +188,9 @@ def macro_bootstraps(
     from scipy import stats
 
     for level in levels:
-        if not (is_finite(level) and 0 < level < 1):
+        if not (isinstance(level, float | np.floating) and 0 < level < 1):
             raise InputError(f"level {level!r}: expected a fraction between 0 and 1, such as 0.95")
-    if not is_whole(n, 1) or not len(diffs):
+    if not _count(n) or not len(diffs):
         raise InputError("the bootstrap needs at least one resample and one collection of values")
     strata = [
         _finite(list(values.values()) if isinstance(values, Mapping) else values)
@@ -311,6 +310,10 @@ def _differences(a: Values, b: Values) -> np.ndarray:
         if len(first) != len(second):
             raise InputError(f"{len(first)} and {len(second)} values: expected the same queries")
     return first - second
+
+
+def _count(n: int) -> bool:
+    return isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 1
 
 
 def _finite(values: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -77,7 +77,7 @@ class Collection:
         known = self._documents
         kept = {
             query_id: {doc_id: grade for doc_id, grade in grades.items() if doc_id in known}
-            for query_id, grades in self.qrels[split].items()
+            for query_id, grades in self._judged(split).items()
         }
         return {query_id: grades for query_id, grades in kept.items() if grades}
 
@@ -86,7 +86,7 @@ class Collection:
         known = self._documents
         kept = {
             query_id: {doc_id: grade for doc_id, grade in grades.items() if doc_id not in known}
-            for query_id, grades in self.qrels[split].items()
+            for query_id, grades in self._judged(split).items()
         }
         return {query_id: grades for query_id, grades in kept.items() if grades}
 
@@ -115,14 +115,15 @@ class Collection:
 
     def topics(self, split: str) -> dict[str, str]:
         """Return the judged queries of `split`, query id -> text, in the order of `queries`."""
+        judged = self._judged(split)
+        return {query_id: text for query_id, text in self.queries.items() if query_id in judged}
+
+    def _judged(self, split: str) -> Grades:
+        """The judgements of a split; InputError where there is none of that name."""
         if split not in self.qrels:
             known = ", ".join(self.qrels) or "none"
             raise InputError(f"{self.id}: no split {split!r}; its splits: {known}")
-        return {
-            query_id: text
-            for query_id, text in self.queries.items()
-            if query_id in self.qrels[split]
-        }
+        return self.qrels[split]
 
     @property
     def default_split(self) -> str:
