@@ -19,6 +19,7 @@ from reports.commands import run_command
 from reports.results import Record, Store, config_hash
 from shared.analysis import Tokens, corpus_tokens, tokenize, unreadable
 from shared.data import UNPINNED, Collection, check_collection, load_collection
+from shared.data.collection import fingerprint
 from shared.data.pools import COMPLETE
 from shared.data.resolve import find_data_root
 from shared.errors import DivergedError, InputError, InputWarning, MissingDependencyError
@@ -99,14 +100,14 @@ class Context:
 
     def _note_judgements(self, name: str, found: Collection) -> None:
         """Note the judgements of documents that a collection lacks, which its sha256 leaves out."""
-        splits = [split for split in found.qrels if split != COMPLETE]
-        if not (sha256 := found.outside_sha256(splits)):
-            return
-        self.data[f"{JUDGED}{name}"] = IN_COLLECTION if self.judged_in_collection else sha256
-        if self.judged_in_collection:
+        counted = _counted_outside(found, whole=name in self.folders)
+        if self.judged_in_collection and _counted_outside(found, whole=True) != NONE:
+            self.data[f"{JUDGED}{name}"] = NONE
             line = f"{name}: judgements of documents that it lacks are left out ({IN_COLLECTION})"
             (self.notes if name in self.folders else self.mismatches).append(line)
+        if self.judged_in_collection or counted == NONE:
             return
+        self.data[f"{JUDGED}{name}"] = counted
         kept = [
             line for line in found.notes if ", kept: " in line and not line.startswith(COMPLETE)
         ]
@@ -151,6 +152,19 @@ class Context:
     def _note_unreadable(self, name: str, tokens: Tokens, analyzer: str) -> None:
         if line := unreadable(tokens, analyzer):
             self.notes.append(f"{name}: {line}")
+
+
+NONE = fingerprint((), {}, {}, {})  # of no judgement at all
+
+
+@lru_cache(maxsize=16)
+def _counted_outside(collection: Collection, whole: bool = False) -> str:
+    """Fingerprint of judgements of absent documents; a pool's complete ones only if `whole`.
+
+    In a data root those are read, and noted, as a file.
+    """
+    splits = [split for split in collection.qrels if whole or split != COMPLETE]
+    return collection.outside_sha256([split for split in splits if collection.outside(split)])
 
 
 @lru_cache(maxsize=4)
@@ -271,10 +285,14 @@ def reusable(record: Record, job: Job, context: Context, *, keep: bool = False) 
         return False
     if not keep and record.provenance.get("code_sha256") != code_digest(job.paper):
         return False
+    noted = record.provenance.get("data", {})
     try:
-        return all(
-            context.fingerprint(name) == sha256
-            for name, sha256 in record.provenance.get("data", {}).items()
+        same = all(context.fingerprint(name) == sha256 for name, sha256 in noted.items())
+        # Which judgements count is noted as a collection is read, in the record and now.
+        return same and all(
+            noted.get(name) == sha256
+            for name, sha256 in context.data.items()
+            if name.startswith(JUDGED) and name.removeprefix(JUDGED) in noted
         )
     except MissingDependencyError:  # files that are no longer there: the cell itself will say so
         return False

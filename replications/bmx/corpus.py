@@ -20,6 +20,7 @@ def encode_corpus(corpus: TokenLists) -> tuple[np.ndarray, np.ndarray, list[str]
     """Return (ids int32, offsets int64 (n_docs + 1,), vocabulary id -> token)."""
     if hasattr(corpus, "ids") and hasattr(corpus, "vocab"):
         ids, offsets, vocabulary = _encoded(corpus)
+        check_tokens(vocabulary, "the vocabulary: ")
     else:
         tokens = Tokens.from_lists(_checked_lists(corpus, "the corpus"))
         ids, offsets, vocabulary = tokens.ids, tokens.offsets, tokens.vocab
@@ -47,6 +48,7 @@ def encode_queries(
         ids, offsets, own = _encoded(queries)
         if own is vocabulary and len(known) == len(own):
             return ids, offsets
+        check_tokens(own, "the vocabulary of the queries: ")
         table = np.fromiter(map(known.__getitem__, own), np.int32, count=len(own))
         return (table[ids] if len(table) else ids), offsets
     lists = _checked_lists(queries, "the queries")
@@ -72,7 +74,6 @@ def _encoded(tokens: Any) -> tuple[np.ndarray, np.ndarray, list[str]]:
             vocabulary[term] = token
     else:
         vocabulary = vocab if isinstance(vocab, list) else list(vocab)
-    check_tokens(vocabulary, "the vocabulary: ")
     if hasattr(tokens, "offsets"):
         ids = np.ascontiguousarray(tokens.ids, np.int32)
         offsets = np.ascontiguousarray(tokens.offsets, np.int64)

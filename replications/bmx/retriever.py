@@ -29,7 +29,7 @@ from shared.retrieval import NO_TOKENS, query_lists, result_width, warn_without_
 AUTO_POSTINGS = 16384
 # Lists from this length on are scanned for a floor first (pruning.find_pruned).
 LONG_LIST = 4096
-MAX_THREADS = 256
+MAX_THREADS = 256  # more than any machine has cores; results do not depend on it
 
 
 class BMX:

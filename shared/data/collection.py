@@ -91,9 +91,8 @@ class Collection:
         return {query_id: grades for query_id, grades in kept.items() if grades}
 
     def outside_sha256(self, splits: Iterable[str]) -> str:
-        """Hex fingerprint of the `outside` judgements of splits; "" where there are none."""
-        found = {split: self.outside(split) for split in splits}
-        return fingerprint((), {}, found, {}) if any(found.values()) else ""
+        """Hex fingerprint of the `outside` judgements of splits."""
+        return fingerprint((), {}, {split: self.outside(split) for split in splits}, {})
 
     def judged_inside(self) -> Collection:
         """The same collection with the judgements of its own documents alone."""
