@@ -315,10 +315,12 @@ def run_job(
     never takes the place of a finished one.
     """
     store = Store(store_root)
-    options = (data_root, download, folders or {}, judged_in_collection)
-    if found := finished(job, store, Context(*options), keep=keep):
+    make = partial(
+        Context, data_root, download, folders or {}, judged_in_collection=judged_in_collection
+    )
+    if found := finished(job, store, make(), keep=keep):
         return found, True
-    record, run = measure(job, Context(*options))
+    record, run = measure(job, make())
     return save(store, record, run), False
 
 

@@ -126,7 +126,7 @@ def execute_on_ray(
     does not answer, for bad input and for a node that lacks the data root or has other code.
     """
     store, left = Store(store_root), []
-    context = Context(data_root, download, folders or {}, judged_in_collection)
+    context = Context(data_root, download, folders or {}, judged_in_collection=judged_in_collection)
     for job in jobs:
         if record := finished(job, store, context, keep=keep):
             yield record, True
@@ -236,8 +236,10 @@ def run_cell(job: Job, request: Request) -> Measured | Refusal:
             name: place.folder() if isinstance(place, Parcel) else place
             for name, place in request.folders.items()
         }
-        options = (root, request.download, folders, request.judged_in_collection)
-        record, run = measure(job, Context(*options))
+        context = Context(
+            root, request.download, folders, judged_in_collection=request.judged_in_collection
+        )
+        record, run = measure(job, context)
     except InputError as error:
         return Refusal(f"{_node()}: {error}" if request.joined else str(error))
     if run is None:
