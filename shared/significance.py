@@ -60,6 +60,9 @@ def paired(
 
     Raises InputError naming the ids that only one of the two has.
     """
+    for values in (a, b):
+        if not isinstance(values, Mapping):
+            raise InputError(f"values: {type(values).__name__}, expected {{query id: value}}")
     lacking = [("second", [qid for qid in a if qid not in b])]
     lacking.append(("first", [qid for qid in b if qid not in a]))
     for side, qids in lacking:
@@ -100,8 +103,8 @@ def randomization_test(a: Values, b: Values, n: int = RESAMPLES, seed: int = 0) 
     patterns, with the observed one counted in, p = (1 + as extreme) / (1 + n), so that p is
     never 0 (Smucker et al., CIKM 2007). No difference on any query: p = 1.
     """
-    if n < 1:
-        raise InputError(f"n = {n}: expected a positive number of random sign patterns")
+    if not _count(n):
+        raise InputError(f"n = {n!r}: expected a positive number of random sign patterns")
     d = _differences(a, b)
     estimate = float(np.mean(d))
     moving = d[d != 0]  # flipping a zero changes nothing
@@ -185,9 +188,9 @@ def macro_bootstraps(
     from scipy import stats
 
     for level in levels:
-        if not 0 < level < 1:
-            raise InputError(f"level {level}: expected a fraction between 0 and 1, such as 0.95")
-    if n < 1 or not len(diffs):
+        if not (isinstance(level, float | np.floating) and 0 < level < 1):
+            raise InputError(f"level {level!r}: expected a fraction between 0 and 1, such as 0.95")
+    if not _count(n) or not len(diffs):
         raise InputError("the bootstrap needs at least one resample and one collection of values")
     strata = [
         _finite(list(values.values()) if isinstance(values, Mapping) else values)
@@ -315,8 +318,15 @@ def _differences(a: Values, b: Values) -> np.ndarray:
     return first - second
 
 
+def _count(n: int) -> bool:
+    return isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 1
+
+
 def _finite(values: Sequence[float] | np.ndarray) -> np.ndarray:
-    array = np.asarray(values, dtype=np.float64)
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"a value is no number ({error}); check the scores") from error
     if array.ndim != 1 or not len(array):
         raise InputError("no values: a test needs at least one query")
     if not np.all(np.isfinite(array)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from math import log2
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,8 @@ def test_unknown_ids_in_qrels_and_empty_queries_are_counted(
     assert result.err.splitlines() == [
         "note: tiny: 1 queries have an empty text (first: q3), ignored",
         "note: tiny: test: 2 qrels rows name unknown queries (first: q9), ignored",
-        "note: tiny: test: 1 qrels rows name unknown documents (first: d99), ignored",
+        "note: tiny: test: 1 qrels rows name unknown documents (first: d99), kept: "
+        "the ideal ranking counts them",
     ]
     record = Store("s").records()[0]
     assert record.facts["queries"] == 2 and len(record.facts["notes"]) == 3
@@ -178,6 +180,68 @@ def test_a_folder_that_is_not_the_published_collection_has_an_id_of_its_own(
     result = replicate("run", "bmx", "--collection", folder, *E2, "--store", "s")
     assert "is not the published beir/scifact; recorded as local/scifact" in result.err
     assert {r.config["collection"] for r in Store("s").records()} == {"local/scifact"}
+
+
+def test_judgements_of_documents_that_a_collection_lacks(
+    replicate: Replicate, tmp_path: Path
+) -> None:
+    """By hand: d1 is first for q1 and d99 is not there; q2 has no judged document at all."""
+    folder = beir(tmp_path / "tiny", qrels=[("q1", "d1", 1), ("q1", "d99", 1), ("q2", "d98", 1)])
+    command = ("run", "bmx", "--collection", folder, *E2, "--store", "s")
+    lines = [
+        "note: tiny: test: 2 qrels rows name unknown documents (first: d99), kept: the ideal "
+        "ranking counts them",
+        "note: tiny: test: 1 queries have no judged document in the collection (first: q2), kept: "
+        "they score 0",
+    ]
+    result = replicate(*command)
+    assert (result.status, result.err.splitlines()) == (0, lines)
+    records = Store("s").records()
+    ndcg = 1 / (1 + 1 / log2(3))
+    for record in records:
+        assert record.per_query["nDCG@10"] == {"q1": pytest.approx(ndcg), "q2": 0.0}
+        assert record.means["R@100"] == 0.25
+        assert record.facts["input_notes"] == [line.removeprefix("note: ") for line in lines]
+    result = replicate(*command, "--judged-in-collection")
+    assert "9 cells: 9 run, 0 kept from before" in result.out, "other judgements, other numbers"
+    assert "judgements of documents that it lacks are left out" in result.err
+    for record in Store("s").records():
+        assert record.per_query["nDCG@10"] == {"q1": 1.0}
+        assert record.means["R@100"] == 1.0
+        assert record.provenance["command"].endswith(" --judged-in-collection")
+    assert "9 kept from before" in replicate(*command, "--judged-in-collection").out
+    assert "9 run, 0 kept" in replicate(*command).out
+
+
+def test_text_that_the_analyzer_cannot_cut_is_noted(replicate: Replicate, tmp_path: Path) -> None:
+    text = "\u8001\u5b50\u306f\u4e2d\u56fd\u6625\u79cb\u6642\u4ee3\u306e\u54f2\u5b66\u8005"
+    docs = [{"_id": f"d{n}", "title": "", "text": text[n:]} for n in range(3)]
+    folder = beir(
+        tmp_path / "tiny",
+        docs=docs,
+        queries=[{"_id": "q1", "text": text[3:7]}],
+        qrels=[("q1", "d1", 1)],
+    )
+    result = replicate("run", "bmx", "--collection", folder, *E2, "--store", "s")
+    assert result.status == 0
+    lines = result.err.splitlines()
+    assert lines[0].startswith("note: tiny: analyzer 'baguetter' does not cut Chinese, Japanese")
+    assert not [line for line in lines if not line.startswith("note: ")], "no raw warnings"
+
+
+def test_compare_says_which_queries_a_run_lacks(replicate: Replicate, tmp_path: Path) -> None:
+    whole, part = tmp_path / "a.run", tmp_path / "b.run"
+    whole.write_text("q1 Q0 d1 1 2.0 a\nq2 Q0 d2 1 2.0 a\n")
+    part.write_text("q1 Q0 d1 1 2.0 a\nq9 Q0 d2 1 2.0 a\n")
+    qrels = tmp_path / "qrels"
+    qrels.write_text("q1 0 d1 1\nq2 0 d2 1\n")
+    result = replicate("compare", whole, part, "--qrels", qrels, "--measure", "P@1")
+    assert result.status == 0
+    assert [line for line in result.out.splitlines() if line.startswith("note")] == [
+        "note: B: 1 of 2 judged queries have no results and score 0 (first: 'q2')",
+        "note: B: 1 queries of the run are not judged and do not count (first: 'q9')",
+    ]
+    assert "note" not in replicate("compare", whole, whole, "--qrels", qrels).out
 
 
 def test_compare_prints_means_difference_and_similarity(

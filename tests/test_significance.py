@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -321,3 +322,27 @@ def test_bad_values_are_refused(a: list[float], b: list[float], message: str) ->
     for test in (paired_t, randomization_test, paired_bootstrap):
         with pytest.raises(InputError, match=message):
             test(a, b)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [None, "x", ["x"], [None], [10**400], {"q": None}, {"q": "x"}, {"q": {"d": 1.0}}, b"x"],
+)
+def test_values_that_are_no_numbers(values: Any) -> None:
+    for test in (paired_t, randomization_test, paired_bootstrap):
+        for pair in ((values, values), (values, {"q": 1.0}), ([1.0], values)):
+            with pytest.raises(InputError):
+                test(*pair)
+    with pytest.raises(InputError):
+        bootstrap_interval(values)
+    with pytest.raises(InputError):
+        paired(values, values)
+
+
+def test_options_that_are_no_numbers() -> None:
+    for n in (0, 2.5, "10", None, True):
+        with pytest.raises(InputError, match="positive"):
+            randomization_test([1.0, 2.0], [2.0, 1.0], n=n)  # type: ignore[arg-type]
+    for level in ("0.9", None, float("nan"), 95, True):
+        with pytest.raises(InputError, match="expected a fraction"):
+            paired_bootstrap([1.0, 2.0], [2.0, 1.0], level=level)  # type: ignore[arg-type]

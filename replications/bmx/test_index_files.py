@@ -220,9 +220,8 @@ def test_an_index_checked_in_pieces_is_checked_all_the_same(
 def test_what_cannot_be_loaded_again_is_not_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for token in ("\ud800", np.int64(1)):
-        with pytest.raises(InputError, match="only texts of whole characters"):
-            BMX().index([[token]]).save(tmp_path / "index")
+    with pytest.raises(InputError, match="only texts of whole characters"):
+        BMX().index([["\ud800"]]).save(tmp_path / "index")
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match="is a file; give a new folder"):
         BMX().index(CORPUS).save(tmp_path / "file")

@@ -53,6 +53,9 @@ def compare(run_a: Path, run_b: Path, qrels_file: Path, measures: tuple[str, ...
             f"{randomization_test(b, a).p:.4g}",
         )
     console().print(table)
+    for side, scores in (("A", scores_a), ("B", scores_b)):
+        for note in scores.notes:
+            click.echo(f"note: {side}: {note}")
     # A query without results counts as an empty list: both runs need the same queries.
     first, second = ({qid: run.get(qid, []) for qid in qrels} for run in (first, second))
     tau, overlap = kendall_tau_union(first, second), rank_biased_overlap(first, second)

@@ -17,7 +17,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from replications.commands.narrow import narrowed
 from replications.commands.options import data_root_option, store_option, tier_option
 from replications.commands.tables import show_plan, show_results
-from replications.execute import Job, cached_collection, execute, experiments, papers, plan_jobs
+from replications.execute import (
+    IN_COLLECTION,
+    Job,
+    cached_collection,
+    execute,
+    experiments,
+    papers,
+    plan_jobs,
+)
 from reports.results import Record, Store
 from shared.data import UNPINNED, check_available, check_collection
 from shared.data.resolve import find_data_root
@@ -55,6 +63,12 @@ from shared.rehearsal import VARIABLE, rehearsal
     "cache. Folders given by --collection are sent; records and run files come back.",
 )
 @click.option("--keep", is_flag=True, help="Accept finished records made by other code.")
+@click.option(
+    IN_COLLECTION,
+    is_flag=True,
+    help="Leave out judgements of documents that a collection lacks, and queries with no other; "
+    "by default they count, as in the benchmarks.",
+)
 @click.option("--no-download", is_flag=True, help="Use only what is on this machine.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and its cost; run nothing.")
 @click.pass_context
@@ -70,6 +84,7 @@ def run(
     jobs: int | None,
     executor: str,
     keep: bool,
+    judged_in_collection: bool,
     no_download: bool,
     dry_run: bool,
 ) -> None:
@@ -106,6 +121,7 @@ def run(
         download=not no_download,
         folders=folders,
         keep=keep,
+        judged_in_collection=judged_in_collection,
     )
     show_results(cells, records)
     pages = f"replicate report --store {shlex.quote(str(store))}"
@@ -116,6 +132,7 @@ def run(
     mismatches = [line for r in records for line in r.provenance.get("data_mismatch", [])]
     for line in dict.fromkeys(mismatches):
         click.echo(f"note: {line}; numbers on it are not compared with the paper's", err=True)
+    _say_notes(records, folders, data_root, download=not no_download)
     for record in records:
         if reason := record.facts.get("run_file"):
             click.echo(f"note: {record.experiment} {record.label}: run file {reason}", err=True)
@@ -194,6 +211,21 @@ def _say_what_is_left_out(chosen: list[str], names: list[str], only: Sequence[st
                 f"{options}",
                 err=True,
             )
+
+
+def _say_notes(
+    records: list[Record], folders: dict[str, Path], data_root: Path | None, *, download: bool
+) -> None:
+    """What cells noted about their input, each line once; of a folder, what was not said before."""
+    said = {
+        f"{name}: {note}"
+        for name, path in folders.items()
+        for note in cached_collection(path, data_root, download).notes
+    }
+    notes = [line for record in records for line in record.facts.get("input_notes", [])]
+    for line in dict.fromkeys(notes):
+        if line not in said:
+            click.echo(f"note: {line}", err=True)
 
 
 def _at_hand(cells: list[Job], data_root: Path | None, *, download: bool) -> list[Job]:

@@ -95,8 +95,10 @@ def _rerank(
     head = " " * width + "".join(f"{measure:>10}" for measure in MEASURES)
     lines = [f"{found.id} {split}, {len(qrels)} queries", head]
     for label, ranked in rows.items():
-        means = evaluate(ranked, qrels, MEASURES).means
-        lines.append(f"{label:{width}}" + "".join(f"{means[m]:10.4f}" for m in MEASURES))
+        measured = evaluate(ranked, qrels, MEASURES)
+        lines.append(f"{label:{width}}" + "".join(f"{measured.means[m]:10.4f}" for m in MEASURES))
+    for note in [*context.notes, *measured.notes]:
+        click.echo(f"note: {note}", err=True)
     return "\n".join(lines)
 
 

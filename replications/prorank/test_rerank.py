@@ -119,6 +119,7 @@ def test_a_name_in_the_data_root_a_split_and_another_first_stage(
     assert rows["best of the first 2"] == rows["first stage"]
     assert rows["best of the first 2"][-1] == pytest.approx(3 / 4 * 1 / 2)
     assert rows[str(model)][-1] == rows["first stage"][-1], "recall cannot change"
+    assert "note: 1 of 4 judged queries have no results and score 0 (first: " in result.stderr
 
 
 def test_the_stored_pool_of_a_folder_is_its_first_stage(model: Path, folder: Path) -> None:

@@ -163,9 +163,10 @@ def _rows_of(collection: Collection, split: str, which: str) -> list[Row]:
     positives_of({}, which)  # checks the word
     title = "omit" if collection.id == "pydocs" else "newline"
     texts = dict(zip(collection.doc_ids, collection.contents(title), strict=True))
-    rows = []
+    rows, judged = [], collection.inside(split)
     for query_id, text in collection.topics(split).items():
-        grades = collection.qrels[split][query_id]
+        if not (grades := judged.get(query_id)):
+            continue
         least = 1 if which == "all" else max(1, *grades.values())
         chosen = sorted(doc_id for doc_id, grade in grades.items() if grade >= least)
         rows.append(Row(query_id, text, tuple(texts[d] for d in chosen), collection.id))

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from shared.errors import InputError
@@ -35,7 +35,8 @@ class Collection:
     """One test collection; `doc_ids` ascend, so document order is the canonical order of ties.
 
     Make it with `make_collection`, which checks every field. Two objects hold the same content
-    when their `sha256` agree; `==` compares identity.
+    when their `sha256` agree; `==` compares identity. `qrels` are the benchmark's: judgements of
+    documents that the collection lacks are among them, because the ideal ranking counts them.
     """
 
     id: str
@@ -58,10 +59,44 @@ class Collection:
         """Hex fingerprint of ids, texts, queries, judgements and exclusions, in sorted order.
 
         It depends neither on compression nor on the order of lines, nor on id, source, licence
-        and notes.
+        and notes, nor on judgements of documents that are not here: `outside_sha256` has those.
         """
         documents = zip(self.doc_ids, self.titles, self.texts, strict=True)
-        return fingerprint(documents, self.queries, self.qrels, self.excluded)
+        inside = {split: self.inside(split) for split in self.qrels}
+        return fingerprint(documents, self.queries, inside, self.excluded)
+
+    @cached_property
+    def _documents(self) -> frozenset[str]:
+        return frozenset(self.doc_ids)
+
+    def inside(self, split: str) -> Grades:
+        """The split's judgements of the collection's own documents; queries without any left out.
+
+        What training needs, whose documents must have a text.
+        """
+        known = self._documents
+        kept = {
+            query_id: {doc_id: grade for doc_id, grade in grades.items() if doc_id in known}
+            for query_id, grades in self._judged(split).items()
+        }
+        return {query_id: grades for query_id, grades in kept.items() if grades}
+
+    def outside(self, split: str) -> Grades:
+        """The split's judgements of documents that the collection lacks."""
+        known = self._documents
+        kept = {
+            query_id: {doc_id: grade for doc_id, grade in grades.items() if doc_id not in known}
+            for query_id, grades in self._judged(split).items()
+        }
+        return {query_id: grades for query_id, grades in kept.items() if grades}
+
+    def outside_sha256(self, splits: Iterable[str]) -> str:
+        """Hex fingerprint of the `outside` judgements of splits."""
+        return fingerprint((), {}, {split: self.outside(split) for split in splits}, {})
+
+    def judged_inside(self) -> Collection:
+        """The same collection with the judgements of its own documents alone."""
+        return replace(self, qrels={split: self.inside(split) for split in self.qrels})
 
     def contents(self, title: str) -> list[str]:
         """Return the text to index of each document, in `doc_ids` order.
@@ -79,14 +114,15 @@ class Collection:
 
     def topics(self, split: str) -> dict[str, str]:
         """Return the judged queries of `split`, query id -> text, in the order of `queries`."""
+        judged = self._judged(split)
+        return {query_id: text for query_id, text in self.queries.items() if query_id in judged}
+
+    def _judged(self, split: str) -> Grades:
+        """The judgements of a split; InputError where there is none of that name."""
         if split not in self.qrels:
             known = ", ".join(self.qrels) or "none"
             raise InputError(f"{self.id}: no split {split!r}; its splits: {known}")
-        return {
-            query_id: text
-            for query_id, text in self.queries.items()
-            if query_id in self.qrels[split]
-        }
+        return self.qrels[split]
 
     @property
     def default_split(self) -> str:
@@ -164,9 +200,10 @@ def make_collection(
     """Check and order the parts of a collection; the only way that readers make one.
 
     `documents` maps document id to (title, text), `qrels` split to query id to document id to
-    grade. Judgements of unknown documents or queries and empty queries are left out and counted
-    in `notes`. Raises InputError, beginning with `where` (a path; default: the id), when there
-    is no document, no query or no judgement, or when a relevant document is also excluded.
+    grade. Judgements of unknown queries and empty queries are left out, those of unknown documents
+    are kept, and all are counted in `notes`. Raises InputError, beginning with `where` (a path;
+    default: the id), when there is no document, no query or no judgement of both, or when a
+    relevant document is also excluded.
     """
     check_id(id)
     where = where or id
@@ -186,14 +223,14 @@ def make_collection(
     if bare:
         noted.append(f"{len(bare)} documents have an empty text (first: {bare[0]})")
     judged = {split: _known(split, rows, documents, kept, noted) for split, rows in qrels.items()}
-    if not any(judged.values()):
+    if not any(d in documents for rows in judged.values() for g in rows.values() for d in g):
         raise InputError(f"{where}: no judgement names a known query and document; check the ids")
     barred = {
         query_id: frozenset(ids) for query_id, ids in (excluded or {}).items() if query_id in kept
     }
     for split, by_query in judged.items():
         for query_id, grades in by_query.items():
-            relevant = {doc_id for doc_id, grade in grades.items() if grade > 0}
+            relevant = {d for d, grade in grades.items() if grade > 0 and d in documents}
             clash = barred.get(query_id, frozenset()) & relevant
             if clash:
                 raise InputError(
@@ -221,25 +258,29 @@ def _known(
     queries: Mapping[str, str],
     notes: list[str],
 ) -> Grades:
-    """Keep the judgements whose query and document exist; count the others in `notes`."""
-    grades: Grades = {}
-    lost: dict[str, list[str]] = {"queries": [], "documents": []}
-    unjudged = 0
-    for query_id, of_query in rows.items():
-        if query_id not in queries:
-            lost["queries"] += [query_id] * len(of_query)
-            continue
-        found = {doc_id: grade for doc_id, grade in of_query.items() if doc_id in documents}
-        lost["documents"] += [doc_id for doc_id in of_query if doc_id not in documents]
-        if found:
-            grades[query_id] = found
-        else:
-            unjudged += 1
-    for what, ids in lost.items():
-        if ids:
-            notes.append(
-                f"{split}: {len(ids)} qrels rows name unknown {what} (first: {ids[0]}), ignored"
-            )
-    if unjudged:
-        notes.append(f"{split}: {unjudged} queries have no judged document left, ignored")
-    return grades
+    """Keep the judgements whose query exists; count others, and unknown documents, in `notes`."""
+    kept = {
+        query_id: dict(rows[query_id])
+        for query_id in rows
+        if query_id in queries and rows[query_id]
+    }
+    strays = [query_id for query_id in rows if query_id not in queries for _ in rows[query_id]]
+    if strays:
+        notes.append(
+            f"{split}: {len(strays)} qrels rows name unknown queries (first: {strays[0]}), ignored"
+        )
+    absent = [
+        doc_id for of_query in kept.values() for doc_id in of_query if doc_id not in documents
+    ]
+    if absent:
+        notes.append(
+            f"{split}: {len(absent)} qrels rows name unknown documents (first: {absent[0]}), kept: "
+            "the ideal ranking counts them"
+        )
+    bare = [query_id for query_id, grades in kept.items() if not grades.keys() & documents.keys()]
+    if bare:
+        notes.append(
+            f"{split}: {len(bare)} queries have no judged document in the collection (first: "
+            f"{bare[0]}), kept: they score 0"
+        )
+    return kept

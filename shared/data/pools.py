@@ -16,6 +16,9 @@ from shared.data.lines import json_lines
 from shared.errors import InputError
 from shared.runs import Run
 
+COMPLETE = "test.full"
+"""The split of a pool that holds the whole track's judgements."""
+
 _CANDIDATE = '{"docid": "...", "rank": 1, "score": 0.5}'
 
 
@@ -65,7 +68,7 @@ def read_pool(path: Path | str) -> Run:
     return run
 
 
-def pool_qrels(folder: Path | str, split: str = "test.full") -> Grades:
+def pool_qrels(folder: Path | str, split: str = COMPLETE) -> Grades:
     """Every judgement of qrels/<split>.tsv, those of documents outside the corpus too.
 
     A pool's corpus holds the candidates alone, so the qrels of its `Collection` lack the relevant
