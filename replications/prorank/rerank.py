@@ -5,7 +5,6 @@ MODEL is a model reference, or the short name of a released one (released.py).
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import click
 
 from replications.execute import Context
 from replications.first_stages import DEPTH, candidate_run, judgements
+from replications.one_line import one_line_ends
 from replications.prorank.released import MODELS
 from shared.errors import InputError
 from shared.metrics import evaluate
@@ -39,14 +39,8 @@ def main(**options: Any) -> None:
 
     Scores are kept in the cache as they are made: run the same command again to go on.
     """
-    try:
+    with one_line_ends():
         click.echo(_rerank(**options))
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        click.echo("interrupted; run the same command again to go on", err=True)
-        sys.exit(130)
 
 
 def _rerank(

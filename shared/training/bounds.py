@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import types
 import typing
+from collections.abc import Hashable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -99,9 +100,9 @@ def options_of(hint: Any) -> tuple[Any, ...]:
 
 
 @cache
-def hints_of(kind: type) -> dict[str, Any]:
+def hints_of(kind: Hashable) -> dict[str, Any]:
     """The type of every field of a dataclass, with its bounds."""
-    return typing.get_type_hints(kind, include_extras=True)
+    return typing.get_type_hints(typing.cast(type, kind), include_extras=True)
 
 
 def check_bounds(settings: Any, name: str) -> None:

@@ -115,7 +115,7 @@ def _taken(value: Any, option: Any, name: str, place: _Place) -> Any:
     if option is float:
         # YAML 1.1 reads 1e-6 as a text.
         number = finite_number(value) if isinstance(value, str) else value
-        return float(number) if is_finite(number) else _OTHER
+        return float(number) if number is not None and is_finite(number) else _OTHER
     if option is int:
         return value if is_whole(value, at_least=-(2**63)) else _OTHER
     return value if isinstance(option, type) and type(value) is option else _OTHER
