@@ -19,8 +19,7 @@ def code_notes(records: Sequence[Record], present: str) -> list[str]:
     notes = []
     if other := sum(r.provenance.get("code_sha256") != present for r in records):
         notes.append(
-            f"Records made by earlier code than that of this suite ({present[:12]}): "
-            f"{other:,} of {len(records):,}."
+            f"Records made by earlier code than that of this suite: {other:,} of {len(records):,}."
         )
     pairs = [(record.provenance, made) for record in records for made in trainings(record.facts)]
     moved = sum(

@@ -71,6 +71,8 @@ def ensure_sealed(path: Path, build: Callable[[Path], None] | None, ref: str) ->
     if not problem:
         return
     if build is None:
+        if not path.is_dir():
+            problem = f"{path} is not in the cache"
         raise InputError(f"{ref}: {problem}; fetch the model again")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -115,7 +115,7 @@ def check_bounds(settings: Any, name: str) -> None:
         if is_dataclass(value):
             check_bounds(value, f"{name}: {field.name}")
         elif value is not None:
-            for option in options_of(hints_of(type(settings))[field.name]):
+            for option in options_of(hints_of(typing.cast(Any, type(settings)))[field.name]):
                 kind, declared = bounds_of(option)
                 if typing.get_origin(kind) is typing.Literal:
                     declared = [Choice(typing.get_args(kind))]

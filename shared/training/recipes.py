@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -36,11 +37,14 @@ def named_recipe(folder: Path, name: str, kind: type[T], /, **changes: Any) -> T
 
     Raises InputError for a name that is neither, and as `read_recipe`.
     """
-    own = name.endswith((".yaml", ".yml"))
-    path = user_path(name if own else folder / f"{name}.yaml")
-    if not path.exists():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
-        raise InputError(f"no recipe {name!r:.200}; expected a .yaml file or one of {known}")
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    path = folder / f"{name}.yaml"
+    if name not in known:
+        path = user_path(name)
+        if path.suffix not in (".yaml", ".yml") or not os.path.lexists(path):
+            raise InputError(
+                f"no recipe {name!r:.200}; expected a .yaml file or one of {', '.join(known)}"
+            )
     return read_recipe(path, kind, **changes)
 
 
@@ -62,7 +66,7 @@ def read_recipe(path: Path | str, kind: type[T], /, **changes: Any) -> T:
 
 
 def _build(kind: type[T], data: Mapping[str, Any], place: _Place) -> T:
-    hints = hints_of(kind)
+    hints = hints_of(typing.cast(Any, kind))
     known = {field.name: field for field in fields(typing.cast(Any, kind))}
     for name in data:
         if name not in known:
