@@ -6,8 +6,8 @@ checkpoint-N/   checkpoints after N steps
 final/          the weights at the end (an adapter, or a whole model)
 finished.json   written last: what the run did; a folder that has it is complete
 
-Checkpoints and final/ are sealed (shared.sealed_folder): each holds the digest of the request it
-belongs to and the checksum of all its files, which are checked before anything is used.
+Checkpoints and final/ are sealed (shared.sealed_folder): each holds the digests of the request
+and of the log it belongs to and the checksum of all its files, checked before anything is used.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from shared.files import atomic_write, find_cache_dir
 from shared.locks import turn_at
 from shared.reading import is_whole, read_json, read_text, user_path
 from shared.sealed_folder import SEAL, problem_of, seal
-from shared.training.log import append, cut, read
+from shared.training.log import append, cut, read, until
 
 KEPT = 2  # checkpoints
-REQUEST = "request.sha256"  # in a sealed folder: the digest of the run's request
+ORIGIN = "origin.json"  # in a sealed folder: the digests of the run's request and log
 _HEADROOM = 1.2  # of what the weights and optimizer states are expected to take
 _CHECKPOINT = re.compile(r"checkpoint-([1-9][0-9]{0,17})", re.ASCII)
 
@@ -147,7 +147,7 @@ class TrainingFolder:
         One that fails its check is passed over, which a line on stderr says.
         """
         for path in sorted(self._checkpoints(), key=_step_of, reverse=True):
-            problem = self._problem(path) or _wrong_step(path, steps)
+            problem = self._problem(path, _step_of(path)) or _wrong_step(path, steps)
             if not problem:
                 return path
             if os.environ.get("RANK", "0") == "0":
@@ -217,17 +217,22 @@ class TrainingFolder:
         return InputError(f"{what}; delete the folder {self.path} and run again")
 
     def _seal(self, folder: Path) -> None:
-        with atomic_write(folder / REQUEST) as handle:
-            handle.write(self.digest + "\n")
+        logged = self.log_path.read_bytes() if self.log_path.exists() else b""
+        origin = {"request": self.digest, "log": hashlib.sha256(logged).hexdigest()}
+        with atomic_write(folder / ORIGIN) as handle:
+            handle.write(json.dumps(origin) + "\n")
         seal(folder)
 
-    def _problem(self, folder: Path) -> str:
-        """Why a sealed folder is not what this run left there; "" where it is."""
+    def _problem(self, folder: Path, step: int | None = None) -> str:
+        """Why a sealed folder is not what this run left after `step` steps; "" where it is."""
         if problem := problem_of(folder):
             return problem
-        path = folder / REQUEST
-        own = path.is_file() and read_text(path) == self.digest + "\n"
-        return "" if own else f"{folder} is of another run"
+        path = folder / ORIGIN
+        origin = read_json(path) if path.is_file() else None
+        if not isinstance(origin, dict) or origin.get("request") != self.digest:
+            return f"{folder} is of another run"
+        logged = hashlib.sha256(until(self.log_path, step).encode()).hexdigest()
+        return "" if origin.get("log") == logged else f"{self.log_path} was altered"
 
     def _checkpoints(self) -> list[Path]:
         """The folders named checkpoint-N, whole or not; nothing else that somebody left here."""
@@ -244,8 +249,11 @@ class TrainingFolder:
 
     def _read(self, name: str) -> dict[str, Any] | None:
         path = self.path / name
-        if not path.exists():
-            return None
+        try:
+            if not path.exists():
+                return None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
         try:
             found = read_json(path)
         except InputError as error:

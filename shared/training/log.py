@@ -47,6 +47,12 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def cut(path: Path, step: int) -> None:
     """Drop the lines after a step."""
-    kept = [entry for entry in read(path) if entry.get("step", 0) <= step]
+    text = until(path, step)
     with atomic_write(path) as handle:
-        handle.writelines(json.dumps(entry) + "\n" for entry in kept)
+        handle.write(text)
+
+
+def until(path: Path, step: int | None) -> str:
+    """The lines up to a step, or all of them, as `append` writes them."""
+    kept = [e for e in read(path) if step is None or e.get("step", 0) <= step]
+    return "".join(json.dumps(entry) + "\n" for entry in kept)
