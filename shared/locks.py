@@ -20,6 +20,7 @@ def turn_at(path: Path) -> Iterator[None]:
     lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()  # where no file can be made filelock would try for ever
         lock.acquire()
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -119,7 +119,7 @@ def _read(path: Path, request: Mapping[str, Any], size: int) -> tuple[np.ndarray
     try:
         with np.load(path, allow_pickle=False) as stored:
             made = parse_json(str(stored["request"]), str(path))
-            scores, done = stored["scores"], int(stored["done"])
+            scores, number = stored["scores"], stored["done"]
     except Exception as error:  # NumPy and zipfile raise many kinds
         raise InputError(
             f"{path}: cannot be read ({type(error).__name__}); delete it, and it is made again"
@@ -128,6 +128,7 @@ def _read(path: Path, request: Mapping[str, Any], size: int) -> tuple[np.ndarray
         raise InputError(f"{path}: its request is damaged; delete it, and it is made again")
     if other := difference(made, request):
         raise InputError(f"{path}: holds scores of another {other}; delete it or name another file")
+    done = int(number) if number.shape == () and number.dtype.kind in "iu" else -1
     whole = scores.shape == (size,) and scores.dtype == np.float32 and 0 <= done <= size
     if not whole or not np.isfinite(scores[:done]).all():
         raise InputError(f"{path}: its scores are damaged; delete it, and they are made again")
