@@ -33,7 +33,7 @@ def problem_of(folder: Path) -> str:
     """
     path = folder / SEAL
     if not path.is_file():
-        return f"{folder} is not (completely) there"
+        return f"{folder} is not complete (no {SEAL})"
     try:
         sums = read_json(path)
     except InputError:

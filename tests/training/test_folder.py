@@ -188,9 +188,12 @@ def test_every_file_of_a_finished_run_is_checked(tmp_path: Path) -> None:
     ("change", "message"),
     [
         (lambda f: (f / "final/tokenizer.json").unlink(), "final/tokenizer.json cannot be read"),
-        (lambda f: shutil.rmtree(f / "final"), "final is not (completely) there"),
+        (lambda f: shutil.rmtree(f / "final"), "final is not complete (no files.sha256.json)"),
         (lambda f: (f / "final/model.safetensors").write_text("x"), "model.safetensors was added"),
-        (lambda f: (f / "final/files.sha256.json").unlink(), "final is not (completely) there"),
+        (
+            lambda f: (f / "final/files.sha256.json").unlink(),
+            "final is not complete (no files.sha256.json)",
+        ),
         (lambda f: (f / "final/files.sha256.json").write_text("[]"), "sha256.json was altered"),
         (lambda f: (f / "final/files.sha256.json").write_text("{}"), "was added"),
         (lambda f: (f / "run.json").unlink(), "run.json is not there"),
@@ -293,7 +296,7 @@ def state(step: Any) -> Callable[[Path], object]:
         (lambda p: flip(p / "origin.json", 20), "origin.json was altered"),
         (lambda p: flip(p / "files.sha256.json", 20), "origin.json was altered"),
         (lambda p: (p / "state.pt").unlink(), "state.pt cannot be read"),
-        (lambda p: (p / "files.sha256.json").unlink(), "not (completely) there"),
+        (lambda p: (p / "files.sha256.json").unlink(), "is not complete (no "),
         (lambda p: (p / "optimizer.pt").write_text("x"), "optimizer.pt was added"),
         (state(1), "global_step is 1, expected 4"),
         (state(-3), "global_step is -3, expected 4"),
