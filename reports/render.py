@@ -1,4 +1,6 @@
-"""Render the pages: an index and one self-contained page per paper; same records, same bytes.
+"""Render the pages: an index and one self-contained page per paper.
+
+The same records and code give the same bytes.
 
 The pages need no script and load nothing: style and figures are inside, so they work from a
 file, off-line and in print. Per-query values are in the records that they link to.
@@ -21,10 +23,12 @@ from reports import cite
 from reports.claim_types import Paper
 from reports.claim_views import claim_view
 from reports.claims import load_papers
+from reports.code_views import code_notes
 from reports.formatting import count
 from reports.judge import judge
 from reports.machine_views import Verified
 from reports.plots import Figure, with_prefix
+from reports.provenance import code_digest
 from reports.results import TIERS, Record, overlay
 from reports.verdicts import Verdict
 from reports.views import PaperView, RecordView, record_view, table_view, tier_view
@@ -71,7 +75,8 @@ def render_site(
     for paper in load_papers(papers_root):
         own = [record for record in records if record.paper == paper.id]
         figures = load_figures(Path(papers_root) / paper.id, own)
-        view = paper_view(paper, own, figures, out)
+        code = code_digest(paper.id, root=Path(papers_root).resolve().parent)
+        view = paper_view(paper, own, figures, out, code)
         views.append(view)
         files[f"{paper.id}.html"] = _template(
             "paper.html", view=view, verified=verified, rehearsal=rehearsal
@@ -93,9 +98,9 @@ def render_site(
 
 
 def paper_view(
-    paper: Paper, records: Sequence[Record], figures: Sequence[Figure], out: Path
+    paper: Paper, records: Sequence[Record], figures: Sequence[Figure], out: Path, code: str
 ) -> PaperView:
-    """Judge a paper at every tier and collect what its page shows."""
+    """Judge a paper at every tier and collect what its page shows; `code` is the present digest."""
     judgements = {tier: judge(paper, records, tier) for tier in TIERS}
     digest = cite.records_digest(records)
     return PaperView(
@@ -105,6 +110,7 @@ def paper_view(
         tables=[table_view(paper, table, judgements) for table in paper.tables],
         figures=figures,
         records=[_record_view(record, out) for record in records],
+        code=code_notes(records, code),
         digest=digest,
         paper_bibtex=cite.paper_bibtex(paper),
         replication_bibtex=cite.replication_bibtex(paper, digest),

@@ -116,6 +116,7 @@ class PaperView:
     tables: list[TableView]
     figures: Sequence[Figure]
     records: list[RecordView]
+    code: list[str]
     digest: str
     paper_bibtex: str
     replication_bibtex: str

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from filelock import FileLock
-
 from shared.errors import InputError
+from shared.locks import turn_at
 from shared.training.folder import digest_of
 
 Produce = Callable[[str, Sequence[str]], tuple[Sequence[float], Mapping[str, float]]]
@@ -44,10 +43,9 @@ class ScoreFile:
         """
         from time import perf_counter
 
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.path.with_suffix(".lock")):
+        with turn_at(self.path.with_suffix(".lock")):
             end = self._read()
-            with open(self.path, "r+b" if end else "wb") as handle:
+            with self._opened("r+b" if end else "wb") as handle:
                 handle.seek(end)
                 handle.truncate()
                 if not end:
@@ -70,6 +68,14 @@ class ScoreFile:
                     self._take(line)
                     self.made += len(missing)
 
+    def _opened(self, mode: str) -> IO[bytes]:
+        try:
+            return open(self.path, mode)
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot be written ({error.strerror or error})"
+            ) from error
+
     def _append(self, handle: IO[bytes], line: Mapping[str, Any]) -> None:
         try:
             handle.write(json.dumps(line).encode() + b"\n")
@@ -91,6 +97,8 @@ class ScoreFile:
             try:
                 line = json.loads(raw)
                 digest = line["digest"] if number == 1 else None
+                if number == 1 and digest_of(line["request"]) != digest:
+                    raise ValueError("the request was altered")
                 if number > 1:
                     self._take(line)
             except (ValueError, LookupError, TypeError, AttributeError) as error:

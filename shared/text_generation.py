@@ -19,10 +19,13 @@ from typing import Any
 import numpy as np
 
 from shared.errors import InputError
+from shared.own_code import code_of
 from shared.sampling import Sampling, Seen, choose, uniforms
 
 Prompt = str | Sequence[Mapping[str, str]]
 
+# What a text depends on, whichever way it is made.
+_CODE = (__name__, "shared.vllm_generation", "shared.models", "shared.training.adapters")
 _BATCH_TOKENS = 16_384  # padded tokens in a batch: long prompts must not cost memory without bound
 
 # (model, tokenizer, prompts, rows, sampling, batch size) -> (row, text), batch by batch
@@ -73,10 +76,11 @@ def generate(
 class CachedGenerator:
     """`generate` that keeps every text in a JSON Lines file, so that a killed run resumes.
 
-    Texts are keyed by the sha256 of weights, dtype, prompt, sampling parameters and number of the
-    sample, and are written and flushed to disk batch by batch. A last line cut off by a kill is
-    dropped and generated again; damage anywhere else is an InputError with `path:line`. `load` is
-    called for (model, tokenizer) only when a text is missing. One process at a time may write.
+    Texts are keyed by the sha256 of weights, dtype, prompt, sampling parameters, number of the
+    sample and code, and are written and flushed to disk batch by batch. A last line cut off by a
+    kill is dropped and generated again; damage anywhere else is an InputError with `path:line`.
+    `load` is called for (model, tokenizer) only when a text is missing. One process at a time may
+    write.
     `produce` is another way than this module's to make the texts, which `dtype` should then name.
     """
 
@@ -95,7 +99,7 @@ class CachedGenerator:
         self.generated = 0  # texts that were not in the file
         self._load = load
         self._loaded: tuple[Any, Any] | None = None
-        self._identity = [model_sha256, dtype, sampling.identity()]
+        self._identity = [model_sha256, dtype, sampling.identity(), code_of(*_CODE)]
         self._sampling = sampling
         self._batch_size = batch_size
         self._produce = produce or _generate_rows

@@ -83,6 +83,38 @@ def test_settings_shorten_a_recipe(rehearsing: None, monkeypatch: pytest.MonkeyP
         shortened(before)
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("name.x=1", "name holds no settings of its own"),
+        ("steps=1_0", "steps is '1_0'; expected int"),
+        ("steps=1:30", "steps is '1:30'; expected int"),
+        ("steps=.nan", "steps is '.nan'; expected int"),
+        ("steps=[" + "[" * 9_000, "nested too deeply"),
+        ("steps=&a 2", "no anchors"),
+    ],
+)
+def test_settings_are_read_as_strictly_as_a_recipe(
+    rehearsing: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    value: str,
+    message: str,
+) -> None:
+    from shared.training import read_recipe
+
+    @dataclass(frozen=True)
+    class Settings:
+        name: str = ""
+        steps: int = 9
+
+    (tmp_path / "r.yaml").write_text("name: x\n")
+    monkeypatch.setenv(VARIABLE, value)
+    with pytest.raises(InputError) as caught:
+        read_recipe(tmp_path / "r.yaml", Settings)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_recipes_are_read_with_them(
     rehearsing: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

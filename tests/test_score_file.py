@@ -126,6 +126,23 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on(
     assert fill(path)[0].scores["q1"] == {"a": 97, "b": 98}
 
 
+def test_a_request_that_was_altered_is_refused(tmp_path: Path) -> None:
+    """Its digest is still the one that is asked for."""
+    path = tmp_path / "scores.jsonl"
+    fill(path)
+    path.write_text(path.read_text().replace('"length": 8', '"length": 9', 1))
+    with pytest.raises(InputError, match=r"scores\.jsonl:1: cannot be read"):
+        fill(path)
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file" / "a.jsonl", Path("/proc/a.jsonl")):
+        with pytest.raises(InputError, match=r"cannot be (written|read)") as caught:
+            fill(path)
+        assert "\n" not in str(caught.value)
+
+
 def test_scores_of_another_request_are_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "scores.jsonl"
     fill(path)

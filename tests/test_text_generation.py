@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -174,21 +175,25 @@ def test_penalised_samples_do_not_depend_on_the_batch(
     assert together != sample(model, tokenizer, PROMPTS, temperature=0.7, top_p=0.8, top_k=20)
 
 
-def test_keys_of_texts_that_use_neither_filter_stay_as_they_were(tmp_path: Path) -> None:
-    """The keys that published files of texts were written with, before the two filters came."""
+def test_the_key_of_a_text_names_all_that_it_depends_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sampling of texts without the two filters is written as before they came."""
 
     def key(sampling: Sampling, prompt: Prompt, number: int) -> str:
         return cached(tmp_path / "no.jsonl", Loader(), sampling=sampling)._key(prompt, number)
 
     used: dict[str, Any] = {"max_new_tokens": 32, "temperature": 0.7, "top_p": 0.9, "seed": 0}
-    first = "10612e989b2b480a8cb7cd24be02ee5ab448f198aacacc0536e096d642b6054c"
-    assert key(Sampling(**used), "w1 w2", 0) == first
-    assert key(Sampling(), "w1 w2", 0) == (
-        "8b4fd482d196c6380bb2ca5f609f2ea2db930aadfef47e41265cd94488d267e5"
-    )
+    monkeypatch.setattr("shared.text_generation.code_of", lambda *_: "c" * 64)
+    first = key(Sampling(**used), "w1 w2", 0)
+    message = [{"content": "w1 w2", "role": "user"}]
+    whole = json.dumps(["f" * 64, "float32", used, "c" * 64, message, 0], sort_keys=True)
+    assert first == hashlib.sha256(whole.encode()).hexdigest()
     changed: list[dict[str, Any]] = [{"top_k": 20}, {"repetition_penalty": 1.05}, {"top_k": 19}]
     keys = {key(Sampling(**(used | more)), "w1 w2", 0) for more in changed}
     assert len(keys | {first}) == 4
+    monkeypatch.undo()
+    assert key(Sampling(**used), "w1 w2", 0) != first, "other code"
 
 
 def test_bad_requests_are_one_line(model: Any, tokenizer: Any) -> None:

@@ -20,6 +20,7 @@ import torch
 from replications.bert_distill_losses.ranker import HEADS, Ranker
 from shared.errors import InputError
 from shared.models import load_encoder
+from shared.reading import read_json
 
 FORMAT, VERSION = "bert_distill_losses ranker", 1
 
@@ -71,15 +72,12 @@ def load_ranker(folder: Path | str) -> Ranker:
 
     folder = Path(folder)
     path = folder / "ranker.json"
-    try:
-        stated = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"{folder}: no ranker.json; expected a folder of save_ranker") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error})") from error
+    if not path.exists():
+        raise InputError(f"{folder}: no ranker.json; expected a folder of save_ranker")
+    stated = read_json(path)
     if not isinstance(stated, dict) or stated.get("format") != FORMAT:
         raise InputError(f"{path}: not a ranker's; expected the format {FORMAT!r}")
-    if stated.get("version") != VERSION or stated.get("head") not in HEADS:
+    if stated.get("version") != VERSION or stated.get("head") not in [*HEADS]:
         raise InputError(
             f"{path}: version {stated.get('version')}, head {stated.get('head')!r}; expected "
             f"version {VERSION} and one of {', '.join(HEADS)}"

@@ -92,7 +92,9 @@ def test_a_bad_recipe_names_the_file_and_the_key(yaml: Path) -> None:
     yaml.write_text(yaml.read_text() + "betta: 1\n")
     result = command(yaml, "--dry-run")
     assert (result.exit_code, result.output.count("\n")) == (2, 1)
-    assert result.output.startswith(f"error: {yaml}: unknown key 'betta'; expected one of name, ")
+    assert result.output.startswith(
+        f"error: {yaml}:11: unknown key 'betta'; expected one of name, "
+    )
 
 
 def test_a_choice_that_is_none_is_refused_by_the_option() -> None:

@@ -17,6 +17,7 @@ import click
 
 from replications.bert_distill_losses.arms import ARMS, INITS, TEACHERS, Arm, arm_of
 from replications.bert_distill_losses.recipe import Kind, Recipe, load_recipe
+from replications.one_line import one_line_ends
 from shared.errors import DivergedError, InputError
 
 
@@ -67,7 +68,7 @@ def main(
     of_students = changes | {
         "init": init, "layers": layers, "rate": rate, "unlabelled": unlabelled,
     }  # fmt: skip
-    try:
+    with one_line_ends():
         if not arms and (given := [n for n, v in of_students.items() if v is not None]):
             option = given[0].replace("_", "-")
             raise InputError(f"--{option} is for students: name one with --arm, as --arm A8")
@@ -114,12 +115,6 @@ def main(
             click.echo(f"error: {problem}", err=True)
         if failed:
             sys.exit(2)
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        click.echo("interrupted; run the same command again to go on", err=True)
-        sys.exit(130)
 
 
 def _dry(settings: Recipe, name: str, arm: Arm | None, seed: int, kind: Kind) -> str:

@@ -5,7 +5,7 @@ MODEL is a model reference, or the short name of a released one (released.py).
 
 from __future__ import annotations
 
-import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ import click
 
 from replications.execute import Context
 from replications.first_stages import DEPTH, candidate_run, judgements
+from replications.one_line import one_line_ends
 from replications.prorank.released import MODELS
 from shared.errors import InputError
 from shared.metrics import evaluate
+from shared.reading import user_path
 from shared.reranking import candidates, oracle, read_first_stage, rerank
 from shared.runs import write_run
 
@@ -39,14 +41,19 @@ def main(**options: Any) -> None:
 
     Scores are kept in the cache as they are made: run the same command again to go on.
     """
-    try:
+    with one_line_ends():
         click.echo(_rerank(**options))
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        click.echo("interrupted; run the same command again to go on", err=True)
-        sys.exit(130)
+
+
+def _check_place(output: Path) -> None:
+    """Raise InputError, before any work, where the run could not be written at its end."""
+    try:
+        if output.exists():
+            raise InputError(f"{output}: is there already; name another file, or remove it")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=output.parent).close()
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written ({error.strerror or error})") from error
 
 
 def _rerank(
@@ -65,8 +72,9 @@ def _rerank(
     """Rerank; returns the table of measures."""
     from replications.prorank.reranker import any_reranker, score_candidates
 
-    if output is not None and output.exists():
-        raise InputError(f"{output}: is there already; name another file, or remove it")
+    weights, run, output = (None if p is None else user_path(p) for p in (weights, run, output))
+    if output is not None:
+        _check_place(output)
     folder = Path(collection)
     context = Context(data_root, folders={collection: folder} if folder.is_dir() else {})
     found = context.collection(collection)

@@ -6,15 +6,14 @@ Several GPUs: accelerate launch --config_file <...> -m replications.prorank.trai
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import click
 
+from replications.one_line import one_line_ends
 from replications.prorank.recipe import arithmetic, load_recipe
-from shared.errors import InputError
 
 SYSTEM_NAMES = ["sft", "stage 1", "stage 2", "stage 1+2", "sft+stage 2"]
 
@@ -45,7 +44,7 @@ def main(
     dry_run: bool,
 ) -> None:
     """Train RECIPE (a name in recipes/, or a YAML file); a killed run goes on when run again."""
-    try:
+    with one_line_ends():
         settings = load_recipe(recipe, data=list(data) or None, model=model, seed=seed)
         if rewards:
             settings = replace(settings, warmup=replace(settings.warmup, rewards=rewards))
@@ -62,12 +61,6 @@ def main(
         found = recipe_data(settings, Context(data_root, folders=folders))
         _say("\n".join(found.notes), err=True)
         stages = train(settings, system, found, output=output)
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        click.echo("interrupted; run the same command again to go on", err=True)
-        sys.exit(130)
     for stage in stages:
         if answer := stage.result.get("collapsed_to"):
             _say(f"warning: {stage.stage} collapsed to the answer {answer}", err=True)

@@ -20,6 +20,7 @@ from shared.files import find_cache_dir
 from shared.models import fetch_model, load_causal_lm
 from shared.text_generation import CachedGenerator, Produce, Prompt, Sampling, messages_of
 from shared.training import adapter_sha256, check_base, load_adapter
+from shared.training.folder import check_weights
 
 RELEASED: Sampling = Sampling(
     max_new_tokens=500, temperature=0.7, top_p=0.8, seed=0, top_k=20, repetition_penalty=1.05
@@ -212,6 +213,7 @@ def make_rewriter(
     files = fetch_model(model, download=download)
     sha256 = files.sha256
     if adapter is not None:
+        check_weights(Path(adapter))
         parts = f"{sha256}+{adapter_sha256(adapter)}"
         sha256 = hashlib.sha256(parts.encode()).hexdigest()
     path = cache or find_cache_dir() / "texts" / f"reasoned-{sha256[:12]}.jsonl"

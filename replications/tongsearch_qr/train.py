@@ -5,13 +5,12 @@ Several GPUs: accelerate launch --config_file <...> -m replications.tongsearch_q
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
+from replications.one_line import one_line_ends
 from replications.tongsearch_qr.recipe import arithmetic, load_recipe
-from shared.errors import InputError
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,7 +35,7 @@ def main(
     dry_run: bool,
 ) -> None:
     """Train RECIPE (a name in recipes/, or a YAML file); a killed run goes on when run again."""
-    try:
+    with one_line_ends():
         settings = load_recipe(recipe, data=data, model=model, seed=seed, max_steps=max_steps)
         if dry_run:
             click.echo("\n".join([f"{settings.name}: {settings.model}", *arithmetic(settings)]))
@@ -44,12 +43,6 @@ def main(
         from replications.tongsearch_qr.training_run import train
 
         trained = train(settings, method, output=output, data_root=data_root)
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        click.echo("interrupted; run the same command again to go on", err=True)
-        sys.exit(130)
     click.echo(f"weights in {trained.weights}")
 
 
