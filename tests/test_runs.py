@@ -146,7 +146,7 @@ def test_unknown_metadata_is_refused(tmp_path: Path) -> None:
         ({"q": [("d", 1.0)]}, "my tag", "tag 'my tag'"),
         ({"q": []}, "t", "no results to write"),
         ({"q": [("d", 1e39)]}, "t", "beyond the range of float32"),
-        ({"q": [("\ud800", 1.0)]}, "t", "not valid Unicode"),
+        ({"q": [("\ud800", 1.0)]}, "t", "holds the character"),
     ],
 )
 def test_a_run_that_could_not_be_read_back_is_not_written(
@@ -164,7 +164,6 @@ GOOD = "q Q0 a 1 2.0 t\n"
     ("text", "message"),
     [
         (GOOD + "q Q0 b 2 1.0\n", r":2: 5 columns found, expected six columns"),
-        (GOOD + "\n", r":2: 0 columns found"),
         (GOOD + "q Q0 b 2 high t\n", r":2: score 'high' is not a finite number"),
         (GOOD + "q Q0 b 2 nan t\n", r":2: score 'nan'"),
         (GOOD + "q Q0 b 2 -inf t\n", r":2: score '-inf'"),
@@ -188,7 +187,7 @@ def test_a_bad_line_is_named_with_its_number(tmp_path: Path, text: str, message:
 def test_text_that_is_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "latin1.trec"
     path.write_bytes(GOOD.encode() + "q Q0 caf\xe9 2 1.0 t\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"latin1.trec:2: not UTF-8"):
+    with pytest.raises(InputError, match=r"latin1.trec:2: byte 9 is not UTF-8"):
         read_run(path)
 
 
@@ -196,7 +195,7 @@ def test_a_truncated_gzip_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.gz"
     text = "".join(f"q Q0 d{i} {i} {-i} t\n" for i in range(1, 2000))
     path.write_bytes(gzip.compress(text.encode())[:-20])
-    with pytest.raises(InputError, match="damaged gzip"):
+    with pytest.raises(InputError, match="gzip data is cut short or damaged"):
         read_run(path)
 
 

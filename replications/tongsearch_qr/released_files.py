@@ -16,11 +16,11 @@ from pathlib import Path
 from replications.tongsearch_qr.bright import STACK_EXCHANGE, SUBSETS
 from replications.tongsearch_qr.reasoned_files import PROXY, read_reasoned, read_released
 from shared.data import pinned
-from shared.data.beir import read_qrels
 from shared.data.bright import load_bright_queries
 from shared.data.collection import Collection, Grades, fingerprint
 from shared.data.hub import load_rows
 from shared.data.lines import only_file
+from shared.data.qrels import read_qrels
 from shared.data.resolve import find_data_root
 from shared.errors import InputError, MissingDependencyError
 from shared.files import atomic_write, find_cache_dir

@@ -65,8 +65,8 @@ def test_queries_without_a_reasoned_one_are_named(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("x.jsonl", '{"_id": "a", "text": "t"}\n{"_id": "b"', r"x\.jsonl:2: malformed JSON"),
-        ("x.jsonl", lines({"_id": "a", "text": 1}), r"x\.jsonl:1: expected the strings"),
-        ("x.jsonl", lines({"id": "a", "text": "t"}), r"x\.jsonl:1: expected the strings"),
+        ("x.jsonl", lines({"_id": "a", "text": 1}), r'x\.jsonl:1: "text" is int'),
+        ("x.jsonl", lines({"id": "a", "text": "t"}), r'x\.jsonl:1: "_id" is NoneType'),
         ("x.jsonl", lines({"_id": "a", "text": " \n"}), r":1: the reasoned query is empty"),
         (
             "x.jsonl",

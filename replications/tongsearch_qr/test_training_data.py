@@ -254,9 +254,9 @@ def test_fingerprint_ignores_order_and_compression_and_nothing_else(tmp_path: Pa
     [
         ('{"site": "tea", ', r"tea.jsonl:2: malformed JSON"),
         ("[]", r"tea.jsonl:2: expected a JSON object, found list"),
-        (json.dumps(record("")), r'tea.jsonl:2: expected a text "id"'),
-        (json.dumps(record("2", site=None)), r'tea.jsonl:2: expected a text "site"'),
-        (json.dumps(record("2", title=7)), r'tea.jsonl:2: "title" must be a text'),
+        (json.dumps(record("")), r'tea.jsonl:2: "id" is empty'),
+        (json.dumps(record("2", site=None)), r'tea.jsonl:2: "site" is NoneType, expected a string'),
+        (json.dumps(record("2", title=7)), r'tea.jsonl:2: "title" is int, expected a string'),
         (json.dumps(record("2", answers=["yes"])), r'tea.jsonl:2: expected "answers"'),
         (json.dumps(record("2", answers=[{"id": "1"}])), r'tea.jsonl:2: expected "answers"'),
         (json.dumps(record("1")), r"tea.jsonl:2: question '1' of 'tea' was given before, at .*:1;"),

@@ -9,10 +9,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from shared.data.parts import (
+    Grades,
+    check_documents,
+    check_queries,
+    checked_grades,
+    checked_ids,
+)
 from shared.errors import InputError
 
-Grades = dict[str, dict[str, int]]
-"""Judgements of one split: query id -> document id -> grade."""
+__all__ = [
+    "TITLE_MODES", "Collection", "Grades", "check_id", "fingerprint", "group_qrels",
+    "make_collection",
+]  # fmt: skip
 
 TITLE_MODES: dict[str, str | None] = {"newline": "\n", "space": " ", "omit": None}
 """How `Collection.contents` joins a title to its text; None leaves the title out."""
@@ -164,15 +173,18 @@ def make_collection(
     """Check and order the parts of a collection; the only way that readers make one.
 
     `documents` maps document id to (title, text), `qrels` split to query id to document id to
-    grade. Judgements of unknown documents or queries and empty queries are left out and counted
-    in `notes`. Raises InputError, beginning with `where` (a path; default: the id), when there
-    is no document, no query or no judgement, or when a relevant document is also excluded.
+    grade. A title may be None. Judgements of unknown documents or queries, splits left without
+    any and empty queries are left out and counted in `notes`. Raises InputError, beginning with
+    `where` (a path; default: the id), when there is no document, no query or no judgement, when
+    a relevant document is also excluded, and for ids, texts and grades that no reader accepts.
     """
     check_id(id)
     where = where or id
     noted = list(notes)
     if not documents:
         raise InputError(f"{where}: no documents; give at least one")
+    check_documents(documents, where)
+    check_queries(queries, where)
     kept = {query_id: text for query_id, text in queries.items() if text.strip()}
     if dropped := len(queries) - len(kept):
         first = next(query_id for query_id in queries if query_id not in kept)
@@ -180,16 +192,20 @@ def make_collection(
     if not kept:
         raise InputError(f"{where}: no queries with a text; give at least one")
     doc_ids = sorted(documents)
-    titles = [documents[doc_id][0] for doc_id in doc_ids]
+    titles = [documents[doc_id][0] or "" for doc_id in doc_ids]
     texts = [documents[doc_id][1] for doc_id in doc_ids]
     bare = [doc_id for doc_id, text in zip(doc_ids, texts, strict=True) if not text.strip()]
     if bare:
         noted.append(f"{len(bare)} documents have an empty text (first: {bare[0]})")
-    judged = {split: _known(split, rows, documents, kept, noted) for split, rows in qrels.items()}
+    graded = {split: checked_grades(rows, f"{where}: {split}") for split, rows in qrels.items()}
+    judged = {split: _known(split, rows, documents, kept, noted) for split, rows in graded.items()}
     if not any(judged.values()):
         raise InputError(f"{where}: no judgement names a known query and document; check the ids")
+    noted += [f"{split}: no judgement is left, ignored" for split in judged if not judged[split]]
     barred = {
-        query_id: frozenset(ids) for query_id, ids in (excluded or {}).items() if query_id in kept
+        query_id: checked_ids(ids, f"{where}: documents excluded for query {query_id!r}")
+        for query_id, ids in (excluded or {}).items()
+        if query_id in kept
     }
     for split, by_query in judged.items():
         for query_id, grades in by_query.items():
@@ -206,7 +222,7 @@ def make_collection(
         titles=titles,
         texts=texts,
         queries=kept,
-        qrels=judged,
+        qrels={split: rows for split, rows in judged.items() if rows},
         source=source,
         licence=licence,
         excluded={query_id: ids for query_id, ids in barred.items() if ids},

@@ -69,7 +69,7 @@ def test_folder_names_its_collection(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "ref", ["../up", "beir/../../etc", "/etc/none", "beir//x", "a\\..\\b", "~"]
+    "ref", ["../up", "beir/../../etc", "/etc/none", "beir//x", "a\\..\\b"]
 )
 def test_names_that_lead_out(ref: str, tmp_path: Path) -> None:
     for call in (load_collection, fetch_collection):
