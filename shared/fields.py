@@ -83,7 +83,8 @@ def _whole(value: object) -> int | None:
         return None
     if isinstance(value, Integral):
         return int(value)
-    return int(value) if math.isfinite(value) and value == int(value) else None
+    number = float(value)
+    return int(number) if math.isfinite(number) and number.is_integer() else None
 
 
 def _shown(value: object) -> str:

@@ -185,7 +185,7 @@ LINE = '{"qid": "q8", "scores": {"a": 1.0}, "numbers": {"n": 1}, "seconds": 0.1}
         (LINE.replace("1.0", "NaN"), "NaN is no JSON number"),
         (LINE.replace("1.0", "-Infinity"), "-Infinity is no JSON number"),
         (LINE.replace('"a": 1.0', '"a": 1.0, "a": 2.0'), "'a' is given twice"),
-        (LINE.replace('"a"', '"\\ud800"'), "half a character"),
+        (LINE.replace('"a"', '"\\ud800"'), "a \\ud escape stands for half a character"),
         (LINE.replace('"n": 1', '"n": null'), "'n' is no finite number"),
         (LINE.replace("0.1", '"0.1"'), "seconds is no finite number"),
         (LINE.replace('"q8"', "8"), '"qid" is int'),

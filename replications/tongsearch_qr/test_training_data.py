@@ -310,6 +310,7 @@ def test_any_depth_of_nesting_is_a_record_or_one_line(tmp_path: Path) -> None:
 def test_records_from_a_pipe_beside_hidden_files_and_below_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "a").mkdir()
     plain = write(tmp_path / "a" / "tea.jsonl", [record("1"), record("2")])
     expected = load_rows(plain)
     (plain.parent / "._tea.jsonl").write_bytes(b"\0\5\xff")

@@ -89,7 +89,7 @@ def _candidates(candidates: list[Any], where: str) -> list[tuple[str, float]]:
     stored = previous = math.inf
     for rank, candidate in enumerate(candidates, start=1):
         fields = candidate if isinstance(candidate, dict) else {}
-        score = fields.get("score")
+        score = fields.get("score", math.nan)
         if "docid" not in fields or not is_finite(score):
             raise InputError(f"{where}: candidate {rank}: expected {_CANDIDATE}, a finite score")
         docid = check_id(fields["docid"], '"docid"', f"{where}: candidate {rank}")
