@@ -62,6 +62,6 @@ def tabbed(text: str, where: str) -> list[str]:
         return next(csv.reader([text], delimiter="\t", strict=True))
     except csv.Error as error:
         raise InputError(
-            f"{where}: quotes that do not match ({error}); quote the column and double the quotes "
-            "in it, as csv writers do"
+            f"{where}: quotes that do not match; quote the whole column and double the quotes in "
+            "it, as csv writers do"
         ) from error

@@ -26,7 +26,8 @@ def _pick(row: Mapping[str, Any], names: tuple[str, ...], where: str) -> Any:
             return row[name]
     if there:
         raise InputError(f"{where}: {' and '.join(there)} is null; give a value")
-    raise InputError(f"{where}: no column {' or '.join(names)}; it has {', '.join(row)}")
+    shown = ", ".join(repr(name[:30]) for name in list(row)[:8])
+    raise InputError(f"{where}: no column {' or '.join(names)}; it has {shown or 'none'}")
 
 
 def _id(row: Mapping[str, Any], names: tuple[str, ...], what: str, where: str) -> str:
