@@ -172,11 +172,12 @@ def make_collection(
 ) -> Collection:
     """Check and order the parts of a collection; the only way that readers make one.
 
+    Ids, texts and grades must be as `shared.fields` says; a title may be None.
+
     `documents` maps document id to (title, text), `qrels` split to query id to document id to
-    grade. A title may be None. Judgements of unknown documents or queries, splits left without
-    any and empty queries are left out and counted in `notes`. Raises InputError, beginning with
-    `where` (a path; default: the id), when there is no document, no query or no judgement, when
-    a relevant document is also excluded, and for ids, texts and grades that no reader accepts.
+    grade. Judgements of unknown documents or queries and empty queries are left out and counted
+    in `notes`. Raises InputError, beginning with `where` (a path; default: the id), when there
+    is no document, no query or no judgement, or when a relevant document is also excluded.
     """
     check_id(id)
     where = where or id
@@ -185,6 +186,11 @@ def make_collection(
         raise InputError(f"{where}: no documents; give at least one")
     check_documents(documents, where)
     check_queries(queries, where)
+    qrels = {split: checked_grades(rows, f"{where}: {split}") for split, rows in qrels.items()}
+    excluded = {
+        query_id: checked_ids(ids, f"{where}: documents excluded for query {query_id!r}")
+        for query_id, ids in (excluded or {}).items()
+    }
     kept = {query_id: text for query_id, text in queries.items() if text.strip()}
     if dropped := len(queries) - len(kept):
         first = next(query_id for query_id in queries if query_id not in kept)
@@ -197,15 +203,11 @@ def make_collection(
     bare = [doc_id for doc_id, text in zip(doc_ids, texts, strict=True) if not text.strip()]
     if bare:
         noted.append(f"{len(bare)} documents have an empty text (first: {bare[0]})")
-    graded = {split: checked_grades(rows, f"{where}: {split}") for split, rows in qrels.items()}
-    judged = {split: _known(split, rows, documents, kept, noted) for split, rows in graded.items()}
+    judged = {split: _known(split, rows, documents, kept, noted) for split, rows in qrels.items()}
     if not any(judged.values()):
         raise InputError(f"{where}: no judgement names a known query and document; check the ids")
-    noted += [f"{split}: no judgement is left, ignored" for split in judged if not judged[split]]
     barred = {
-        query_id: checked_ids(ids, f"{where}: documents excluded for query {query_id!r}")
-        for query_id, ids in (excluded or {}).items()
-        if query_id in kept
+        query_id: frozenset(ids) for query_id, ids in (excluded or {}).items() if query_id in kept
     }
     for split, by_query in judged.items():
         for query_id, grades in by_query.items():
@@ -216,6 +218,7 @@ def make_collection(
                     f"{where}: document {min(clash)!r} is both excluded for query {query_id!r} "
                     f"and relevant to it in {split!r}; remove one of the two"
                 )
+    noted += [f"{split}: no judgement is left, ignored" for split in judged if not judged[split]]
     return Collection(
         id=id,
         doc_ids=doc_ids,
