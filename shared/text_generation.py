@@ -20,6 +20,7 @@ import numpy as np
 
 from shared.errors import InputError
 from shared.own_code import code_of
+from shared.reading import parse_json, read_bytes, user_path
 from shared.sampling import Sampling, Seen, choose, uniforms
 
 Prompt = str | Sequence[Mapping[str, str]]
@@ -95,7 +96,7 @@ class CachedGenerator:
         batch_size: int = 16,
         produce: Produce | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.path = user_path(path)
         self.generated = 0  # texts that were not in the file
         self._load = load
         self._loaded: tuple[Any, Any] | None = None
@@ -140,21 +141,31 @@ class CachedGenerator:
 
 def _read_texts(path: Path) -> dict[str, str]:
     """Texts by key; cuts off a last line that has no line end, which a killed write leaves."""
-    if not path.exists():
+    if not os.path.exists(path):
         return {}
-    content = path.read_bytes()
+    if not os.path.isfile(path):
+        raise InputError(f"{path}: is no regular file; name one to keep the texts in")
+    content = read_bytes(path)
     complete = content.rfind(b"\n") + 1
     if complete < len(content):
         os.truncate(path, complete)
     texts: dict[str, str] = {}
-    for number, line in enumerate(content[:complete].splitlines(), start=1):
+    for number, line in enumerate(content[:complete].split(b"\n")[:-1], start=1):
+        where = f"{path}:{number}"
         try:
-            entry = json.loads(line)
-            texts[entry["key"]] = str(entry["text"])
-        except (ValueError, TypeError, KeyError) as error:
+            entry = parse_json(line.decode("utf-8"), where)
+            key, text = entry["key"], entry["text"]
+            if not isinstance(key, str) or not isinstance(text, str):
+                raise TypeError("key and text are texts")
+        except (ValueError, TypeError, LookupError) as error:
             raise InputError(
-                f"{path}:{number}: not a generated text; delete this line and run again"
+                f"{where}: not a generated text; delete this line and run again"
             ) from error
+        if texts.setdefault(key, text) != text:
+            raise InputError(
+                f"{where}: another text than an earlier line has for this key; delete one of the "
+                "two and run again"
+            )
     return texts
 
 

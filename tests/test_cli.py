@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import shlex
+import threading
 from math import log2
 from pathlib import Path
 
@@ -137,7 +140,7 @@ def test_queries_of_stop_words_score_0(replicate: Replicate, tmp_path: Path) -> 
 def test_ids_with_white_space_run_without_a_run_file(replicate: Replicate, tmp_path: Path) -> None:
     folder = beir(
         tmp_path / "tiny",
-        docs=[{**DOCS[0], "_id": "d 1"}, {**DOCS[1], "_id": "d\t2"}, *DOCS[2:]],
+        docs=[{**DOCS[0], "_id": "d 1"}, {**DOCS[1], "_id": "d\u00a02"}, *DOCS[2:]],
         qrels=[("q1", "d 1", 1), ("q2", "d5", 1)],
     )
     result = replicate("run", "bmx", "--collection", folder, *E2, "--store", "s")
@@ -256,6 +259,36 @@ def test_compare_prints_means_difference_and_similarity(
     assert "A = [bold]a.run" in result.out
     # RR@10: (1 + 1) / 2 against (1/2 + 0) / 2.
     assert "1.0000" in result.out and "0.2500" in result.out and "-0.7500" in result.out
+
+
+def test_compare_reads_pipes_and_paths_below_home(
+    replicate: Replicate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    qrels = beir(tmp_path / "tiny") / "qrels" / "test.tsv"
+    run = tmp_path / "a.run"
+    run.write_text("q1 Q0 d1 1 2 a\n\nq2 Q0 d2 1 2 a\n")
+    expected = replicate("compare", run, run, "--qrels", qrels)
+    assert (expected.status, expected.err) == (0, "")
+    places = [tmp_path / name for name in ("1", "2", "3")]
+    contents = [gzip.compress(run.read_bytes()), run.read_bytes(), qrels.read_bytes()]
+    writers = []
+    for place, content in zip(places, contents, strict=True):
+        os.mkfifo(place)
+        writers.append(threading.Thread(target=place.write_bytes, args=(content,)))
+        writers[-1].start()
+    piped = replicate("compare", places[0], places[1], "--qrels", places[2])
+    for writer in writers:
+        writer.join()
+    assert (piped.status, piped.err) == (0, "")
+    assert piped.out.splitlines()[1:] == expected.out.splitlines()[1:]
+    home = replicate("compare", "~/a.run", "~/a.run", "--qrels", "~/tiny/qrels/test.tsv")
+    assert (home.status, home.out) == (0, expected.out)
+    checked = [replicate("data", "check", place).out for place in ("~/tiny", tmp_path / "tiny")]
+    assert checked[0] == checked[1] and "tiny: 5 documents" in checked[0]
+    refused = replicate("compare", places[0], run, "--qrels", qrels)
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.err == f"error: {places[0]}: a named pipe that nobody writes to; name a file\n"
 
 
 def test_list_data_and_models(replicate: Replicate, tiny: Path) -> None:

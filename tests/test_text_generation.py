@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,49 @@ def test_damage_inside_the_file_is_named_with_its_line(tmp_path: Path) -> None:
     path.write_text("".join([lines[0], lines[1][:20] + "\n", *lines[2:]]))
     with pytest.raises(InputError, match=r"texts\.jsonl:2: not a generated text"):
         cached(path, Loader())
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b'{"key": "b", "text": [1]}',
+        b'{"key": "b", "text": null}',
+        b'{"key": "b", "text": 1}',
+        b'{"key": 2, "text": "x"}',
+        b'{"key": "b", "text": "x", "text": "y"}',
+        b'{"key": "b", "text": "\\ud800"}',
+        b'{"key": "b", "text": NaN}',
+        b'{"key": "b", "text": "\xff"}',
+        b'["key", "text"]',
+        b'{"key": "b"}',
+        b"[" * 100_000,
+        b"9" * 5000,
+        b"",
+    ],
+    ids=range(13),
+)
+def test_an_entry_that_is_no_text_is_named_with_its_line(tmp_path: Path, entry: bytes) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_bytes(b'{"key": "a", "text": "x\xc2\x85y"}\n' + entry + b"\n")
+    with pytest.raises(InputError, match=r"texts\.jsonl:2: not a generated text; delete this line"):
+        cached(path, Loader())
+
+
+def test_a_key_has_one_text(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    line = '{"key": "a", "text": "x"}\n'
+    path.write_text(line + line)  # two processes at once may leave this
+    cached(path, Loader())
+    path.write_text(line + line.replace('"x"', '"y"'))
+    with pytest.raises(InputError, match=r"texts\.jsonl:2: another text than an earlier line"):
+        cached(path, Loader())
+
+
+def test_texts_are_kept_in_a_regular_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(InputError, match="is no regular file"):
+            cached(path, Loader())
 
 
 @pytest.mark.parametrize(

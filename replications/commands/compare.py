@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from statistics import fmean
 
@@ -12,6 +13,7 @@ from replications.commands.options import console
 from shared.data import read_qrels
 from shared.errors import InputError
 from shared.metrics import DEFAULT_MEASURES, evaluate
+from shared.reading import user_path
 from shared.run_similarity import kendall_tau_union, rank_biased_overlap
 from shared.runs import read_run
 from shared.significance import paired_bootstrap, paired_t, randomization_test
@@ -27,7 +29,7 @@ _FILE = click.Path(path_type=Path, exists=False)
 def compare(run_a: Path, run_b: Path, qrels_file: Path, measures: tuple[str, ...]) -> None:
     """Compare RUN_A with RUN_B: means, paired difference, interval, p-values, rank similarity."""
     for path in (run_a, run_b, qrels_file):
-        if not path.is_file():
+        if not os.path.exists(user_path(path)):
             raise InputError(f"{path}: no such file; expected a TREC run or a qrels file")
     first, second, qrels = read_run(run_a), read_run(run_b), read_qrels(qrels_file)
     names = measures or DEFAULT_MEASURES

@@ -15,6 +15,7 @@ from replications.tongsearch_qr.rewrite import BACKENDS, RELEASED, Rewritten, ma
 from shared.data import load_bright_queries, load_collection
 from shared.data.lines import json_lines
 from shared.errors import InputError
+from shared.fields import check_id, check_text
 from shared.files import atomic_write
 from shared.text_generation import Sampling
 
@@ -31,9 +32,9 @@ def read_queries(
     if path.is_file():
         queries: dict[str, str] = {}
         for line, record in json_lines(path):
-            qid, text = record.get("_id"), record.get("text")
-            if not isinstance(qid, str) or not isinstance(text, str):
-                raise InputError(f'{path}:{line}: expected the strings "_id" and "text"')
+            where = f"{path}:{line}"
+            qid = check_id(record.get("_id"), '"_id"', where)
+            text = check_text(record.get("text"), '"text"', where)
             if qid in queries:
                 raise InputError(f"{path}:{line}: duplicate query id {qid!r}; keep one of the two")
             queries[qid] = text

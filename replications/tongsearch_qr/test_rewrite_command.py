@@ -96,7 +96,7 @@ def test_a_wrong_option_is_one_line(
     ("content", "message"),
     [
         ("", "queries.jsonl:1: the file is empty"),
-        ('{"_id": 1, "text": "w1"}\n', "queries.jsonl:1: expected the strings"),
+        ('{"_id": 1, "text": "w1"}\n', 'queries.jsonl:1: "_id" is int, expected a string'),
         ('{"_id": "a", "text": "w1"}\n' * 2, "queries.jsonl:2: duplicate query id 'a'"),
         ('{"_id": "a", "text": ""}\n', "query 'a': the text is empty"),
     ],

@@ -9,10 +9,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from shared.data.parts import (
+    Grades,
+    check_documents,
+    check_queries,
+    checked_grades,
+    checked_ids,
+)
 from shared.errors import InputError
 
-Grades = dict[str, dict[str, int]]
-"""Judgements of one split: query id -> document id -> grade."""
+__all__ = [
+    "TITLE_MODES", "Collection", "Grades", "check_id", "fingerprint", "group_qrels",
+    "make_collection",
+]  # fmt: skip
 
 TITLE_MODES: dict[str, str | None] = {"newline": "\n", "space": " ", "omit": None}
 """How `Collection.contents` joins a title to its text; None leaves the title out."""
@@ -199,6 +208,8 @@ def make_collection(
 ) -> Collection:
     """Check and order the parts of a collection; the only way that readers make one.
 
+    Ids, texts and grades must be as `shared.fields` says; a title may be None.
+
     `documents` maps document id to (title, text), `qrels` split to query id to document id to
     grade. Judgements of unknown queries and empty queries are left out, those of unknown documents
     are kept, and all are counted in `notes`. Raises InputError, beginning with `where` (a path;
@@ -210,6 +221,13 @@ def make_collection(
     noted = list(notes)
     if not documents:
         raise InputError(f"{where}: no documents; give at least one")
+    check_documents(documents, where)
+    check_queries(queries, where)
+    qrels = {split: checked_grades(rows, f"{where}: {split}") for split, rows in qrels.items()}
+    excluded = {
+        query_id: checked_ids(ids, f"{where}: documents excluded for query {query_id!r}")
+        for query_id, ids in (excluded or {}).items()
+    }
     kept = {query_id: text for query_id, text in queries.items() if text.strip()}
     if dropped := len(queries) - len(kept):
         first = next(query_id for query_id in queries if query_id not in kept)
@@ -217,7 +235,7 @@ def make_collection(
     if not kept:
         raise InputError(f"{where}: no queries with a text; give at least one")
     doc_ids = sorted(documents)
-    titles = [documents[doc_id][0] for doc_id in doc_ids]
+    titles = [documents[doc_id][0] or "" for doc_id in doc_ids]
     texts = [documents[doc_id][1] for doc_id in doc_ids]
     bare = [doc_id for doc_id, text in zip(doc_ids, texts, strict=True) if not text.strip()]
     if bare:
@@ -237,13 +255,14 @@ def make_collection(
                     f"{where}: document {min(clash)!r} is both excluded for query {query_id!r} "
                     f"and relevant to it in {split!r}; remove one of the two"
                 )
+    noted += [f"{split}: no judgement is left, ignored" for split in judged if not judged[split]]
     return Collection(
         id=id,
         doc_ids=doc_ids,
         titles=titles,
         texts=texts,
         queries=kept,
-        qrels=judged,
+        qrels={split: rows for split, rows in judged.items() if rows},
         source=source,
         licence=licence,
         excluded={query_id: ids for query_id, ids in barred.items() if ids},
