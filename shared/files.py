@@ -14,12 +14,26 @@ from typing import IO
 import platformdirs
 
 from shared.errors import InputError
+from shared.reading import user_path
+from shared.scratch import note_once, scratch_folder, usable
 
 
 def find_cache_dir(cache_dir: Path | str | None = None) -> Path:
-    """Return the cache: the argument, else IR_REPLICATIONS_CACHE, else the user's cache folder."""
+    """Return the cache: the argument, else IR_REPLICATIONS_CACHE, else the user's cache folder.
+
+    Where the user has no home that can be written it is a private temporary folder, with a note.
+    """
     chosen = cache_dir or os.environ.get("IR_REPLICATIONS_CACHE")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("ir-replications")
+    if chosen:
+        return user_path(chosen)
+    usual = platformdirs.user_cache_path("ir-replications")
+    if usable(usual):
+        return usual
+    remedy = "set IR_REPLICATIONS_CACHE to a folder that can be written"
+    if (folder := scratch_folder("cache")) is None:
+        raise InputError(f"{usual}: the cache cannot be made there; {remedy}")
+    note_once(f"{usual} cannot be made; the cache is {folder} ({remedy} to keep it elsewhere)")
+    return folder
 
 
 @contextmanager
@@ -30,7 +44,7 @@ def atomic_write(path: Path | str, mode: str = "w") -> Iterator[IO]:
     disk, and is removed when the block raises, so a full disk or a kill leaves nothing behind
     that a reader could take for a result. Raises InputError when the folder cannot be written.
     """
-    path = Path(path)
+    path = user_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fd, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
