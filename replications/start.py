@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+# The C half of `signal`: what is imported before it finds no handler for Ctrl-C.
+import _signal  # type: ignore[import-not-found]
 import os
 import sys
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def start(place: str, name: str) -> NoReturn:
-    """Be the command at `place` ("module:attribute"), called `name`; end with its status.
+def start(place: str, name: str = "") -> NoReturn:
+    """Be the command at `place` ("module:attribute"); end with its exit status.
 
     What the command imports is imported here, where a signal and a missing package end in a line.
+    `name` is how its help calls it, by default by its module.
     """
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _stop)
     own_packages_first()
     from shared.entry import loaded, run_process
 
@@ -28,9 +36,9 @@ def start(place: str, name: str) -> NoReturn:
         module, _, attribute = place.partition(":")
         command = getattr(import_module(module), attribute)
         loaded()
-        return call(command, sys.argv[1:], name)
+        return call(command, sys.argv[1:], name or f"python -m {module}")
 
-    sys.exit(run_process(work))
+    run_process(work)
 
 
 def own_packages_first() -> None:
@@ -44,10 +52,16 @@ def own_packages_first() -> None:
         here = os.getcwd()
     except FileNotFoundError:  # a folder that was removed
         here = ""
-    if sys.path and sys.path[0] in ("", here) and os.path.realpath(here) != os.path.realpath(ROOT):
+    elsewhere = not here or os.path.realpath(here) != os.path.realpath(ROOT)
+    if elsewhere and sys.path and sys.path[0] in ("", here):
         del sys.path[0]
     for package in ("shared", "reports"):
         spec = find_spec(package)
         if spec is None or spec.origin != os.path.join(ROOT, package, "__init__.py"):
             sys.path.insert(0, ROOT)  # a folder of PYTHONPATH hides it
             return
+
+
+def _stop(_number: int, _frame: object) -> None:
+    os.write(2, b"stopped\n")
+    os._exit(130)

@@ -6,11 +6,13 @@ Exit status: 0 done; 1 done, and something failed or disagrees; 2 not done, the 
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 TRACEBACK = "IR_REPLICATIONS_TRACEBACK"  # set: an unexpected error shows where it happened
 _KEPT = "what is finished is kept, run the same command to go on"
@@ -38,12 +40,18 @@ def answered(work: Callable[[], int | None]) -> int:
             return _told(error)
 
 
-def run_process(work: Callable[[], int | None]) -> int:
-    """`answered` where the process ends with it: no signal finds the door open at the end."""
-    _catch_signals()
+def run_process(work: Callable[[], int | None]) -> NoReturn:
+    """End this process with the status of `work`, as `answered`; `loaded` is to be called in it."""
+    caught = _catch_signals()
     _Stop.loading = True
     sys.unraisablehook = _lost
-    return answered(work)
+    status = answered(work)
+    if _Stop.signal:  # Python could end otherwise: by the signal itself, waiting for threads
+        atexit._run_exitfuncs()
+        os._exit(status)
+    for number in caught:  # the work is done
+        signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
+    sys.exit(status)
 
 
 def loaded() -> None:
@@ -52,11 +60,11 @@ def loaded() -> None:
 
 
 def say(text: str) -> None:
-    """One line on stderr, also where nobody can read it."""
-    import contextlib
+    """Text on stderr, also where nobody can read it; no character of it acts on the terminal."""
+    from shared.printable import printable
 
-    with contextlib.suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
+    with suppress(OSError, ValueError):
+        print(printable(text, lines=True), file=sys.stderr, flush=True)
 
 
 def one_line(text: object) -> str:
@@ -93,19 +101,19 @@ def _reason(error: BaseException, expected: type[Exception]) -> str:
     if isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text:
         about = f" ({text})" if text else ""
         return f"out of memory{about}; ask for less at once, or use a machine with more"
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}"
+        return f"{where}{error.strerror or text}"
     if isinstance(error, ModuleNotFoundError):
         return f"{text}; install what this needs: pip install 'ir-replications[all]'"
     import traceback
 
     if os.environ.get(TRACEBACK):
         traceback.print_exception(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{os.path.basename(last.filename)}, line {last.lineno}"
     return (
-        f"{type(error).__name__}: {text}{place}; not expected: please report it with what "
+        f"{type(error).__name__}: {text} ({place}); not expected: please report it with what "
         f"{TRACEBACK}=1 shows"
     )
 

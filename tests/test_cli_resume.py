@@ -163,7 +163,7 @@ def test_a_killed_run_goes_on_where_it_was(
         out, err = process.communicate(timeout=60)
     assert out == "" and process.returncode == (130 if sent == signal.SIGINT else -sent)
     if sent == signal.SIGINT:
-        assert err.strip() == ("stopped; finished cells are kept, run the same command to go on")
+        assert err.strip() == "stopped; what is finished is kept, run the same command to go on"
     finished = {name: text for name, text in files(store).items() if name.endswith(".json")}
     assert 0 < len(finished) < total
     result = replicate("run", "bmx", *asked, *E2, "--store", store)

@@ -58,11 +58,12 @@ def attest_under(
             command = ["attest", "--out", str(own), *options, *kept]
             click.echo(f"--- {arithmetic.name}: started")
             done = subprocess.run(
-                [sys.executable, "-m", "replications", *command],
-                env=with_modules(_environment(arithmetic, native)),
+                [sys.executable, "-P", "-m", "replications", *command],
+                env=with_modules(_environment(arithmetic, native)) | {"PYTHONIOENCODING": "utf-8"},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                text=True,
+                encoding="utf-8",
+                errors="backslashreplace",
             )
             # In one piece: two processes side by side would mix their lines.
             text = "".join(f"  {line}\n" for line in done.stdout.splitlines())

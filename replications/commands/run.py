@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from replications.commands.narrow import narrowed
 from replications.commands.options import data_root_option, store_option, tier_option
 from replications.commands.tables import show_plan, show_results
+from replications.door import user_folder
 from replications.execute import Job, cached_collection, execute, experiments, papers, plan_jobs
 from reports.results import Record, Store
 from shared.data import UNPINNED, check_available, check_collection
+from shared.data.manifest import pinned
 from shared.data.resolve import find_data_root
 from shared.errors import InputError
 from shared.rehearsal import VARIABLE, rehearsal
@@ -30,6 +32,9 @@ from shared.rehearsal import VARIABLE, rehearsal
 @tier_option
 @click.option(
     "--collection", "collections", multiple=True, help="A BEIR folder or a collection id."
+)
+@click.option(
+    "--split", help="Judgements of --collection to evaluate; default: test, or the only ones."
 )
 @click.option("--experiment", "only", multiple=True, help="E1, E2, ...; default: all.")
 @click.option(
@@ -63,6 +68,7 @@ def run(
     paper: str,
     tier: str | None,
     collections: tuple[str, ...],
+    split: str | None,
     only: tuple[str, ...],
     where: tuple[str, ...],
     data_root: Path | None,
@@ -76,13 +82,19 @@ def run(
     """Run the experiments of PAPER (or `all`) and write one record per cell."""
     tier = tier or ("small" if collections else "embedded")
     find_data_root(data_root)  # one that does not exist is refused now
-    names, folders = _collections(collections, data_root, download=not no_download)
+    if split is not None and not collections:
+        raise InputError("--split is of the collections named by --collection: name one")
+    names, folders = _collections(collections, data_root, split, download=not no_download)
+    splits = {}
+    if split is not None:
+        usual = {name: _usual(name, folders, data_root, not no_download) for name in names}
+        splits = {name: split for name in names if usual[name] != split}
     asked = _of_all(only) if paper == "all" else {paper: only}
     chosen = list(asked)
     cells = [
         job
         for each, its in asked.items()
-        for job in plan_jobs(each, tier, collections=names, only=its)
+        for job in plan_jobs(each, tier, collections=names, only=its, splits=splits)
     ]
     cells = narrowed(cells, where)
     _say_what_is_left_out(chosen, names, only)
@@ -141,7 +153,7 @@ def _of_all(only: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _collections(
-    refs: Sequence[str], data_root: Path | None, *, download: bool
+    refs: Sequence[str], data_root: Path | None, split: str | None = None, *, download: bool
 ) -> tuple[list[str], dict[str, Path]]:
     """Ids of the collections asked for, and the folders of those that are folders.
 
@@ -150,9 +162,10 @@ def _collections(
     names: list[str] = []
     folders: dict[str, Path] = {}
     for ref in dict.fromkeys(refs):
-        path = Path(ref).expanduser().resolve()
-        if ref != "pydocs" and ref.strip() and path.is_dir():
-            name = _read_folder(path, data_root, download)
+        place = user_folder(ref) if ref != "pydocs" and ref.strip() else None
+        if place is not None:
+            path = place.resolve()
+            name = _read_folder(path, data_root, split, download)
             if folders.setdefault(name, path) != path:
                 raise InputError(
                     f"{path}: is recorded as {name!r}, and so is {folders[name]}; rename one"
@@ -166,14 +179,26 @@ def _collections(
     return list(dict.fromkeys(names)), folders
 
 
-def _read_folder(path: Path, data_root: Path | None, download: bool) -> str:
+def _usual(
+    name: str, folders: Mapping[str, Path], data_root: Path | None, download: bool
+) -> str | None:
+    """The split that is evaluated of a collection where the user names none; None: none is."""
+    if name in folders:
+        with contextlib.suppress(InputError):
+            return cached_collection(folders[name], data_root, download).default_split
+        return None
+    pin = pinned(name)
+    return pin.split if pin else "test"
+
+
+def _read_folder(path: Path, data_root: Path | None, split: str | None, download: bool) -> str:
     """Name a folder's collection, after a look at what its numbers will depend on."""
     collection = cached_collection(path, data_root, download)
     name, notes = collection.id, list(collection.notes)
     if [line for line in check_collection(collection) if not line.startswith(UNPINNED)]:
         name = f"local/{name.rpartition('/')[2]}"
         notes.append(f"is not the published {collection.id}; recorded as {name}")
-    queries = collection.topics(collection.default_split)
+    queries = collection.topics(split or collection.default_split)
     own = queries.keys() & set(collection.doc_ids)
     if own:
         notes.append(

@@ -178,7 +178,7 @@ def test_an_interrupted_run_says_how_to_go_on(
         patch.setattr(PairScorer, "_score", interrupted)
         result = command(*arguments)
     assert (result.exit_code, result.stdout) == (130, "")
-    assert result.stderr == "interrupted; run the same command again to go on\n"
+    assert result.stderr == "stopped; what is finished is kept, run the same command to go on\n"
     assert len(table(command(*arguments))) == 3
     assert len(scored) == 4, "the first two queries were kept"
 

@@ -11,9 +11,11 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from replications.door import call
+from replications.tongsearch_qr import rewrite_command
 from replications.tongsearch_qr.reasoned_files import read_reasoned
 from replications.tongsearch_qr.rewrite import Rewriter
-from replications.tongsearch_qr.rewrite_command import main
+from shared.entry import answered
 from tests.tiny_model import tiny_model, tiny_tokenizer
 
 QUERIES = {"q1": "w1 w2", "q2": "w3", "q3": "w1 w2", "q4": "w5 w6 w7"}
@@ -40,7 +42,8 @@ class Command:
     def __call__(self, *more: str) -> tuple[int, str, str]:
         common = ["--model", self._model, "--queries", self.queries, "--out", self.out]
         common += ["--cache", self._cache, "--max-new-tokens", "8"]
-        status = main([*map(str, common), *more])
+        arguments = [*map(str, common), *more]
+        status = answered(lambda: call(rewrite_command.command, arguments, "rewrite"))
         said = self._capsys.readouterr()
         return status, said.out, said.err
 
