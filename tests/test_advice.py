@@ -6,6 +6,7 @@ import ast
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -29,6 +30,7 @@ MODULES = [
 ]
 
 
+@cache
 def _group() -> dict[str, click.Command]:
     """ "run", "data fetch", ... -> the command."""
     context = cli.make_context("replicate", ["list"])
@@ -42,6 +44,7 @@ def _group() -> dict[str, click.Command]:
     return found
 
 
+@cache
 def _own() -> dict[str, click.Command]:
     """Paper's module -> its command."""
     found = {}
@@ -67,9 +70,10 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
             words = (p.value if isinstance(p, ast.Constant) else "X" for p in node.values)
             yield node.lineno, "".join(map(str, words))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if node not in docs and node not in parts:
-                yield node.lineno, node.value
+        if not isinstance(node, ast.Constant) or node in docs or node in parts:
+            continue
+        if isinstance(node.value, str):
+            yield node.lineno, node.value
 
 
 def sources() -> list[Path]:
@@ -79,6 +83,7 @@ def sources() -> list[Path]:
     return [path for path in found if not path.name.startswith(("test_", "bench_", "tiny_"))]
 
 
+@cache
 def offered(path: Path) -> set[str]:
     """The options of the commands whose users can read a message of this file."""
     group, own = _group(), _own()

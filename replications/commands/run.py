@@ -120,10 +120,11 @@ def run(
         keep=keep,
     )
     show_results(cells, records)
-    pages = f"replicate report --store {shlex.quote(str(store))}"
+    place = shlex.quote(str(store))
+    pages = f"replicate report --store {place}"
     if rehearsal():
         click.echo(f"note: a rehearsal ({VARIABLE}): no number here is evidence", err=True)
-        pages += " --out <folder>"
+        pages = f"replicate report --store {place} --out <folder>"
     click.echo(f"records: {store}; `{pages}` for pages")
     mismatches = [line for r in records for line in r.provenance.get("data_mismatch", [])]
     for line in dict.fromkeys(mismatches):

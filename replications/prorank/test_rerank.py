@@ -224,7 +224,7 @@ def test_a_first_stage_of_something_else_is_refused(
     ("options", "message"),
     [
         (["--split", "validation"], "no split 'validation'; its splits: "),
-        (["--depth", "0"], "k = 0: expected a whole number of at least 1"),
+        (["--depth", "0"], "Invalid value for '--depth': 0 is not in the range x>=1"),
         (["--max-length", "1"], "leaves 1 tokens"),
         (["--weights", "none"], "none: no weights"),
         (["--run", "none.trec"], "none.trec"),

@@ -81,7 +81,7 @@ def test_the_command_writes_what_can_be_read_and_never_overwrites(command: Comma
         (("--queries", "pydocs", "--split", "no"), "pydocs has no split 'no'"),
         (("--top-p", "2"), "0 < top_p <= 1"),
         (("--top-k", "x"), "is not a valid integer"),
-        (("--batch-size", "0"), "batch_size 0: expected a positive number"),
+        (("--batch-size", "0"), "'--batch-size': 0 is not in the range x>=1"),
         (("--dtype", "int8"), "dtype 'int8'"),
         (("--device", "nowhere"), "device 'nowhere': not usable"),
         (("--max-new-tokens", "63"), "a context of 64 tokens has no room"),
