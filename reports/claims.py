@@ -4,7 +4,8 @@ Format (every key that is not listed here is refused, so a typing error cannot h
 
     [paper]           title, name (short), authors (list), year, arxiv, url, code, licence, summary,
                       result (what the committed records show, in a sentence or two), note
-    [sources.TAG]     title, url, trust = "primary" | "second-hand" | "derived" | "ours"
+    [sources.TAG]     title, url, trust = "primary" | "second-hand" | "derived" | "ours",
+                      of = "paper" | "release" | "other": what it tells of (default: other)
     [[deviation]]     id, text, reason                what we do differently, and why
     [[open]]          id, text, choice                what the paper leaves open, what we chose
 
@@ -21,13 +22,18 @@ Format (every key that is not listed here is refused, so a typing error cannot h
                       requires (claims that must hold first), family (Holm family), note,
                       expect_false (the paper's statement is expected to fail)
       [claim.check]   kind and, by kind:
-        bound         select, fact or measure, op (<= >= == < >), value, tolerance
+        bound         select, fact or measure, op (<= >= == < >), value, tolerance, seeds
+        interval      select, fact (of {estimate, low, high}), op (<= >= < >), value
         value         select, measure, value, decimals, scale, tolerance + reason
         effect        a, b, where, measure, expect = "greater" | "less", each or pool = "macro",
-                      over, sesoi, seeds (fewer are called preliminary), paper_effect or
-                      paper_a + paper_b (number, or one per group), scale, decimals,
-                      tolerance + reason
-        equivalent    a, b, where, measure, each or pool = "macro", over, bound, seeds
+                      over, sesoi, seeds, these_weights, paper_effect or paper_a + paper_b
+                      (number, or one per group), scale, decimals, tolerance + reason
+        equivalent    a, b, where, measure, each or pool = "macro", over, bound, seeds,
+                      these_weights
+
+`seeds` is how many trainings the plan has; fewer are called preliminary. `these_weights = true`
+says that an effect is claimed of the very weights at hand (a gate), not of their recipe: then one
+training is all there is to test. A Holm family has all tests that the file plans, run or not.
 
 `over` of a check names the groups (collections) to judge, as one list or as a table of lists per
 tier, {small = ["beir/scifact"]}; without it, every group that has records is judged. Name them
@@ -36,7 +42,8 @@ where `comparable` is true, so that a user's own collection is never taken for t
 A selector (ours, select, a, b, where) is a table of config values, plus `experiment` and `label`;
 a list stands for any of its values. A cell takes the records that hold every pair of the table's,
 the row's and the column's selector; records that differ in nothing but the seed are one cell.
-`measure` names a mean (nDCG@10) or a fact ("train.reward_gain", dots go into nested facts).
+`measure` names a mean (nDCG@10) or a fact ("train.reward_gain", dots go into nested facts, and
+"a / b" is the ratio of two).
 """
 
 from __future__ import annotations
@@ -49,7 +56,9 @@ from reports.results import TIERS
 from reports.toml_reader import Keys
 from shared.errors import InputError
 
+OF = ("paper", "release", "other")
 TRUST = ("primary", "second-hand", "derived", "ours")
+KINDS = ("bound", "interval", "value", "effect", "equivalent")
 OPS = ("<=", ">=", "==", "<", ">")
 
 
@@ -104,6 +113,7 @@ def _source(tag: str, keys: Keys) -> Source:
         keys.text("title", required=True),
         keys.url("url"),
         keys.choice("trust", TRUST, required=True),
+        keys.choice("of", OF) or "other",
     )
     keys.done()
     return source
@@ -197,11 +207,12 @@ def _claim(keys: Keys) -> Claim:
 
 
 def _check(keys: Keys) -> Check:
-    kind = keys.choice("kind", ("bound", "value", "effect", "equivalent"), required=True)
+    kind = keys.choice("kind", KINDS, required=True)
     pair = kind in ("effect", "equivalent")
     where = keys.selector("where") if pair else {}
     measure = keys.text("measure")
-    if kind == "bound" and "fact" in keys.left:
+    limit = kind in ("bound", "interval")
+    if limit and "fact" in keys.left:
         measure = keys.text("fact")
     tolerance = keys.number("tolerance")
     effect = kind == "effect"
@@ -211,7 +222,7 @@ def _check(keys: Keys) -> Check:
         select={} if pair else keys.selector("select", required=True),
         a={**where, **keys.selector("a", required=True)} if pair else {},
         b={**where, **keys.selector("b", required=True)} if pair else {},
-        op=keys.choice("op", OPS, required=True) if kind == "bound" else "",
+        op=keys.choice("op", OPS, required=True) if limit else "",
         value=0.0 if pair else keys.number("value", required=True) or 0.0,
         expect=keys.choice("expect", ("greater", "less"), required=True) if effect else "",
         each=(keys.text("each") or None) if pair else None,
@@ -219,7 +230,8 @@ def _check(keys: Keys) -> Check:
         over=keys.parts_by("over", TIERS) if pair else {},
         bound=keys.number("bound", required=True) or 0.0 if kind == "equivalent" else 0.0,
         sesoi=keys.number("sesoi") if effect else None,
-        seeds=keys.integer("seeds", default=0) if pair else 0,
+        seeds=keys.integer("seeds", default=0) if pair or kind == "bound" else 0,
+        these_weights=keys.flag("these_weights") if pair else False,
         paper_a=keys.numbers("paper_a") if effect else None,
         paper_b=keys.numbers("paper_b") if effect else None,
         paper_effect=keys.numbers("paper_effect") if effect else None,

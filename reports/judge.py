@@ -58,11 +58,11 @@ class Judgement:
         found = Counter(f.verdict for f in self.findings if claims is None or f.claim in claims)
         return {verdict: found[verdict] for verdict in Verdict if found[verdict]}
 
-    def cell_counts(self) -> dict[Verdict, int]:
-        """Table cells with a sourced value per verdict, in display order."""
-        cells = [cell for cell in self.cells if cell.paper is not None and cell.verdict]
-        found = Counter(cell.verdict for cell in cells)
-        return {verdict: found[verdict] for verdict in Verdict if found[verdict]}
+
+def cell_counts(cells: Iterable[Cell]) -> dict[Verdict, int]:
+    """Table cells with a sourced value per verdict, in display order."""
+    found = Counter(cell.verdict for cell in cells if cell.paper is not None and cell.verdict)
+    return {verdict: found[verdict] for verdict in Verdict if found[verdict]}
 
 
 def judge(paper: Paper, records: Iterable[Record], tier: str) -> Judgement:

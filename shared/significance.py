@@ -241,29 +241,42 @@ def macro_bootstraps(
 def student(values: Sequence[float], levels: Sequence[float]) -> list[Interval]:
     """Student's t intervals of the mean of `values` at several levels, p against a mean of zero.
 
-    For few values that are not queries, such as one mean per seed. Raises InputError for values
-    that do not differ: they leave no variance to judge by.
+    For few values that are not queries, such as one mean per seed. One value: infinite interval,
+    p = 1. Equal values on all n: no width, p = 1 if they are 0, else the exact sign-flip p,
+    2 ** (1 - n), as in `paired_t`.
     """
     from scipy import stats
 
     d = _finite(values)
-    if len(d) < 2 or _constant(d):
-        raise InputError("Student's t needs two values or more that differ")
+    mean = float(np.mean(d))
+    if len(d) == 1:
+        note = "one value: the interval is unbounded"
+        return [Interval(mean, -math.inf, math.inf, level, "t", 1.0, note) for level in levels]
+    if _constant(d):
+        p, note = 1.0 if _zero(d) else 2.0 ** (1 - len(d)), "no value varies"
+        return [Interval(mean, mean, mean, level, "t", p, note) for level in levels]
     test = stats.ttest_1samp(d, 0.0)
     spans = [test.confidence_interval(level) for level in levels]
     return [
-        Interval(float(np.mean(d)), float(low), float(high), level, "t", float(test.pvalue))
+        Interval(mean, float(low), float(high), level, "t", float(test.pvalue))
         for level, (low, high) in zip(levels, spans, strict=True)
     ]
 
 
-def holm(pvalues: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the order given, which control family-wise error."""
+def holm(pvalues: Sequence[float], tests: int | None = None) -> list[float]:
+    """Holm's step-down adjusted p-values, in the order given, which control family-wise error.
+
+    `tests` is the size of the planned family, where some of its tests were not run yet: they
+    count as if their p were the largest. Raises InputError for fewer tests than p-values.
+    """
     p = _finite(pvalues) if len(pvalues) else np.zeros(0)
     if np.any((p < 0) | (p > 1)):
         raise InputError("a p-value is outside 0..1")
+    planned = len(p) if tests is None else tests
+    if planned < len(p):
+        raise InputError(f"{len(p)} p-values in a family of {planned} tests")
     order = np.argsort(p, kind="stable")
-    scaled = p[order] * np.arange(len(p), 0, -1)
+    scaled = p[order] * (planned - np.arange(len(p)))
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(scaled)) if len(p) else scaled
     return adjusted.tolist()

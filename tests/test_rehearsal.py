@@ -12,7 +12,7 @@ from replications import evidence as evidence_module
 from replications.commands import report as report_module
 from replications.evidence import Evidence, gather
 from reports.claims import load_paper
-from reports.judge import judge
+from reports.judge import cell_counts, judge
 from reports.kinds import Numbers
 from reports.provenance import collect
 from reports.render import render_site
@@ -160,7 +160,7 @@ def test_its_verdicts_count_for_nothing(tmp_path: Path) -> None:
     assert effect.why.startswith("rehearsal: on the real thing this would read: direction only")
     cells = [cell for cell in judged.cells if cell.values]
     assert cells and all(cell.verdict is Verdict.NOT_COMPARABLE for cell in cells)
-    assert set(judged.counts()) | set(judged.cell_counts()) <= {
+    assert set(judged.counts()) | set(cell_counts(judged.cells)) <= {
         Verdict.NOT_COMPARABLE, Verdict.NOT_RUN,
     }  # fmt: skip
     real = judge(paper, records(), "small")

@@ -245,10 +245,13 @@ def test_an_interval_within_the_bound_is_two_one_sided_tests(bound: float) -> No
     assert (max(above, below) < 0.05) == (-bound < narrow.low and narrow.high < bound)
 
 
-@pytest.mark.parametrize("values", [[0.5], [0.3, 0.3], [0.0, 0.0, 0.0]])
-def test_student_needs_values_that_differ(values: list[float]) -> None:
-    with pytest.raises(InputError, match="that differ"):
-        student(values, [0.95])
+def test_student_where_nothing_varies() -> None:
+    [alone] = student([0.5], [0.95])
+    assert (alone.estimate, alone.low, alone.high, alone.p) == (0.5, -math.inf, math.inf, 1.0)
+    # .1 + .2 and .3 differ in the last bit: still equal.
+    [equal] = student([0.3, 0.1 + 0.2, 0.3], [0.95])
+    assert equal.low == equal.high == pytest.approx(0.3) and equal.p == 0.25
+    assert student([0.0, 0.0], [0.95])[0].p == 1.0
 
 
 def test_holm_by_hand() -> None:
@@ -256,6 +259,10 @@ def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
+    # Of five planned tests two were run: .01 * 5, .02 * 4.
+    assert holm([0.02, 0.01], tests=5) == pytest.approx([0.08, 0.05])
+    with pytest.raises(InputError, match="2 p-values in a family of 1"):
+        holm([0.1, 0.2], tests=1)
     with pytest.raises(InputError, match="p-value"):
         holm([1.2])
 

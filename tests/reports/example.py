@@ -23,11 +23,13 @@ note = "The paper's ablation table could not be recovered."
 title = "The paper, Table 2"
 url = "https://arxiv.org/abs/2101.00001"
 trust = "primary"
+of = "paper"
 
 [sources.blog]
 title = "A blog post that quotes the paper"
 url = "https://example.org/post"
 trust = "second-hand"
+of = "paper"
 
 [[deviation]]
 id = "D1"

@@ -14,12 +14,13 @@ import pytest
 
 from reports.claims import load_paper
 from reports.formatting import MINUS, interval, number, p_value, signed
-from reports.judge import judge
+from reports.judge import cell_counts, judge
 from reports.machine_views import verified
 from reports.machines import read_machines
 from reports.render import MANIFEST, render_site
 from reports.results import TIERS, Record, Store
 from reports.verdicts import Verdict
+from reports.views import tier_view
 from shared.errors import InputError
 from tests.reports.example import CLAIMS, record, records, write_paper
 
@@ -171,11 +172,29 @@ def test_overview_has_a_row_per_paper_and_every_verdict_of_every_tier(tmp_path: 
         judgement = judge(load_paper(folder), records(), tier)
         total = judgement.counts()
         parts = [f"{v.symbol} {total[v]} {v.word}" for v in Verdict if total.get(v)]
-        cells = judgement.cell_counts()
+        cells = cell_counts(judgement.cells)
         measured = sum(n for v, n in cells.items() if v is not Verdict.NOT_RUN)
         expected += f" {' '.join(parts) or 'no claim of the paper at this tier'}"
-        expected += f" cells: {measured} of {sum(cells.values())}" if cells else ""
+        expected += f" printed cells: {measured} of {sum(cells.values())}" if cells else ""
     assert expected.replace(MINUS, "-") in overview
+
+
+def test_what_is_not_the_papers_is_counted_apart(tmp_path: Path) -> None:
+    """Statements of released code are no claims of the paper, nor are cells of others its cells."""
+    release = CLAIMS.replace('of = "paper"', 'of = "release"')
+    for text, claims, cells in ((CLAIMS, "claims", "cells"), (release, "released", "other_cells")):
+        paper = load_paper(write_paper(tmp_path, text))
+        shown = tier_view(paper, judge(paper, records(), "small"), records())
+        filled = {name for name in ("claims", "released", "checks") if getattr(shown, name)}
+        assert filled == {claims}
+        assert {n for n in ("cells", "other_cells") if getattr(shown, n)} == {cells}
+        assert (
+            shown.in_small_print
+            == {
+                "claims": ["printed cells: 5 of 5"],
+                "released": ["released code: 2 of 4", "cells of others: 5 of 5"],
+            }[claims]
+        )
 
 
 def test_our_own_expectations_are_not_called_the_papers(tmp_path: Path) -> None:
