@@ -11,6 +11,7 @@ import click
 
 from shared.entry import answered
 from shared.errors import InputError
+from shared.printable import printable
 from shared.reading import user_path
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -29,6 +30,11 @@ class UserPath(click.Path):
         except InputError as error:
             self.fail(str(error), param, ctx)
         return super().convert(value, param, ctx)
+
+
+def tell(text: str, err: bool = False) -> None:
+    """Text for the user on stdout, or stderr; no name or id in it acts on the terminal."""
+    click.echo(printable(text, lines=True), err=err)
 
 
 USER_PATH = UserPath()

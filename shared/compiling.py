@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -14,6 +13,7 @@ import numba as nb
 from numba.core import event
 from numba.core.caching import FunctionCache, NullCache
 
+from shared.entry import say
 from shared.scratch import scratch_folder
 
 config: Any = import_module("numba.core.config")
@@ -81,7 +81,7 @@ class _SayOnce(event.Listener):
         dispatcher = event.data["dispatcher"]
         if not self.said and dispatcher.py_func.__module__.startswith(_OURS):
             self.said = True
-            print(f"note: compiling search kernels, {_how_long(dispatcher)}", file=sys.stderr)
+            say(f"note: compiling search kernels, {_how_long(dispatcher)}")
 
     def on_end(self, event: event.Event) -> None:
         """Nothing to say."""

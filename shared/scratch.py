@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from functools import cache
 from pathlib import Path
+
+from shared.entry import say
 
 # Libraries' own caches: the variable that moves each, and where it lies without the variable.
 _LIBRARIES = {
@@ -69,4 +70,4 @@ def redirect_caches() -> None:
 @cache
 def note_once(text: str) -> None:
     """A line on stderr, once in a process."""
-    print(f"note: {text}", file=sys.stderr)
+    say(f"note: {text}")

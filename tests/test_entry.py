@@ -142,7 +142,7 @@ def _process(
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
 def test_characters_that_the_terminal_lacks_are_written_out(tmp_path: Path, encoding: str) -> None:
-    run = tmp_path / "lauf\u2013é\u202e\udce4.run"
+    run = tmp_path / "lauf\u2013é\u202e\udce4\x1b[31m.run"
     run.write_text("q Q0 d1 1 2 r\n")
     (tmp_path / "qrels.txt").write_text("q 0 d1 1\n")
     names = [str(run), str(run), "--qrels", str(tmp_path / "qrels.txt")]
@@ -150,6 +150,7 @@ def test_characters_that_the_terminal_lacks_are_written_out(tmp_path: Path, enco
     assert (done.returncode, done.stderr) == (0, b"")
     dash = b"\\u2013" if encoding in ("ascii", "latin-1") else "\u2013".encode(encoding)
     assert b"A = lauf" + dash in done.stdout
+    assert rb"\u202e\udce4\x1b[31m.run" in done.stdout and b"\x1b" not in done.stdout
 
 
 def test_a_bad_name_in_an_error_is_written_out_too(tmp_path: Path) -> None:

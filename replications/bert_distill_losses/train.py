@@ -21,7 +21,7 @@ import click
 
 from replications.bert_distill_losses.arms import ARMS, INITS, TEACHERS, Arm, arm_of
 from replications.bert_distill_losses.recipe import Kind, Recipe, load_recipe
-from replications.door import HELP, OUTPUT_FOLDER, USER_PATH, Door, user_folder
+from replications.door import HELP, OUTPUT_FOLDER, USER_PATH, Door, tell, user_folder
 from shared.entry import say
 from shared.errors import DivergedError, InputError
 
@@ -88,7 +88,7 @@ def main(
         raise InputError(f"--output holds one run; {len(runs)} are asked for")
     if dry_run:
         for name, seed in runs:
-            click.echo(_dry(settings, name, chosen.get(name), seed, kind))
+            tell(_dry(settings, name, chosen.get(name), seed, kind))
         return 0
     from replications.bert_distill_losses.students import student_cell
     from replications.bert_distill_losses.training_data import training_data
@@ -161,4 +161,4 @@ def _measured(settings: Any, weights: Path, context: Any) -> str:
 def _say(text: str) -> None:
     """Print, once: in the first of several processes."""
     if os.environ.get("RANK", "0") == "0":
-        click.echo(text)
+        tell(text)

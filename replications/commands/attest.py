@@ -14,7 +14,7 @@ from replications.commands.attestation import attest_here
 from replications.commands.emulate import attest_under
 from replications.commands.options import HOME, IN_CHECKOUT
 from replications.cores import at_most
-from replications.door import USER_PATH
+from replications.door import USER_PATH, tell
 from replications.execute import papers
 from reports.arithmetics import ARITHMETICS
 from reports.machines import write_machine
@@ -88,7 +88,7 @@ def attest(
     else:
         with fresh_folders(store) as folder:
             machines = [attest_here(chosen or known, folder, values, full=not chosen)]
-        click.echo(f"written: {write_machine(machines[0], out)}")
+        tell(f"written: {write_machine(machines[0], out)}")
     context.exit(1 if any(machine.disagreements for machine in machines) else 0)
 
 

@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from replications.commands.options import console
-from replications.door import USER_PATH
+from replications.door import USER_PATH, tell
 from shared.data import read_qrels
 from shared.errors import InputError
 from shared.metrics import DEFAULT_MEASURES, evaluate
@@ -55,7 +55,7 @@ def compare(run_a: Path, run_b: Path, qrels_file: Path, measures: tuple[str, ...
     # A query without results counts as an empty list: both runs need the same queries.
     first, second = ({qid: run.get(qid, []) for qid in qrels} for run in (first, second))
     tau, overlap = kendall_tau_union(first, second), rank_biased_overlap(first, second)
-    click.echo(
+    tell(
         f"rank similarity, mean over queries: Kendall tau (union) {fmean(tau.values()):.4f}, "
         f"RBO (p=.95) {fmean(overlap.values()):.4f}"
     )

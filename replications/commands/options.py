@@ -10,10 +10,12 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 import reports
 from replications.door import USER_PATH
 from replications.execute import TIERS
+from shared.printable import printable
 
 REPORTS_FOLDER = Path(reports.__file__).resolve().parent
 IN_CHECKOUT = (REPORTS_FOLDER.parent / "pyproject.toml").is_file()
@@ -46,6 +48,12 @@ store_option: Option = click.option(
 
 
 class _Console(Console):
+    """What a table holds is data: no character of it acts on the terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A text of a table, a title among them."""
+        return super().render_str(printable(text, lines=True), **options)
+
     def on_broken_pipe(self) -> None:
         raise  # BrokenPipeError, which is being handled; `answered` ends it without a word
 

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from replications.commands.options import MACHINES, PAGES, PUBLISHED, store_option
-from replications.door import USER_PATH
+from replications.door import USER_PATH, tell
 from replications.execute import PAPERS_FOLDER
 from reports.machine_views import verified
 from reports.machines import read_machines
@@ -46,7 +46,7 @@ def report(out: Path, store: Path, published_only: bool) -> None:
     finally:
         gc.enable()
         gc.unfreeze()
-    click.echo(f"{len(records)} records -> {index}")
+    tell(f"{len(records)} records -> {index}")
 
 
 def _check_apart(out: Path) -> None:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from replications.commands.narrow import narrowed
 from replications.commands.options import data_root_option, store_option, tier_option
 from replications.commands.tables import show_plan, show_results
-from replications.door import user_folder
+from replications.door import tell, user_folder
 from replications.execute import Job, cached_collection, execute, experiments, papers, plan_jobs
 from reports.results import Record, Store
 from shared.data import UNPINNED, check_available, check_collection
@@ -123,18 +123,18 @@ def run(
     place = shlex.quote(str(store))
     pages = f"replicate report --store {place}"
     if rehearsal():
-        click.echo(f"note: a rehearsal ({VARIABLE}): no number here is evidence", err=True)
+        tell(f"note: a rehearsal ({VARIABLE}): no number here is evidence", err=True)
         pages = f"replicate report --store {place} --out <folder>"
-    click.echo(f"records: {store}; `{pages}` for pages")
+    tell(f"records: {store}; `{pages}` for pages")
     mismatches = [line for r in records for line in r.provenance.get("data_mismatch", [])]
     for line in dict.fromkeys(mismatches):
-        click.echo(f"note: {line}; numbers on it are not compared with the paper's", err=True)
+        tell(f"note: {line}; numbers on it are not compared with the paper's", err=True)
     for record in records:
         if reason := record.facts.get("run_file"):
-            click.echo(f"note: {record.experiment} {record.label}: run file {reason}", err=True)
+            tell(f"note: {record.experiment} {record.label}: run file {reason}", err=True)
     failed = [record for record in records if record.status == "error"]
     for record in failed:
-        click.echo(f"failed: {record.experiment} {record.label}: {record.error}", err=True)
+        tell(f"failed: {record.experiment} {record.label}: {record.error}", err=True)
     context.exit(1 if failed else 0)
 
 
@@ -149,7 +149,7 @@ def _of_all(only: Sequence[str]) -> dict[str, list[str]]:
             raise InputError(f"no paper has an experiment {name!r}; `replicate list` shows them")
         without = [paper for paper, its in asked.items() if name not in its]
         if without:
-            click.echo(f"note: {', '.join(without)}: no experiment {name}", err=True)
+            tell(f"note: {', '.join(without)}: no experiment {name}", err=True)
     return {paper: its for paper, its in asked.items() if its or not only}
 
 
@@ -207,7 +207,7 @@ def _read_folder(path: Path, data_root: Path | None, split: str | None, download
             "from their results as BEIR does; rename the queries if they are not that document"
         )
     for note in notes:
-        click.echo(f"note: {name}: {note}", err=True)
+        tell(f"note: {name}: {note}", err=True)
     return name
 
 
@@ -215,7 +215,7 @@ def _say_what_is_left_out(chosen: list[str], names: list[str], only: Sequence[st
     for paper in chosen if names and not only else ():
         if ids := [each.id for each in experiments(paper).values() if each.needs_model]:
             options = " ".join(f"--experiment {name}" for name in ids)
-            click.echo(
+            tell(
                 f"note: {paper} {', '.join(ids)} left out: needs a language model; ask with "
                 f"{options}",
                 err=True,
@@ -235,7 +235,7 @@ def _at_hand(cells: list[Job], data_root: Path | None, *, download: bool) -> lis
         raise InputError(next(iter(reasons.values())))
     if reasons:
         names = ", ".join(list(reasons)[:5]) + (", ..." if len(reasons) > 5 else "")
-        click.echo(
+        tell(
             f"note: {len(cells) - len(kept)} of {len(cells)} cells left out: {len(reasons)} "
             f"collections are not at hand ({names}); {next(iter(reasons.values()))}",
             err=True,
@@ -277,6 +277,6 @@ def _run(cells: list[Job], store: Path, **options: Any) -> list[Record]:
             reused += was_reused
             coming = cells[min(len(records), len(cells) - 1)]
             progress.update(task, advance=1, description=f"{coming.experiment} {coming.label}")
-    click.echo(f"{len(records)} cells: {len(records) - reused} run, {reused} kept from before")
+    tell(f"{len(records)} cells: {len(records) - reused} run, {reused} kept from before")
     by_key = {record.key: record for record in records}
     return [by_key[job.key] for job in cells]

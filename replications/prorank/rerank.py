@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from replications.door import HELP, USER_PATH, Door, user_folder
+from replications.door import HELP, USER_PATH, Door, tell, user_folder
 from replications.execute import Context
 from replications.first_stages import DEPTH, candidate_run, judgements
 from replications.prorank.released import MODELS
@@ -56,7 +56,7 @@ def main(**options: Any) -> None:
 
     Scores are kept in the cache as they are made: run the same command again to go on.
     """
-    click.echo(_rerank(**options))
+    tell(_rerank(**options))
 
 
 def _rerank(

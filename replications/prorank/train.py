@@ -17,7 +17,7 @@ from typing import Literal
 
 import click
 
-from replications.door import HELP, OUTPUT_FOLDER, USER_PATH, Door, user_folder
+from replications.door import HELP, OUTPUT_FOLDER, USER_PATH, Door, tell, user_folder
 from replications.prorank.recipe import arithmetic, load_recipe
 
 SYSTEM_NAMES = ["sft", "stage 1", "stage 2", "stage 1+2", "sft+stage 2"]
@@ -55,7 +55,7 @@ def main(
     if loss:
         settings = replace(settings, fine_grained=replace(settings.fine_grained, loss=loss))
     if dry_run:
-        click.echo("\n".join([f"{settings.name}: {settings.model}", *arithmetic(settings)]))
+        tell("\n".join([f"{settings.name}: {settings.model}", *arithmetic(settings)]))
         return
     from replications.execute import Context
     from replications.prorank.training_data import recipe_data
@@ -74,4 +74,4 @@ def main(
 def _say(text: str, err: bool = False) -> None:
     """Print, once: in the first of several processes."""
     if os.environ.get("RANK", "0") == "0":
-        click.echo(text, err=err)
+        tell(text, err=err)

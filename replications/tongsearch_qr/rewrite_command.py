@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from replications.door import HELP, OUTPUT_FILE, USER_PATH, Door
+from replications.door import HELP, OUTPUT_FILE, USER_PATH, Door, tell
 from replications.tongsearch_qr.prompts import VARIANTS
 from replications.tongsearch_qr.reasoned_files import write_reasoned
 from replications.tongsearch_qr.rewrite import BACKENDS, RELEASED, Rewritten, make_rewriter
@@ -98,11 +98,11 @@ def command(out: Path, queries: str, split: str | None, data_root: Path | None, 
         "queries_sha256": hashlib.sha256(content).hexdigest(),
     }
     if finished(out, config):
-        click.echo(f"{out}: already finished")
+        tell(f"{out}: already finished")
         return
     done = rewriter.rewrite(texts)
     finish(out, done, config)
-    click.echo(f"{out}: " + ", ".join(f"{name} {value}" for name, value in done.counts.items()))
+    tell(f"{out}: " + ", ".join(f"{name} {value}" for name, value in done.counts.items()))
 
 
 def about(out: Path) -> Path:

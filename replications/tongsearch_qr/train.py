@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from replications.door import HELP, OUTPUT_FOLDER, USER_PATH, Door
+from replications.door import HELP, OUTPUT_FOLDER, USER_PATH, Door, tell
 from replications.tongsearch_qr.recipe import arithmetic, load_recipe
 
 
@@ -42,9 +42,9 @@ def main(
     """Train RECIPE (a name in recipes/, or a YAML file); a killed run goes on when run again."""
     settings = load_recipe(recipe, data=data, model=model, seed=seed, max_steps=max_steps)
     if dry_run:
-        click.echo("\n".join([f"{settings.name}: {settings.model}", *arithmetic(settings)]))
+        tell("\n".join([f"{settings.name}: {settings.model}", *arithmetic(settings)]))
         return
     from replications.tongsearch_qr.training_run import train
 
     trained = train(settings, method, output=output, data_root=data_root)
-    click.echo(f"weights in {trained.weights}")
+    tell(f"weights in {trained.weights}")
