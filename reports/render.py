@@ -6,11 +6,10 @@ file, off-line and in print. Per-query values are in the records that they link 
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import importlib.util
-import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -31,8 +30,12 @@ from reports.verdicts import Verdict
 from reports.views import PaperView, RecordView, record_view, table_view, tier_view
 from shared.errors import InputError
 from shared.files import atomic_write
+from shared.printable import printable
+from shared.reading import finite_number, read_json, user_path
 from shared.rehearsal import is_rehearsal
 
+_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last four are full-width
+_SEPARATORS = re.compile(r"""[,;\t\r\n"']""")
 MANIFEST = "pages.json"  # what an earlier render wrote, so that stale pages can go
 TIER_MEANING = {
     "embedded": "Text and small models that come with the packages; minutes on two CPU cores. "
@@ -57,7 +60,7 @@ def render_site(
     and copied below data/ otherwise.
     Raises InputError when `out_dir` cannot be written or a claims.toml is wrong.
     """
-    out = Path(out_dir)
+    out = user_path(out_dir)
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; give a folder for the pages")
     records = overlay(records, [])  # sorted: the order of arrival must not show
@@ -131,15 +134,26 @@ def load_figures(folder: Path, records: Sequence[Record]) -> list[Figure]:
 
 
 def per_query_csv(record: Record) -> str:
-    """Per-query values as CSV: one line per query, one column per measure."""
+    """Per-query values as CSV: one line per query, one column per measure.
+
+    A spreadsheet runs texts that begin like a formula: ids and names of measures that do get an
+    apostrophe in front. Numbers stay numbers.
+    """
     measures = list(record.per_query)
     qids = dict.fromkeys(qid for measure in measures for qid in record.per_query[measure])
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["query-id", *measures])
+    lines = [["query-id", *map(_csv_text, measures)]]
     for qid in qids:
-        writer.writerow([qid, *(record.per_query[m].get(qid, "") for m in measures)])
-    return text.getvalue()
+        values = (record.per_query[measure].get(qid, "") for measure in measures)
+        lines.append([_csv_text(qid), *map(str, values)])
+    return "".join(",".join(line) + "\n" for line in lines)
+
+
+def _csv_text(text: str) -> str:
+    """A text as a cell, by the rules of OWASP (CSV Injection)."""
+    runs = _FORMULA.match(text) is not None and finite_number(text) is None
+    text = f"'{text}" if runs else text
+    quoted = '"' + text.replace('"', '""') + '"'
+    return quoted if runs or not text or _SEPARATORS.search(text) else text
 
 
 def _template(name: str, **context: object) -> str:
@@ -156,6 +170,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_visible,
     )
     environment.filters["count"] = count
     environment.globals.update(
@@ -165,6 +180,11 @@ def _environment() -> Environment:
         svg=lambda figure: Markup(with_prefix(figure.svg, f"fig-{figure.id}")),
     )
     return environment
+
+
+def _visible(value: object) -> object:
+    """A text of records or claims without characters that act; markup and numbers as they are."""
+    return printable(value, lines=True) if type(value) is str else value
 
 
 def _record_view(record: Record, out: Path) -> RecordView:
@@ -190,8 +210,8 @@ def _write(out: Path, files: dict[str, str]) -> None:
     digests = {name: _sha256(text.encode()) for name, text in files.items()}
     manifest = out / MANIFEST
     try:
-        before = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        before = read_json(manifest)
+    except InputError:
         before = {}
     for name, text in sorted(files.items()):
         path = out / name

@@ -86,7 +86,7 @@ def _told(error: BaseException) -> int:
         message = error.format_message()
         command = error.ctx.command_path if error.ctx else "replicate"
         # Without any argument the message is the help text itself.
-        is_help = "\n" in message and error.ctx is not None and not error.ctx.args
+        is_help = isinstance(error, click.exceptions.NoArgsIsHelpError)
         say(message if is_help else f"error: {one_line(message)} (see {command} --help)")
         return 2
     say(f"error: {_reason(error, InputError)}")

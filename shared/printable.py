@@ -7,9 +7,7 @@ import reprlib
 
 # Controls and escapes; overrides that turn the direction of what follows; line and paragraph
 # separators; halves of characters, which no encoding can write.
-_ACTING = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-)
+_ACTING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _IN_LINES = re.compile(_ACTING.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b-\x1f"))
 
 
@@ -32,8 +30,11 @@ def printable(text: object, *, lines: bool = False) -> str:
     The result is one line, unless `lines` keeps line breaks and tabs. Letters of every script,
     joiners and blanks stay as they are.
     """
+    text = str(text)
+    if text.isprintable():  # by Unicode's categories: nothing of the patterns is
+        return text
     pattern = _IN_LINES if lines else _ACTING
-    return pattern.sub(lambda match: ascii(match[0])[1:-1], str(text))
+    return pattern.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def shown(value: object) -> str:

@@ -28,7 +28,15 @@ def test_what_acts_is_made_visible(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["日本 語", "می\u200cخواهم", "👩\u200d🔬", "a\u3000b\u00a0c", "é−–", "C:\\x", "[red]x[/red]"],
+    [
+        "日本 語",
+        "\u0645\u06cc\u200c\u062e",
+        "👩\u200d🔬",
+        "a\u3000b\u00a0c",
+        "é\u2212",
+        "C:\\x",
+        "[red]",
+    ],
 )
 def test_texts_of_every_script_stay(text: str) -> None:
     assert printable(text) == text == printable(text, lines=True)

@@ -19,6 +19,8 @@ from replications.bmx.index_files import load_index, save_index
 from replications.bmx.normalisation import NORMALISATIONS, Normalisation, score_max
 from replications.bmx.scoring import ENTROPIES, FORMS, Entropy, Form, default_alpha, default_beta
 from shared.errors import InputError
+from shared.printable import shown
+from shared.reading import is_finite
 
 # "auto" prunes queries whose lists hold this many postings, in collections that have bitmaps:
 # below, bounds cost more than sums.
@@ -48,9 +50,8 @@ class BMX:
         mean_entropy: float | None = None,
         normalisation: Normalisation | None = None,
     ) -> None:
-        for name, value in (("alpha", alpha), ("beta", beta), ("mean_entropy", mean_entropy)):
-            if value is not None and not (math.isfinite(value) and value >= 0.0):
-                raise InputError(f"{name}={value}: expected a finite number >= 0, or None")
+        alpha, beta = _parameter("alpha", alpha), _parameter("beta", beta)
+        mean_entropy = _parameter("mean_entropy", mean_entropy)
         _one_of("form", form, FORMS)
         _one_of("entropy", entropy, ENTROPIES)
         _one_of("normalisation", normalisation, (None, *NORMALISATIONS))
@@ -83,7 +84,11 @@ class BMX:
         try:
             return cls(**options)._attach(index)
         except TypeError as error:
-            raise InputError(f"{folder}: unknown options {sorted(options)}; save again") from error
+            raise InputError(
+                f"{folder}: unknown options {shown(sorted(options))}; save again"
+            ) from error
+        except InputError as error:
+            raise InputError(f"{folder}: {error}; index the corpus and save it again") from error
 
     @property
     def n_docs(self) -> int:
@@ -271,4 +276,12 @@ class BMX:
 
 def _one_of(name: str, value: object, allowed: tuple) -> None:
     if value not in allowed:
-        raise InputError(f"{name}={value!r}: expected one of {', '.join(map(repr, allowed))}")
+        raise InputError(f"{name}={shown(value)}: expected one of {', '.join(map(repr, allowed))}")
+
+
+def _parameter(name: str, value: Any) -> float | None:
+    """A given parameter as a Python number."""
+    given = value.item() if isinstance(value, np.generic) else value
+    if given is not None and not (is_finite(given) and given >= 0.0):
+        raise InputError(f"{name}={shown(value)}: expected a finite number >= 0, or None")
+    return given
