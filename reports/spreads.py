@@ -21,18 +21,10 @@ from typing import Any
 
 from reports.kinds import FLOOR, SPREADS, Kind, Numbers, load_numbers, numbers_of
 from reports.results import Record, Store
-<<<<<<< HEAD
-from reports.toml_reader import is_number
 from shared.entry import answered
 from shared.errors import InputError
 from shared.files import atomic_write
-from shared.reading import user_path
-=======
-from shared.errors import InputError
-from shared.files import atomic_write
-from shared.printable import printable
-from shared.reading import is_finite
->>>>>>> main
+from shared.reading import is_finite, user_path
 
 PAPERS = Path(__file__).resolve().parents[1] / "replications"
 
@@ -152,11 +144,4 @@ def _arithmetic(cells: Cells) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-<<<<<<< HEAD
     sys.exit(answered(lambda: main(sys.argv[1:])))
-=======
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except InputError as error:
-        sys.exit(f"error: {printable(error)}")
->>>>>>> main

@@ -14,7 +14,7 @@ from numba.core import event
 from numba.core.caching import FunctionCache, NullCache
 
 from shared.entry import say
-from shared.scratch import scratch_folder
+from shared.scratch import private_folder
 
 config: Any = import_module("numba.core.config")
 
@@ -60,7 +60,7 @@ class _Kept(FunctionCache):
 
 
 def _kept_elsewhere(function: Callable[..., Any]) -> Any:
-    folder = scratch_folder("kernels")
+    folder = private_folder("kernels")
     if folder is not None:
         # Other processes that this one starts look there too.
         os.environ[_VARIABLE] = config.CACHE_DIR = str(folder)
@@ -92,7 +92,7 @@ def _how_long(dispatcher: Any) -> str:
     advice = f"set {_VARIABLE} to a folder that can be written"
     if isinstance(dispatcher._cache, NullCache):
         return f"in every process anew: no folder can be written to keep them; {advice}"
-    folder = scratch_folder("kernels")
+    folder = private_folder("kernels")
     if folder is not None and str(folder) == config.CACHE_DIR:
         return f"kept in {folder}; {advice} to keep them longer"
     return "once on this machine"

@@ -19,7 +19,7 @@ import platformdirs
 
 from shared.errors import InputError
 from shared.reading import user_path
-from shared.scratch import note_once, scratch_folder, usable
+from shared.scratch import note_once, private_folder, usable
 
 try:
     import fcntl
@@ -42,7 +42,7 @@ def find_cache_dir(cache_dir: Path | str | None = None) -> Path:
     if usable(usual):
         return usual
     remedy = "set IR_REPLICATIONS_CACHE to a folder that can be written"
-    if (folder := scratch_folder("cache")) is None:
+    if (folder := private_folder("cache")) is None:
         raise InputError(f"{usual}: the cache cannot be made there; {remedy}")
     note_once(f"{usual} cannot be made; the cache is {folder} ({remedy} to keep it elsewhere)")
     return folder

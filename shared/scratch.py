@@ -29,7 +29,7 @@ def usable(folder: Path | str) -> bool:
 
 
 @cache
-def scratch_folder(name: str) -> Path | None:
+def private_folder(name: str) -> Path | None:
     """A folder `name` that this user alone can enter, below the temporary folder; None: nowhere.
 
     It is the same for every process of the user, and stays until the system clears it.
@@ -62,7 +62,7 @@ def redirect_caches() -> None:
     for variable, (base, otherwise, name) in _LIBRARIES.items():
         parent = os.environ.get(base) or os.path.expanduser(otherwise)
         if not os.environ.get(variable) and not usable(os.path.join(parent, name)):
-            folder = scratch_folder(name.lstrip("."))
+            folder = private_folder(name.lstrip("."))
             if folder is not None:
                 os.environ[variable] = str(folder)
 

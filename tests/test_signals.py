@@ -64,7 +64,7 @@ def _run(
             "AT": at,
             "SIGNAL": str(int(sent)),
             "IR_REPLICATIONS_CACHE": str(folder / "cache"),
-        },  # fmt: skip
+        },
         capture_output=True,
         text=True,
         preexec_fn=_heard,

@@ -14,7 +14,7 @@ import pytest
 from shared import scratch
 from shared.compiling import compiled
 from shared.files import find_cache_dir
-from shared.scratch import scratch_folder, usable
+from shared.scratch import private_folder, usable
 from tests.unprivileged import ROOT, unprivileged
 
 SEARCH = (
@@ -90,23 +90,23 @@ def test_without_any_folder_kernels_are_compiled_anew(package: Path, tmp_path: P
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    scratch_folder.cache_clear()
+    private_folder.cache_clear()
     yield tmp_path / f"ir-replications-{os.getuid()}"
-    scratch_folder.cache_clear()
+    private_folder.cache_clear()
 
 
 def test_a_folder_of_that_name_that_others_can_enter_is_not_used(temporary: Path) -> None:
     temporary.mkdir(mode=0o755)
-    assert scratch_folder("x") is None
+    assert private_folder("x") is None
     temporary.chmod(0o700)
-    scratch_folder.cache_clear()
-    assert scratch_folder("x") == temporary / "x"
+    private_folder.cache_clear()
+    assert private_folder("x") == temporary / "x"
 
 
 def test_a_link_of_that_name_is_not_followed(temporary: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     temporary.symlink_to(tmp_path / "elsewhere")
-    assert scratch_folder("x") is None
+    assert private_folder("x") is None
 
 
 def test_the_cache_follows_the_home_folder_or_says_where_it_is(
