@@ -8,12 +8,13 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from replications.cores import at_most
 from reports import provenance
 from reports.commands import run_command
 from reports.results import Record, Store, config_hash
@@ -81,6 +82,7 @@ class Context:
     download: bool = True
     folders: Mapping[str, Path] = field(default_factory=dict)
     judged_in_collection: bool = False
+    splits: Mapping[str, str] = field(default_factory=dict)  # collection -> what the user chose
     data: dict[str, str] = field(default_factory=dict)
     mismatches: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -96,6 +98,7 @@ class Context:
             lines = [] if name in self.folders else check_collection(found)
             self.mismatches += [line for line in lines if not line.startswith(UNPINNED)]
             self._note_judgements(name, found)
+        found = found.with_split(self.splits[name]) if name in self.splits else found
         return _judged_inside(found) if self.judged_in_collection else found
 
     def _note_judgements(self, name: str, found: Collection) -> None:
@@ -252,8 +255,12 @@ def plan_jobs(
     *,
     collections: Sequence[str] | None = None,
     only: Sequence[str] = (),
+    splits: Mapping[str, str] | None = None,
 ) -> list[Job]:
-    """The cells that a request stands for, in order, without loading any data."""
+    """The cells that a request stands for, in order, without loading any data.
+
+    `splits` names the split to evaluate of collections where it is not their default one.
+    """
     known = experiments(paper)
     for name in only:
         if name not in known:
@@ -263,11 +270,16 @@ def plan_jobs(
     chosen = bool(collections)
     plan = Plan(tier, tuple(collections or default_collections(paper, tier)), chosen)
     return [
-        Job(paper, tier, experiment.id, config)
+        Job(paper, tier, experiment.id, _with_split(config, splits or {}))
         for experiment in known.values()
         if (experiment.id in only if only else not (chosen and experiment.needs_model))
         for config in experiment.cells(plan)
     ]
+
+
+def _with_split(config: dict[str, Any], splits: Mapping[str, str]) -> dict[str, Any]:
+    split = splits.get(config.get("collection", ""))
+    return config if split is None else {**config, "split": split}
 
 
 @lru_cache(maxsize=8)
@@ -348,6 +360,8 @@ def measure(job: Job, context: Context) -> tuple[Record, Run | None]:
     Raises InputError for bad input; any other failure is in the record.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
+    if split := job.config.get("split"):
+        context = replace(context, splits={job.config["collection"]: split})
     outcome, error = Outcome(), None
     try:
         experiment = experiments(job.paper)[job.experiment]
@@ -416,8 +430,11 @@ def execute(
     """Run cells, yielding each (record, reused) as it ends; several may run side by side.
 
     `n_jobs` is how many: by default one, in the order of the cells, or with the executor "ray",
-    which runs cells as tasks of a Ray cluster, as many as the cluster has CPUs.
+    which runs cells as tasks of a Ray cluster, as many as the cluster has CPUs. On this machine
+    alone no more run than there are cores. Raises InputError for fewer than one.
     """
+    if n_jobs is not None and n_jobs < 1:
+        raise InputError(f"{n_jobs} jobs: expected at least 1")
     if executor == "ray":
         from replications.ray_executor import execute_on_ray
 
@@ -425,7 +442,8 @@ def execute(
         return
     if executor != "local":
         raise InputError(f"no executor named {executor!r}; expected local or ray")
-    if n_jobs in (None, 1):
+    n_jobs = at_most(n_jobs or 1)
+    if n_jobs == 1:
         for job in jobs:
             yield run_job(job, store_root, **options)
         return

@@ -36,6 +36,7 @@ from replications.execute import (
 from reports.results import Record, Store
 from shared.errors import InputError, MissingDependencyError
 from shared.files import find_cache_dir
+from shared.reading import user_path
 
 RETRIES = 2
 """How often a cell is run again whose worker was killed."""
@@ -256,7 +257,7 @@ def node_data_root(asked: Path | None, *, joined: bool) -> Path | None:
     Raises InputError when there is no such folder on this node.
     """
     own = os.environ.get("IR_REPLICATIONS_DATA") if joined else None
-    root = Path(own).expanduser() if own else asked
+    root = user_path(own) if own else asked
     if root is not None and not root.is_dir():
         raise InputError(
             f"{root}: no such data root here; mount or copy it to this path, or set "

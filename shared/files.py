@@ -19,6 +19,7 @@ import platformdirs
 
 from shared.errors import InputError
 from shared.reading import user_path
+from shared.scratch import note_once, private_folder, usable
 
 try:
     import fcntl
@@ -30,9 +31,21 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # no pip
 
 
 def find_cache_dir(cache_dir: Path | str | None = None) -> Path:
-    """Return the cache: the argument, else IR_REPLICATIONS_CACHE, else the user's cache folder."""
+    """Return the cache: the argument, else IR_REPLICATIONS_CACHE, else the user's cache folder.
+
+    Where the user has no home that can be written it is a private temporary folder, with a note.
+    """
     chosen = cache_dir or os.environ.get("IR_REPLICATIONS_CACHE")
-    return user_path(chosen) if chosen else platformdirs.user_cache_path("ir-replications")
+    if chosen:
+        return user_path(chosen)
+    usual = platformdirs.user_cache_path("ir-replications")
+    if usable(usual):
+        return usual
+    remedy = "set IR_REPLICATIONS_CACHE to a folder that can be written"
+    if (folder := private_folder("cache")) is None:
+        raise InputError(f"{usual}: the cache cannot be made there; {remedy}")
+    note_once(f"{usual} cannot be made; the cache is {folder} ({remedy} to keep it elsewhere)")
+    return folder
 
 
 @contextmanager

@@ -155,7 +155,9 @@ def test_an_interrupted_run_says_how_to_go_on(
     monkeypatch.setattr(training_run, "train_teacher", stop)
     result = command(yaml, "--data-root", tmp_path)
     assert (result.exit_code, result.stdout) == (130, "")
-    assert result.stderr.endswith("interrupted; run the same command again to go on\n")
+    assert result.stderr.endswith(
+        "stopped; what is finished is kept, run the same command to go on\n"
+    )
 
 
 @pytest.mark.parametrize(("rank", "printed"), [("0", True), ("1", False)])

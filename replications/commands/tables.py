@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import click
 from rich.table import Table
 
 from replications.commands.options import console
+from replications.door import tell
 from replications.execute import Job, experiments
 from reports.results import Record
 from shared.data import collection_size, list_collections
@@ -46,7 +46,7 @@ def show_plan(
         if unknown
         else (f"about {known:,.0f} MB")
     )
-    click.echo(
+    tell(
         f"downloads: {amount} into {printable(find_cache_dir())}; "
         f"records: about {max(1, len(cells) * RECORD_MB):,.0f} MB into {printable(store)}"
     )
@@ -60,9 +60,9 @@ def _collections(
     found: list[float | None] = []
     for name in _values(cells, "collection"):
         if name in folders:
-            click.echo(printable(f"collection {name}: folder {folders[name]}"))
+            tell(printable(f"collection {name}: folder {folders[name]}"))
             continue
-        click.echo(printable(f"collection {name}: {collection_size(name, data_root=data_root)}"))
+        tell(printable(f"collection {name}: {collection_size(name, data_root=data_root)}"))
         entry = entries.get(name)
         found.append(entry.megabytes or (0 if entry.here else None) if entry else None)
     return found
@@ -79,7 +79,7 @@ def _models(cells: Sequence[Job]) -> list[float | None]:
             if size is None
             else (f"{size:,.0f} MB to download" if size else "in the cache")
         )
-        click.echo(printable(f"model {ref}: {words}"))
+        tell(printable(f"model {ref}: {words}"))
         found.append(size)
     return found
 

@@ -183,7 +183,7 @@ def test_an_interrupted_run_says_how_to_go_on(
         patch.setattr(PairScorer, "_score", interrupted)
         result = command(*arguments)
     assert (result.exit_code, result.stdout) == (130, "")
-    assert result.stderr == "interrupted; run the same command again to go on\n"
+    assert result.stderr == "stopped; what is finished is kept, run the same command to go on\n"
     assert len(table(command(*arguments))) == 3
     assert len(scored) == 4, "the first two queries were kept"
 
@@ -281,7 +281,7 @@ def test_a_first_stage_of_something_else_is_refused(
     ("options", "message"),
     [
         (["--split", "validation"], "no split 'validation'; its splits: "),
-        (["--depth", "0"], "k = 0: expected a whole number of at least 1"),
+        (["--depth", "0"], "Invalid value for '--depth': 0 is not in the range x>=1"),
         (["--max-length", "1"], "leaves 1 tokens"),
         (["--weights", "none"], "none: no weights"),
         (["--run", "none.trec"], "none.trec"),

@@ -365,7 +365,9 @@ def test_an_interrupted_run_says_how_to_go_on(
         patch.setattr(training_run, "fine_grained", stop)
         result = command(yaml, "--output", tmp_path / "run")
     assert (result.exit_code, result.stdout) == (130, "")
-    assert result.stderr.endswith("interrupted; run the same command again to go on\n")
+    assert result.stderr.endswith(
+        "stopped; what is finished is kept, run the same command to go on\n"
+    )
     monkeypatch.setattr(training_run, "warmup", stop)  # it is finished
     assert command(yaml, "--output", tmp_path / "run").exit_code == 0
 

@@ -7,6 +7,14 @@ reasoned query, because it is empty or lacks the tags of think mode, falls back 
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before what takes seconds to import: a signal must find its handler
+    from replications.start import start
+
+    start(
+        "replications.tongsearch_qr.rewrite_command:command",
+        "python -m replications.tongsearch_qr.rewrite",
+    )
+
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -248,11 +256,3 @@ def make_rewriter(
 def rewrite(queries: Mapping[str, str], model: str, **options: Any) -> Rewritten:
     """Rewrite `{query id: text}` with a model reference; `options` as in `make_rewriter`."""
     return make_rewriter(model, **options).rewrite(queries)
-
-
-if __name__ == "__main__":
-    import sys
-
-    from replications.tongsearch_qr.rewrite_command import main
-
-    sys.exit(main())

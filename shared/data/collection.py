@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -58,6 +59,7 @@ class Collection:
     licence: str = ""
     excluded: dict[str, frozenset[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    split: str = ""
 
     def __repr__(self) -> str:
         splits = ", ".join(f"{name} {len(rows)}" for name, rows in self.qrels.items())
@@ -135,7 +137,9 @@ class Collection:
 
     @property
     def default_split(self) -> str:
-        """The split to evaluate: the manifest's, else "test", else the only one there is."""
+        """The split to evaluate: the chosen, the manifest's, else "test", else the only one."""
+        if self.split:
+            return self.split
         from shared.data.manifest import pinned
 
         pin = pinned(self.id)
@@ -144,7 +148,20 @@ class Collection:
                 return name
         if len(self.qrels) == 1:
             return next(iter(self.qrels))
-        raise InputError(f"{self.id}: no split 'test'; name one of {', '.join(self.qrels)}")
+        raise InputError(
+            f"{self.id}: no split 'test' but {', '.join(self.qrels)}; choose one with --split, or "
+            "name its file qrels/test.tsv"
+        )
+
+    def with_split(self, split: str) -> Collection:
+        """The same collection, of which `split` is to be evaluated. Raises InputError as `topics`.
+
+        It is chosen for a use, so it does not change the fingerprint.
+        """
+        self.topics(split)
+        other = copy(self)
+        object.__setattr__(other, "split", split)
+        return other
 
 
 def fingerprint(
