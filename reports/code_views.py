@@ -7,6 +7,7 @@ from typing import Any
 
 from reports.results import Record
 
+CODE = "Code of this suite when this page was rendered: "
 KEPT_BY_CODE = "training_code_sha256"  # of trainings that other code would make anew
 
 
@@ -17,10 +18,9 @@ def code_notes(records: Sequence[Record], present: str) -> list[str]:
     A training that states its own code was kept by it, so its record's code is the same.
     """
     notes = []
-    if other := sum(r.provenance.get("code_sha256") != present for r in records):
-        notes.append(
-            f"Records made by earlier code than that of this suite: {other:,} of {len(records):,}."
-        )
+    if records:
+        other = sum(r.provenance.get("code_sha256") != present for r in records)
+        notes.append(f"{CODE}{present}; records made by other code: {other:,} of {len(records):,}.")
     pairs = [(record.provenance, made) for record in records for made in trainings(record.facts)]
     moved = sum(
         made.get("code_sha256") != own.get("code_sha256") and not made.get(KEPT_BY_CODE)

@@ -12,7 +12,8 @@ import hashlib
 import importlib.util
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -24,6 +25,7 @@ from reports.claim_types import Paper
 from reports.claim_views import claim_view
 from reports.claims import load_papers
 from reports.code_views import code_notes
+from reports.forked import forked
 from reports.formatting import count
 from reports.judge import judge
 from reports.machine_views import Verified
@@ -55,13 +57,18 @@ def render_site(
     records: Iterable[Record],
     out_dir: Path | str,
     verified: Verified | None = None,
+    *,
+    codes: Mapping[str, str] | None = None,
+    processes: int = 1,
 ) -> Path:
     """Write index.html, one page per paper and the data files; returns the index.
 
     Pages of an earlier render that are no longer made are removed, unless somebody edited them.
     `verified` are the attested machines that the index lists.
     Records and run files are linked where their store lies beside `out_dir` (results/ or local/),
-    and copied below data/ otherwise.
+    and copied below data/ otherwise. `codes` are the digests of each paper's code that pages name,
+    by default those of the code at hand. More than one of the `processes`, which only a process
+    without threads may ask for, make the papers' pages side by side where the system can fork.
     Raises InputError when `out_dir` cannot be written or a claims.toml is wrong.
     """
     out = user_path(out_dir)
@@ -72,20 +79,24 @@ def render_site(
     files: dict[str, str] = {}
     views = []
     verified = verified or Verified()
-    for paper in load_papers(papers_root):
+    root = Path(papers_root)
+
+    def made(paper: Paper) -> tuple[PaperView, dict[str, str]]:
         own = [record for record in records if record.paper == paper.id]
-        figures = load_figures(Path(papers_root) / paper.id, own)
-        code = code_digest(paper.id, root=Path(papers_root).resolve().parent)
-        view = paper_view(paper, own, figures, out, code)
-        views.append(view)
-        files[f"{paper.id}.html"] = _template(
-            "paper.html", view=view, verified=verified, rehearsal=rehearsal
-        )
+        code = (codes or {}).get(paper.id) or code_digest(paper.id, root=root.resolve().parent)
+        view = paper_view(paper, own, load_figures(root / paper.id, own), out, code)
+        page = _template("paper.html", view=view, verified=verified, rehearsal=rehearsal)
+        of_paper = {f"{paper.id}.html": page}
         for shown in view.records:
             if not shown.json_file.startswith("../"):
-                files[shown.json_file] = shown.record.to_json()
+                of_paper[shown.json_file] = shown.record.to_json()
             if shown.csv_file:
-                files[shown.csv_file] = per_query_csv(shown.record)
+                of_paper[shown.csv_file] = per_query_csv(shown.record)
+        return replace(view, claims=[], tables=[], figures=[], records=[]), of_paper
+
+    for view, of_paper in forked(made, load_papers(papers_root), processes):
+        views.append(view)  # what the index shows of a paper
+        files |= of_paper
     files["index.html"] = _template(
         "index.html",
         views=views,

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from replications.commands.options import MACHINES, PAGES, PUBLISHED, store_option
+from replications.cores import usable_cores
 from replications.door import USER_PATH, tell
 from replications.execute import PAPERS_FOLDER
 from reports.machine_views import verified
@@ -42,7 +43,7 @@ def report(out: Path, store: Path, published_only: bool) -> None:
             records = records if published_only else overlay(records, local.records())
         gc.freeze()
         gc.enable()
-        index = render_site(PAPERS_FOLDER, records, out, machines)
+        index = render_site(PAPERS_FOLDER, records, out, machines, processes=usable_cores())
     finally:
         gc.enable()
         gc.unfreeze()

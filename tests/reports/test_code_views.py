@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reports.code_views import code_notes, trainings
+from reports.code_views import CODE, code_notes, trainings
 from reports.results import Record, Store
 from tests.reports.example import record
 
@@ -25,9 +25,11 @@ def training(code: str, dirty: bool = False, **more: Any) -> dict[str, Any]:
     return {"steps": 3, "provenance": {"code_sha256": code, "git": git, **more}}
 
 
-def test_nothing_is_said_where_all_is_of_one_code() -> None:
+def test_one_line_is_said_where_all_is_of_one_code() -> None:
     facts = {"training": [training(PRESENT)], "other": {"provenance": "by hand"}}
-    assert code_notes([made(PRESENT, facts)], PRESENT) == []
+    assert code_notes([made(PRESENT, facts)], PRESENT) == [
+        f"{CODE}{PRESENT}; records made by other code: 0 of 1."
+    ]
     assert code_notes([], PRESENT) == []
 
 
@@ -39,12 +41,12 @@ def test_counts_of_records_and_trainings() -> None:
         made(EARLIER, {"training": training(EARLIER, dirty=True)}, dirty=True),
     ]
     found = code_notes(records, PRESENT)
-    assert [note.partition(":")[2].strip() for note in found] == [
+    assert [note.rpartition(": ")[2] for note in found] == [
         "3 of 4.",
         "2 of 5; weights trained earlier were found and used again.",
         "1 of 5.",
     ]
-    assert found[0].startswith("Records made by earlier code")
+    assert found[0].startswith(f"{CODE}{PRESENT}; records made by other code")
     assert found[1].startswith("Trainings made by other code than their record")
     assert found[2].startswith("Trainings made in a working tree with changes")
 

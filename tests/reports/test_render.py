@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from reports.claims import load_paper
+from reports.code_views import CODE
 from reports.formatting import MINUS, interval, number, p_value, signed
 from reports.judge import cell_counts, judge
 from reports.machine_views import verified
@@ -466,7 +467,15 @@ def test_committed_pages_are_what_the_committed_records_give(tmp_path: Path) -> 
     assert records
     out = tmp_path / "html"
     machines = verified(read_machines(root / "reports/machines"), records)
-    render_site(root / "replications", records, out, machines)
+    # Pages name the code that they were rendered by; another state of it is no other page.
+    said = {
+        folder.parent.name: re.search(f"{CODE}([0-9a-f]{{64}})", page.decode())
+        for folder in (root / "replications").glob("*/claims.toml")
+        if (page := _committed(f"reports/html/{folder.parent.name}.html", root))
+    }
+    codes = {paper: found[1] for paper, found in said.items() if found}
+    assert len(codes) == len(said)
+    render_site(root / "replications", records, out, machines, codes=codes)
     # Another matplotlib sets the same drawing with other room for its letters.
     same_drawings = (
         f"matplotlib=={version('matplotlib')}\n" in (root / "constraints.txt").read_text()
