@@ -11,6 +11,7 @@ from pathlib import Path
 
 from shared.errors import InputError
 from shared.files import sha256_file, sha256_unchanged
+from shared.reading import read_json
 
 _SEAL = "files.sha256.json"  # what the folder held when it was made
 
@@ -49,14 +50,19 @@ def ensure_sealed(path: Path, build: Callable[[Path], None] | None, ref: str) ->
 
 def _altered(path: Path) -> list[str]:
     """Why the folder is not what was once built there; empty when it is."""
+    if not (path / _SEAL).is_file():
+        return [f"{path} is not (completely) in the cache"]
     try:
-        sums = json.loads((path / _SEAL).read_text("utf-8"))
+        sums = read_json(path / _SEAL)
+    except InputError:
+        sums = None
+    if not isinstance(sums, dict) or not sums or not all(n == Path(n).name for n in sums):
+        return [f"{path / _SEAL} was altered"]
+    try:
         return [
             f"{path / name} was altered"
             for name in sums
             if sha256_unchanged(path / name) != sums[name]
         ]
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name with NUL
         return [f"{path} is not (completely) in the cache"]
-    except (ValueError, AttributeError):
-        return [f"{path / _SEAL} was altered"]
