@@ -14,6 +14,7 @@ import numpy as np
 from replications.bert_distill_losses.teacher_cache import teacher_scores
 from replications.bert_distill_losses.tiny_training import toy_set
 from shared.analysis.tokens import Tokens, read_tokens, write_tokens
+from shared.errors import InputError
 from shared.score_file import ScoreFile
 from shared.text_generation import CachedGenerator, Sampling
 from tests.campaign import independent as own
@@ -149,9 +150,15 @@ KEY = {"analyzer": "toy", "data": "d" * 64}
 TEXTS = [["wing", "lift", "wing"], [], ["shock", "wave", "lift"], ["heat"]]
 
 
-def confirm_tokens(folder: Path, found: Tokens | None) -> None:
+def read_tokens_or_none(folder: Path) -> Tokens:
+    """The tokens; where they are made again instead, that counts as refused."""
+    found = read_tokens(folder / "t.npz", KEY)
     if found is None:
-        return
+        raise InputError(f"{folder}: made again")
+    return found
+
+
+def confirm_tokens(folder: Path, found: Tokens) -> None:
     with np.load(folder / "t.npz", allow_pickle=False) as stored:
         ids, offsets, vocab = stored["ids"], stored["offsets"], stored["vocab"]
         meta = own.json_of(stored["meta"].tobytes().decode())
@@ -212,7 +219,7 @@ READERS = (
         "tokens cache",
         lambda f: write_tokens(f / "t.npz", Tokens.from_lists(TEXTS), KEY),
         {"*.npz": "bytes"},
-        lambda f: read_tokens(f / "t.npz", KEY),
+        read_tokens_or_none,
         confirm_tokens,
         ("read_tokens",),
         seal=seal_tokens,

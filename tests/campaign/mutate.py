@@ -146,6 +146,27 @@ def of_json(content: bytes, rng: Random) -> bytes:
         return of_text(content, rng)
 
 
+def of_rows(content: bytes, rng: Random) -> bytes:
+    """One row of {table: {split: rows}} is another, gone or there twice; it stays a mapping."""
+    value = json.loads(content)
+    rows = rng.choice([rows for splits in value.values() for rows in splits.values()])
+    place = rng.randrange(len(rows))
+    kind = rng.randrange(10)
+    if kind == 0:
+        del rows[place]
+    elif kind == 1:
+        rows.append(dict(rows[place]))
+    for _ in range(50 if kind > 1 else 0):
+        try:
+            found = json.loads(odd_value(dict(rows[place]), rng))
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            rows[place] = found
+            break
+    return json.dumps(value).encode()
+
+
 def odd_value(value: Any, rng: Random) -> str:
     """JSON of a value after one change inside it, which need no longer be JSON."""
     places = list(_places(value))
@@ -225,6 +246,7 @@ KINDS: dict[str, tuple[Mutation, ...]] = {
     "columns": (of_columns, of_columns, of_text, of_encoding, of_bytes),
     "json": (of_json, of_json, of_json, of_text, of_encoding, of_bytes),
     "lines": (of_json_lines, of_json_lines, of_json_lines, of_text, of_encoding, of_bytes),
+    "rows": (of_rows,),
     "settings": (of_settings, of_settings, of_settings, of_text, of_encoding, of_bytes),
 }
 

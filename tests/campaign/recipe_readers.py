@@ -68,7 +68,7 @@ def _same_settings(found: Any, stated: Any, name: str) -> None:
             assert text.lower() in ("true", "false") and not quoted, f"{name}: {text!r:.40}"
             assert found == (text.lower() == "true"), name
         elif isinstance(found, int | float):
-            assert not quoted and own.SCORE.fullmatch(text), f"{name}: {text!r:.40} is no number"
+            assert own.SCORE.fullmatch(text), f"{name}: {text!r:.40} is no number"
             assert float(text) == own.finite(found, name, least=0), f"{name}: {text!r:.40}"
             assert isinstance(found, float) or re.fullmatch(r"\+?(0|[1-9][0-9]*)", text), text[:40]
         else:

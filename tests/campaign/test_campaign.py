@@ -28,7 +28,7 @@ from tests.campaign.campaign import Reader, try_reader  # noqa: E402
 from tests.campaign.readers import READERS  # noqa: E402
 
 SEED = 16
-INPUTS = {False: 80, True: 700}  # of a reader with share 1; True: with --slow
+INPUTS = {False: 60, True: 500}  # of a reader with share 1; True: with --slow
 IN_ALL = {False: 2_000, True: 20_000}
 
 
@@ -89,7 +89,8 @@ def test_a_planted_fault_is_found(tmp_path: Path) -> None:
 
     for read, expected in ((raw, "raises ValueError"), (believing, "accepted, and an independent")):
         reader = Reader("planted", make, {"a.txt": "json"}, read, confirm, (), names_place=True)
-        result = try_reader(reader, range(200), 0, tmp_path / read.__name__, tmp_path)
+        kept = tmp_path / f"kept-{read.__name__}"
+        result = try_reader(reader, range(200), 0, tmp_path / read.__name__, kept)
         assert [sign for sign in result.counted if sign.startswith(expected)]
         assert all(Path(f.partition(": ")[0]).is_dir() for f in result.faults.values())
 
