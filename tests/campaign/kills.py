@@ -34,6 +34,7 @@ def cells(folder: Path) -> int:
 
 def training(folder: Path) -> int:
     """Train a tiny student in `folder` and write down its weights' digest and its log."""
+    from replications.bert_distill_losses.arms import BOTH
     from replications.bert_distill_losses.ranker_files import weights_sha256
     from replications.bert_distill_losses.tiny_training import train
     from shared.files import atomic_write
