@@ -157,7 +157,8 @@ def loading(where: Path | str, note: str = "cannot be loaded") -> Iterator[None]
         words = " ".join(str(error).split()) or type(error).__name__
         if "ignore_mismatched_sizes" in words:  # transformers' advice, which nobody can follow here
             words = "the shapes of its weights are not those that config.json says"
-        raise InputError(f"{where}: {note} ({words:.150})") from error
+        said = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words[:150])
+        raise InputError(f"{where}: {note} ({said})") from error
 
 
 def check_finite(tensors: Mapping[str, Any], where: Path | str) -> None:

@@ -116,6 +116,8 @@ def load_causal_lm(
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        raise InputError(f"{ref}: the tokenizer has neither a padding token nor an end token")
     rows = model.get_input_embeddings().num_embeddings
     for token in ("pad_token", "eos_token"):
         number = getattr(tokenizer, f"{token}_id")

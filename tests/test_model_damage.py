@@ -105,6 +105,7 @@ def test_a_config_without_sizes_is_not_taken_for_one_of_billions_of_weights(fold
         ("tokenizer_config.json", {"model_max_length": "x"}, "expected a number of tokens"),
         ("tokenizer_config.json", {"model_max_length": 0}, "expected a number of tokens"),
         ("tokenizer_config.json", {"added_tokens_decoder": [1]}, "cannot be loaded"),
+        ("tokenizer_config.json", {"eos_token": None, "pad_token": None}, "neither a padding"),
         ("tokenizer_config.json", {"eos_token": "new", "pad_token": None}, "is number 32, and"),
         ("tokenizer.json", {"model": {"type": "evil"}}, "cannot be loaded"),
         ("generation_config.json", {"eos_token_id": "2"}, "expected the number of a token"),

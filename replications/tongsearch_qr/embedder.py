@@ -6,6 +6,7 @@ The reward model is BAAI/bge-base-en-v1.5 as sentence-transformers runs it: CLS 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,7 @@ class StaticEmbedder:
             mean = self.vectors[encoding.ids].mean(axis=0)
             length = np.linalg.norm(mean)
             if not length > 0:
-                raise InputError(f"text {i + 1}: its token vectors add up to zero")
+                raise InputError(f"{self.ref}: the token vectors of text {i + 1} add up to zero")
             found[i] = mean / length
         return found
 
@@ -140,13 +141,13 @@ def stated_pooling(folder: Path) -> str:
     layers (modules.json), which are not applied here.
     """
     path = folder / "1_Pooling" / "config.json"
-    if (folder / "modules.json").is_file():
+    if os.path.lexists(folder / "modules.json"):
         for kind, place in _modules(folder / "modules.json"):
             if kind == "Pooling":
                 path = folder / place / "config.json"
             elif kind not in ("Transformer", "Normalize"):
                 raise InputError(f"{folder / 'modules.json'}: layer {kind:.60} is not supported")
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise InputError(f"{folder}: no 1_Pooling/config.json; pass pooling='cls' or 'mean'")
     stated = read_json(path)
     if not isinstance(stated, dict):
@@ -164,7 +165,7 @@ def stated_pooling(folder: Path) -> str:
 def stated_length(folder: Path) -> int | None:
     """The greatest text length in tokens by sentence_bert_config.json, None where unstated."""
     path = folder / "sentence_bert_config.json"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     stated = read_json(path)
     length = stated.get("max_seq_length") if isinstance(stated, dict) else 0

@@ -138,6 +138,10 @@ def test_folders_that_state_nothing_or_too_much_are_refused(tmp_path: Path) -> N
         (tmp_path / "modules.json").write_text(content)
         with pytest.raises(InputError, match=rf"modules\.json: .*{said}"):
             stated_pooling(tmp_path)
+    (tmp_path / "sentence_bert_config.json").mkdir()
+    with pytest.raises(InputError, match=r"sentence_bert_config\.json: .*is a folder"):
+        stated_length(tmp_path)
+    (tmp_path / "sentence_bert_config.json").rmdir()
     for content in ("[]", '{"max_seq_length": "256"}', '{"max_seq_length": 0}', "{", "[" * 10**5):
         (tmp_path / "sentence_bert_config.json").write_text(content)
         with pytest.raises(InputError, match=r"sentence_bert_config\.json: "):
@@ -177,7 +181,7 @@ def test_static_vectors_are_averaged(tmp_path: Path) -> None:
     assert found == pytest.approx(np.array(expected), abs=1e-6)
     with pytest.raises(InputError, match="text 2 has no tokens"):
         static(tmp_path).encode(["a", " "])
-    with pytest.raises(InputError, match="text 1: its token vectors add up to zero"):
+    with pytest.raises(InputError, match="the token vectors of text 1 add up to zero"):
         static(tmp_path).encode(["b d"])
 
 

@@ -7,6 +7,7 @@ the result as JSON; the process that asks starts another one where it ends.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -75,8 +76,8 @@ def main() -> None:
     from tests.campaign.readers import READERS
 
     readers = {reader.name: reader for reader in READERS}
-    kept, answers = Path(sys.argv[1]), sys.stdout
-    sys.stdout = sys.stderr  # nothing but answers may come between them
+    kept, answers = Path(sys.argv[1]), os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # compiled libraries print as well: nothing may come between the answers
     for line in sys.stdin:
         name, first, last, seed = json.loads(line)
         with tempfile.TemporaryDirectory() as scratch:
