@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # Before NumPy and torch start their threads: idle OpenMP threads spin on a shared machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -16,9 +15,11 @@ import pytest
 
 if TYPE_CHECKING:
     from replications.evidence import Evidence
+    from tests.cells import Cells
 
 TIERS = ("embedded", "small", "paper")
 EVIDENCE: dict[tuple[str, str], Evidence] = {}
+FROM_WORKERS: list[tuple[str, list[str]]] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,8 +45,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # The cells that claims are judged by run meanwhile (`_cells`).
-    items.sort(key=_asks_for_evidence)
+    # The cells that claims are judged by run meanwhile (`_cells`). Workers take whole files.
+    last = {item.path for item in items if _asks_for_evidence(item)}
+    items.sort(key=lambda item: (item.path in last, _asks_for_evidence(item)))
     if not config.getoption("--slow"):
         skip = pytest.mark.skip(reason="takes minutes: pass --slow")
         for item in items:
@@ -88,7 +90,7 @@ def data_root(request: pytest.FixtureRequest) -> Path:
 
 
 def _evidence(
-    paper: str, tier: str, request: pytest.FixtureRequest, folder: Path, cells: _Cells
+    paper: str, tier: str, request: pytest.FixtureRequest, folder: Path, cells: Cells
 ) -> Evidence:
     """Evidence of a paper at a tier; the chosen tier's experiments run once in a session."""
     from replications.evidence import gather
@@ -107,62 +109,40 @@ def _asks_for_evidence(item: pytest.Item) -> bool:
     return bool({"evidence", "fresh_evidence"} & set(getattr(item, "fixturenames", ())))
 
 
-class _Cells:
-    """The chosen tier's cells of all papers whose claims are tested, run beside the other tests."""
-
-    def __init__(self, papers: list[str], tier: str, store: Path, data_root: Path | None) -> None:
-        self._failure: Exception | None = None
-        self._thread = threading.Thread(
-            target=self._run, args=(papers, tier, store, data_root), daemon=True
-        )
-        if papers:
-            self._thread.start()
-
-    def _run(self, papers: list[str], tier: str, store: Path, data_root: Path | None) -> None:
-        from functools import partial
-
-        from replications.execute import plan_jobs, run_job
-        from replications.side_by_side import side_by_side
-
-        lanes = {paper: plan_jobs(paper, tier) for paper in papers}
-        try:
-            for _ in side_by_side(
-                lanes, 1, partial(run_job, store_root=store, data_root=data_root)
-            ):
-                pass
-        except Exception as failure:  # of the process that asks
-            self._failure = failure
-
-    def wait(self) -> None:
-        """Until every cell has its record; raises what ended the run before."""
-        self._thread.join()
-        if self._failure is not None:
-            raise self._failure
+@pytest.fixture(scope="session")
+def _session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this session see."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")
-def _store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("store")
+def _store(_session: Path) -> Path:
+    folder = _session / "store"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cells(request: pytest.FixtureRequest, _store: Path) -> _Cells:
+def _cells(request: pytest.FixtureRequest, _session: Path, _store: Path) -> Cells:
     """Started before the first test, in a process of its own; of no paper where no claim asks."""
+    from tests.cells import Cells
+
     asking = [item for item in request.session.items if _asks_for_evidence(item)]
     papers = sorted({item.path.parent.name for item in asking})
     tier = request.config.getoption("--tier")
-    return _Cells(papers, tier, _folder(tier, _store), _data_root(request.config))
+    return Cells(papers, tier, _folder(tier, _store), _data_root(request.config), _session)
 
 
 @pytest.fixture
-def evidence(request: pytest.FixtureRequest, _store: Path, _cells: _Cells) -> Evidence:
+def evidence(request: pytest.FixtureRequest, _store: Path, _cells: Cells) -> Evidence:
     """Evidence of the paper and tier that the test is parametrised with."""
     paper, tier = request.param
     return _evidence(paper, tier, request, _folder(tier, _store), _cells)
 
 
 @pytest.fixture
-def fresh_evidence(request: pytest.FixtureRequest, _store: Path, _cells: _Cells) -> Evidence:
+def fresh_evidence(request: pytest.FixtureRequest, _store: Path, _cells: Cells) -> Evidence:
     """Evidence of the test's own paper at the chosen tier, run in this session."""
     tier = request.config.getoption("--tier")
     return _evidence(request.path.parent.name, tier, request, _folder(tier, _store), _cells)
@@ -175,15 +155,14 @@ def _folder(tier: str, store: Path) -> Path:
     return store if tier == "embedded" else LOCAL
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The verdicts of every tier, fresh for the chosen one, from committed records otherwise."""
+def _verdicts() -> list[tuple[str, list[str]]]:
+    """Title and lines for each paper and tier that this process judged."""
+    shown = []
     for (paper, tier), evidence in EVIDENCE.items():
         origin = "from committed records" if evidence.fresh is None else "measured now"
-        terminalreporter.section(f"{paper}, tier {tier} ({origin})")
+        lines = []
         if other := evidence.comparison.left_out:
-            terminalreporter.write_line(
-                f"{len(other)} cells are not compared with the published ones: {other[0]}"
-            )
+            lines.append(f"{len(other)} cells are not compared with the published ones: {other[0]}")
         not_run: dict[str, None] = {}
         for finding in evidence.judged.findings:
             if finding.verdict.word == "not run":
@@ -193,10 +172,30 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             if finding.effect is not None:
                 e = finding.effect
                 number = f"{e.difference:+.4f} [{e.low:+.4f}, {e.high:+.4f}]"
-            terminalreporter.write_line(
+            lines.append(
                 f"{finding.verdict.symbol} {finding.verdict.word:<18} {finding.id:<36} {number}"
             )
         if not_run:
-            terminalreporter.write_line(
-                f"○ not run: {', '.join(not_run)}; replicate run {paper} --tier {tier}"
-            )
+            lines.append(f"○ not run: {', '.join(not_run)}; replicate run {paper} --tier {tier}")
+        shown.append((f"{paper}, tier {tier} ({origin})", lines))
+    return shown
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker sends what it judged to the process that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["verdicts"] = _verdicts()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What a worker of pytest-xdist judged."""
+    FROM_WORKERS.extend(getattr(node, "workeroutput", {}).get("verdicts", []))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The verdicts of every tier, fresh for the chosen one, from committed records otherwise."""
+    for title, lines in [*_verdicts(), *sorted(FROM_WORKERS)]:
+        terminalreporter.section(title)
+        for line in lines:
+            terminalreporter.write_line(line)

@@ -6,20 +6,24 @@ import hashlib
 import importlib
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from replications.cores import at_most
 from reports import provenance
 from reports.commands import run_command
 from reports.results import Record, Store, config_hash
-from shared.analysis import Tokens, corpus_tokens, tokenize_queries
+from shared.analysis import Tokens, corpus_tokens, tokenize, unreadable
 from shared.data import UNPINNED, Collection, check_collection, load_collection
+from shared.data.collection import fingerprint
+from shared.data.pools import COMPLETE
 from shared.data.resolve import find_data_root
-from shared.errors import DivergedError, InputError, MissingDependencyError
+from shared.errors import DivergedError, InputError, InputWarning, MissingDependencyError
 from shared.files import sha256_unchanged
 from shared.metrics import Scores
 from shared.rehearsal import KEY, rehearsal
@@ -28,7 +32,10 @@ from shared.runs import Run, why_not_writable
 PAPERS_FOLDER = Path(__file__).resolve().parent
 TIERS = ("embedded", "small", "paper")
 
-FILES = "files:"  # in a record's data: files of the data root that are no collection
+# Beside collections, a record's data name files of the data root that are no collection,
+FILES = "files:"
+# and a collection's judgements of documents that it lacks, which its sha256 does not cover.
+JUDGED, IN_COLLECTION = "judgements:", "--judged-in-collection"
 
 Config = Mapping[str, Any]
 
@@ -66,13 +73,19 @@ class Experiment:
 
 @dataclass
 class Context:
-    """What a cell may reach: collections and their tokens, each remembered by checksum."""
+    """What a cell may reach: collections and their tokens, each remembered by checksum.
+
+    With `judged_in_collection`, judgements of documents that a collection lacks are left out.
+    """
 
     data_root: Path | None = None
     download: bool = True
     folders: Mapping[str, Path] = field(default_factory=dict)
+    judged_in_collection: bool = False
+    splits: Mapping[str, str] = field(default_factory=dict)  # collection -> what the user chose
     data: dict[str, str] = field(default_factory=dict)
     mismatches: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def collection(self, name: str) -> Collection:
         """The collection, noted in this cell's provenance: its sha256, and if it is not as pinned.
@@ -84,7 +97,24 @@ class Context:
             self.data[name] = found.sha256
             lines = [] if name in self.folders else check_collection(found)
             self.mismatches += [line for line in lines if not line.startswith(UNPINNED)]
-        return found
+            self._note_judgements(name, found)
+        found = found.with_split(self.splits[name]) if name in self.splits else found
+        return _judged_inside(found) if self.judged_in_collection else found
+
+    def _note_judgements(self, name: str, found: Collection) -> None:
+        """Note the judgements of documents that a collection lacks, which its sha256 leaves out."""
+        counted = _counted_outside(found, whole=name in self.folders)
+        if self.judged_in_collection and _counted_outside(found, whole=True) != NONE:
+            self.data[f"{JUDGED}{name}"] = NONE
+            line = f"{name}: judgements of documents that it lacks are left out ({IN_COLLECTION})"
+            (self.notes if name in self.folders else self.mismatches).append(line)
+        if self.judged_in_collection or counted == NONE:
+            return
+        self.data[f"{JUDGED}{name}"] = counted
+        kept = [
+            line for line in found.notes if ", kept: " in line and not line.startswith(COMPLETE)
+        ]
+        self.notes += [f"{name}: {line}" for line in kept]
 
     def files(self, name: str) -> Path:
         """A file or folder of the data root that is no collection, noted with its sha256."""
@@ -102,18 +132,47 @@ class Context:
         if name.startswith(FILES):
             self.files(name.removeprefix(FILES))
             return self.data[name]
+        if name.startswith(JUDGED):
+            self.collection(name.removeprefix(JUDGED))
+            return self.data.get(name, "")
         return self.collection(name).sha256
 
     def tokens(self, name: str, analyzer: str, title: str) -> Tokens:
         """Documents of a collection as tokens, cached on disk by checksum."""
         self.collection(name)
         ref = self.folders.get(name, name)
-        return _tokens(ref, self.data_root, self.download, analyzer, title)
+        tokens = _tokens(ref, self.data_root, self.download, analyzer, title)
+        self._note_unreadable(name, tokens, analyzer)
+        return tokens
 
     def topics(self, name: str, split: str, analyzer: str) -> dict[str, list[str]]:
         """Analysed queries of a split: query id -> tokens."""
         topics = self.collection(name).topics(split)
-        return dict(zip(topics, tokenize_queries(list(topics.values()), analyzer), strict=True))
+        tokens = tokenize(list(topics.values()), analyzer)
+        self._note_unreadable(name, tokens, analyzer)
+        return dict(zip(topics, tokens, strict=True))
+
+    def _note_unreadable(self, name: str, tokens: Tokens, analyzer: str) -> None:
+        if line := unreadable(tokens, analyzer):
+            self.notes.append(f"{name}: {line}")
+
+
+NONE = fingerprint((), {}, {}, {})  # of no judgement at all
+
+
+@lru_cache(maxsize=16)
+def _counted_outside(collection: Collection, whole: bool = False) -> str:
+    """Fingerprint of judgements of absent documents; a pool's complete ones only if `whole`.
+
+    In a data root those are read, and noted, as a file.
+    """
+    splits = [split for split in collection.qrels if whole or split != COMPLETE]
+    return collection.outside_sha256([split for split in splits if collection.outside(split)])
+
+
+@lru_cache(maxsize=4)
+def _judged_inside(collection: Collection) -> Collection:
+    return collection.judged_inside()
 
 
 @lru_cache(maxsize=4)
@@ -196,8 +255,12 @@ def plan_jobs(
     *,
     collections: Sequence[str] | None = None,
     only: Sequence[str] = (),
+    splits: Mapping[str, str] | None = None,
 ) -> list[Job]:
-    """The cells that a request stands for, in order, without loading any data."""
+    """The cells that a request stands for, in order, without loading any data.
+
+    `splits` names the split to evaluate of collections where it is not their default one.
+    """
     known = experiments(paper)
     for name in only:
         if name not in known:
@@ -207,11 +270,16 @@ def plan_jobs(
     chosen = bool(collections)
     plan = Plan(tier, tuple(collections or default_collections(paper, tier)), chosen)
     return [
-        Job(paper, tier, experiment.id, config)
+        Job(paper, tier, experiment.id, _with_split(config, splits or {}))
         for experiment in known.values()
         if (experiment.id in only if only else not (chosen and experiment.needs_model))
         for config in experiment.cells(plan)
     ]
+
+
+def _with_split(config: dict[str, Any], splits: Mapping[str, str]) -> dict[str, Any]:
+    split = splits.get(config.get("collection", ""))
+    return config if split is None else {**config, "split": split}
 
 
 @lru_cache(maxsize=8)
@@ -229,10 +297,14 @@ def reusable(record: Record, job: Job, context: Context, *, keep: bool = False) 
         return False
     if not keep and record.provenance.get("code_sha256") != code_digest(job.paper):
         return False
+    noted = record.provenance.get("data", {})
     try:
-        return all(
-            context.fingerprint(name) == sha256
-            for name, sha256 in record.provenance.get("data", {}).items()
+        same = all(context.fingerprint(name) == sha256 for name, sha256 in noted.items())
+        # Which judgements count is noted as a collection is read, in the record and now.
+        return same and all(
+            noted.get(name) == sha256
+            for name, sha256 in context.data.items()
+            if name.startswith(JUDGED) and name.removeprefix(JUDGED) in noted
         )
     except MissingDependencyError:  # files that are no longer there: the cell itself will say so
         return False
@@ -246,6 +318,7 @@ def run_job(
     download: bool = True,
     folders: Mapping[str, Path] | None = None,
     keep: bool = False,
+    judged_in_collection: bool = False,
 ) -> tuple[Record, bool]:
     """Run one cell and write its record; returns (record, was it reused).
 
@@ -253,10 +326,13 @@ def run_job(
     other code too. Bad input ends the run; any other failure becomes a record that says so, but
     never takes the place of a finished one.
     """
-    store, context = Store(store_root), Context(data_root, download, folders or {})
-    if found := finished(job, store, context, keep=keep):
+    store = Store(store_root)
+    make = partial(
+        Context, data_root, download, folders or {}, judged_in_collection=judged_in_collection
+    )
+    if found := finished(job, store, make(), keep=keep):
         return found, True
-    record, run = measure(job, Context(data_root, download, folders or {}))
+    record, run = measure(job, make())
     return save(store, record, run), False
 
 
@@ -284,9 +360,14 @@ def measure(job: Job, context: Context) -> tuple[Record, Run | None]:
     Raises InputError for bad input; any other failure is in the record.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
+    if split := job.config.get("split"):
+        context = replace(context, splits={job.config["collection"]: split})
     outcome, error = Outcome(), None
     try:
-        outcome = experiments(job.paper)[job.experiment].run(job.config, context)
+        experiment = experiments(job.paper)[job.experiment]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InputWarning)  # they are in the context's notes
+            outcome = experiment.run(job.config, context)
     except (MissingDependencyError, DivergedError) as failure:
         error = str(failure)
     except InputError:
@@ -296,9 +377,12 @@ def measure(job: Job, context: Context) -> tuple[Record, Run | None]:
     if outcome.run is not None and (reason := why_not_writable(outcome.run)):
         outcome.facts["run_file"] = f"none: {reason}"
         outcome.run = None
+    if context.notes:
+        outcome.facts["input_notes"] = list(dict.fromkeys(context.notes))
     known = provenance.collect(
         paper=job.paper,
-        command=job.command(context.folders),
+        command=job.command(context.folders)
+        + (f" {IN_COLLECTION}" if context.judged_in_collection else ""),
         seed=job.config.get("seed"),
         data=dict(context.data),
         models=outcome.models,
@@ -346,8 +430,11 @@ def execute(
     """Run cells, yielding each (record, reused) as it ends; several may run side by side.
 
     `n_jobs` is how many: by default one, in the order of the cells, or with the executor "ray",
-    which runs cells as tasks of a Ray cluster, as many as the cluster has CPUs.
+    which runs cells as tasks of a Ray cluster, as many as the cluster has CPUs. On this machine
+    alone no more run than there are cores. Raises InputError for fewer than one.
     """
+    if n_jobs is not None and n_jobs < 1:
+        raise InputError(f"{n_jobs} jobs: expected at least 1")
     if executor == "ray":
         from replications.ray_executor import execute_on_ray
 
@@ -355,7 +442,8 @@ def execute(
         return
     if executor != "local":
         raise InputError(f"no executor named {executor!r}; expected local or ray")
-    if n_jobs in (None, 1):
+    n_jobs = at_most(n_jobs or 1)
+    if n_jobs == 1:
         for job in jobs:
             yield run_job(job, store_root, **options)
         return

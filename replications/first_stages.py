@@ -8,14 +8,14 @@ from pathlib import Path
 
 from replications.execute import Context
 from shared.data.collection import Grades
-from shared.data.pools import pool_qrels, read_pool
+from shared.data.pools import COMPLETE, pool_qrels, read_pool
 from shared.data.resolve import find_data_root
 from shared.reranking import check_ids, first_stage, without_own
 from shared.runs import Run
 
 DEPTH = 100
 K1, B = 0.9, 0.4  # Anserini's, whose numbers anchor the first stage
-POOL, COMPLETE = "run.BM25.jsonl", "qrels/test.full.tsv"
+POOL = "run.BM25.jsonl"
 
 
 def candidate_run(name: str, split: str, context: Context, depth: int = DEPTH) -> Run:
@@ -38,15 +38,18 @@ def candidate_run(name: str, split: str, context: Context, depth: int = DEPTH) -
 def judgements(name: str, split: str, context: Context) -> Grades:
     """The split's judgements; of a pool all of the track's, those outside its corpus too.
 
-    Raises InputError for an unknown split.
+    Only those of the collection's own documents where the context asks for these. Raises
+    InputError for an unknown split.
     """
     collection = context.collection(name)
     topics = collection.topics(split)
-    complete = _beside(name, COMPLETE, context)
+    complete = None
+    if not context.judged_in_collection:
+        complete = _beside(name, f"qrels/{COMPLETE}.tsv", context)
     if split != "test" or complete is None:
         return collection.qrels[split]
     judged = pool_qrels(complete.parent.parent)
-    return {qid: judged[qid] for qid in topics}
+    return {qid: judged.get(qid, collection.qrels[split][qid]) for qid in topics}
 
 
 def chosen_queries(qids: Iterable[str], number: int | None, seed: int = 42) -> list[str]:

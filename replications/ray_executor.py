@@ -36,6 +36,7 @@ from replications.execute import (
 from reports.results import Record, Store
 from shared.errors import InputError, MissingDependencyError
 from shared.files import find_cache_dir
+from shared.reading import user_path
 
 RETRIES = 2
 """How often a cell is run again whose worker was killed."""
@@ -98,6 +99,7 @@ class Request:
     download: bool
     folders: Mapping[str, Path | Parcel]
     code: Mapping[str, str]  # paper -> digest of its code on the machine that asks
+    judged_in_collection: bool
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def execute_on_ray(
     download: bool = True,
     folders: Mapping[str, Path] | None = None,
     keep: bool = False,
+    judged_in_collection: bool = False,
 ) -> Iterator[tuple[Record, bool]]:
     """Run cells on Ray, yielding each (record, reused) as it ends; at most `n_jobs` at a time.
 
@@ -124,7 +127,7 @@ def execute_on_ray(
     does not answer, for bad input and for a node that lacks the data root or has other code.
     """
     store, left = Store(store_root), []
-    context = Context(data_root, download, folders or {})
+    context = Context(data_root, download, folders or {}, judged_in_collection=judged_in_collection)
     for job in jobs:
         if record := finished(job, store, context, keep=keep):
             yield record, True
@@ -137,7 +140,7 @@ def execute_on_ray(
         own = context.folders
         sent = {name: Parcel.of(path) for name, path in own.items()} if joined else own
         root = data_root.absolute() if data_root else None
-        request = ray.put(Request(joined, root, download, sent, code))
+        request = ray.put(Request(joined, root, download, sent, code, judged_in_collection))
         for record, run in _results(left, request, n_jobs or len(left)):
             yield save(store, record, run), False
 
@@ -234,7 +237,10 @@ def run_cell(job: Job, request: Request) -> Measured | Refusal:
             name: place.folder() if isinstance(place, Parcel) else place
             for name, place in request.folders.items()
         }
-        record, run = measure(job, Context(root, request.download, folders))
+        context = Context(
+            root, request.download, folders, judged_in_collection=request.judged_in_collection
+        )
+        record, run = measure(job, context)
     except InputError as error:
         return Refusal(f"{_node()}: {error}" if request.joined else str(error))
     if run is None:
@@ -251,7 +257,7 @@ def node_data_root(asked: Path | None, *, joined: bool) -> Path | None:
     Raises InputError when there is no such folder on this node.
     """
     own = os.environ.get("IR_REPLICATIONS_DATA") if joined else None
-    root = Path(own).expanduser() if own else asked
+    root = user_path(own) if own else asked
     if root is not None and not root.is_dir():
         raise InputError(
             f"{root}: no such data root here; mount or copy it to this path, or set "

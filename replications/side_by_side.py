@@ -13,9 +13,11 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
+
+from replications.cores import usable_cores
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -66,7 +68,7 @@ def side_by_side(
     def start(worker: _Worker, lane: Hashable | None) -> None:
         if taken := waiting.take(lane):
             lane, item = taken
-            worker.line.send(item)
+            worker.begin(item)
             on[worker.line] = (worker, lane)
 
     try:
@@ -97,9 +99,16 @@ class _Worker:
         context = get_context("spawn")  # a fork would inherit the threads of NumPy and torch
         self.line, other = context.Pipe()
         self.process = context.Process(target=_serve, args=(other, work), daemon=True)
-        with _threads_split(n_workers):
+        with _threads_split(n_workers), _no_interrupt():
             self.process.start()
         other.close()
+
+    def begin(self, item: Any) -> None:
+        """Have the worker do one more thing."""
+        try:
+            self.line.send(item)
+        except BrokenPipeError as broken:
+            raise BrokenProcessPool("a worker process was killed") from broken
 
     def result(self) -> Any:
         """What the worker sends next; raises what `work` raised."""
@@ -115,6 +124,7 @@ class _Worker:
 def _serve(line: Connection, work: Callable[[Any], Any]) -> None:
     """What a worker does until the line is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that runs the workers
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     while True:
         try:
             item = line.recv()
@@ -129,9 +139,20 @@ def _serve(line: Connection, work: Callable[[Any], Any]) -> None:
 
 
 @contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """A process started meanwhile gets no Ctrl-C until `_serve`; here it comes afterwards."""
+    resource_tracker.ensure_running()  # its start would let the signal through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def _threads_split(n_workers: int) -> Iterator[None]:
     """Processes started meanwhile compute with their share of the cores, unless the user says."""
-    threads = str(max(1, (os.cpu_count() or 1) // n_workers))
+    threads = str(max(1, usable_cores() // n_workers))
     added = [name for name in _THREADS if name not in os.environ]
     os.environ.update(dict.fromkeys(added, threads))
     try:

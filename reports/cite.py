@@ -11,6 +11,7 @@ from reports.claim_types import Paper
 from reports.results import Record
 
 SUITE = "ir-replications"
+_TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 
 def records_digest(records: Iterable[Record]) -> str:
@@ -56,4 +57,4 @@ def _entry(kind: str, key: str, fields: dict[str, str]) -> str:
 
 
 def _tex(text: str) -> str:
-    return re.sub(r"([&%$#_{}])", r"\\\1", text)
+    return re.sub(r"[&%$#_{}\\~^]", lambda match: _TEX.get(match[0], f"\\{match[0]}"), text)

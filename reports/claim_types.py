@@ -12,12 +12,17 @@ Numbers = float | Mapping[str, float] | None
 
 @dataclass(frozen=True)
 class Source:
-    """Where a printed number or sentence comes from, and how far to trust it."""
+    """Where a printed number or sentence comes from, and how far to trust it.
+
+    `of` is what it tells of: the "paper" (itself, or somebody's report of it), a "release" (its
+    authors' code, models and their documentation, a library's formulas) or "other" things.
+    """
 
     tag: str
     title: str
     url: str
     trust: str
+    of: str
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ class Check:
     bound: float
     sesoi: float | None
     seeds: int
+    these_weights: bool
     paper_a: Numbers
     paper_b: Numbers
     paper_effect: Numbers

@@ -45,8 +45,8 @@ def anchor(record: Record) -> str:
     return f"{record.tier}-{record.experiment}-{record.stem}"
 
 
-def is_the_papers(paper: Paper, source: str | None) -> bool:
-    """True for what the paper, its authors or reports of them say; False for our own numbers."""
+def is_published(paper: Paper, source: str | None) -> bool:
+    """True for what others published; False for what was derived or measured here."""
     return source is not None and paper.sources[source].trust in ("primary", "second-hand")
 
 
@@ -71,7 +71,7 @@ def claim_view(paper: Paper, claim: Claim, judgements: Mapping[str, Judgement]) 
     return ClaimView(
         claim=claim,
         findings=[
-            _finding_view(claim, f, widest, is_the_papers(paper, claim.source))
+            _finding_view(claim, f, widest, is_published(paper, claim.source))
             for f in findings
             if f not in absent
         ],
@@ -81,7 +81,7 @@ def claim_view(paper: Paper, claim: Claim, judgements: Mapping[str, Judgement]) 
     )
 
 
-def _finding_view(claim: Claim, finding: Finding, widest: float, the_papers: bool) -> FindingView:
+def _finding_view(claim: Claim, finding: Finding, widest: float, published: bool) -> FindingView:
     check, effect = claim.check, finding.effect
     decimals = min(check.decimals + 1, 6) if check.kind != "bound" else 6
     details: list[tuple[str, str]] = []
@@ -100,7 +100,7 @@ def _finding_view(claim: Claim, finding: Finding, widest: float, the_papers: boo
                 if exact
                 else signed(finding.printed, check.decimals)
             )
-            printed = f"{'published' if the_papers else 'expected'} {printed}"
+            printed = f"{'published' if published else 'expected'} {printed}"
     elif check.kind == "effect":
         printed = "claimed > 0" if check.expect == "greater" else "claimed < 0"
     elif check.kind == "equivalent":

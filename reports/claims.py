@@ -4,7 +4,8 @@ Format (every key that is not listed here is refused, so a typing error cannot h
 
     [paper]           title, name (short), authors (list), year, arxiv, url, code, licence, summary,
                       result (what the committed records show, in a sentence or two), note
-    [sources.TAG]     title, url, trust = "primary" | "second-hand" | "derived" | "ours"
+    [sources.TAG]     title, url, trust = "primary" | "second-hand" | "derived" | "ours",
+                      of = "paper" | "release" | "other": what it tells of (default: other)
     [[deviation]]     id, text, reason                what we do differently, and why
     [[open]]          id, text, choice                what the paper leaves open, what we chose
 
@@ -21,35 +22,46 @@ Format (every key that is not listed here is refused, so a typing error cannot h
                       requires (claims that must hold first), family (Holm family), note,
                       expect_false (the paper's statement is expected to fail)
       [claim.check]   kind and, by kind:
-        bound         select, fact or measure, op (<= >= == < >), value, tolerance
+        bound         select, fact or measure, op (<= >= == < >), value, tolerance, seeds
+        interval      select, fact (of {estimate, low, high}), op (<= >= < >), value
         value         select, measure, value, decimals, scale, tolerance + reason
         effect        a, b, where, measure, expect = "greater" | "less", each or pool = "macro",
-                      over, sesoi, seeds (fewer are called preliminary), paper_effect or
-                      paper_a + paper_b (number, or one per group), scale, decimals,
-                      tolerance + reason
-        equivalent    a, b, where, measure, each or pool = "macro", over, bound, seeds
+                      over, sesoi, seeds, these_weights, paper_effect or paper_a + paper_b
+                      (number, or one per group), scale, decimals, tolerance + reason
+        equivalent    a, b, where, measure, each or pool = "macro", over, bound, seeds,
+                      these_weights
+
+`seeds` is how many trainings the plan has; fewer are called preliminary. `these_weights = true`
+says that an effect is claimed of the very weights at hand (a gate), not of their recipe: then one
+training is all there is to test. A Holm family has all tests that the file plans, run or not.
 
 `over` of a check names the groups (collections) to judge, as one list or as a table of lists per
 tier, {small = ["beir/scifact"]}; without it, every group that has records is judged. Name them
 where `comparable` is true, so that a user's own collection is never taken for the paper's.
 
+Numbers are finite and below 1e15, scale is positive, tolerance not negative, sesoi and bound are
+above 0, decimals at most 15; `requires` leads to no circle.
+
 A selector (ours, select, a, b, where) is a table of config values, plus `experiment` and `label`;
-a list stands for any of its values. A cell takes the records that hold every pair of the table's,
-the row's and the column's selector; records that differ in nothing but the seed are one cell.
-`measure` names a mean (nDCG@10) or a fact ("train.reward_gain", dots go into nested facts).
+a list stands for any of its values; select, a and b are not empty. A cell takes the records that
+hold every pair of the table's, the row's and the column's selector; records that differ in nothing
+but the seed are one cell. `measure` names a mean (nDCG@10) or a fact ("train.reward_gain", dots go
+into nested facts, and "a / b" is the ratio of two).
 """
 
 from __future__ import annotations
 
-import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
-from reports.claim_types import Check, Claim, Column, Note, Paper, Row, Source, Table
+from reports.claim_checks import check_references
+from reports.claim_types import Check, Claim, Column, Note, Numbers, Paper, Row, Source, Table
 from reports.results import TIERS
-from reports.toml_reader import Keys
-from shared.errors import InputError
+from reports.toml_reader import Keys, read_toml
 
+OF = ("paper", "release", "other")
 TRUST = ("primary", "second-hand", "derived", "ours")
+KINDS = ("bound", "interval", "value", "effect", "equivalent")
 OPS = ("<=", ">=", "==", "<", ">")
 
 
@@ -61,14 +73,7 @@ def load_papers(root: Path | str) -> list[Paper]:
 def load_paper(folder: Path | str) -> Paper:
     """Read folder/claims.toml. Raises InputError naming the file, the entry and the key."""
     path = Path(folder) / "claims.toml"
-    try:
-        with open(path, "rb") as handle:
-            data = tomllib.load(handle)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML ({error}); correct that line") from error
-    top = Keys(data, str(path))
+    top = Keys(read_toml(path), str(path))
     card = top.table("paper", required=True)
     raw_sources = top.mapping("sources")
     sources = {tag: _source(tag, raw_sources.table(tag)) for tag in list(raw_sources.left)}
@@ -78,7 +83,7 @@ def load_paper(folder: Path | str) -> Paper:
         title=title,
         name=card.text("name") or title.partition(":")[0],
         authors=card.texts("authors"),
-        year=card.integer("year", default=0),
+        year=card.integer("year", at_most=9999),
         arxiv=card.text("arxiv"),
         url=card.url("url"),
         code=card.url("code"),
@@ -94,7 +99,7 @@ def load_paper(folder: Path | str) -> Paper:
     )
     card.done()
     top.done()
-    _check_references(paper, path)
+    check_references(paper, path)
     return paper
 
 
@@ -104,6 +109,7 @@ def _source(tag: str, keys: Keys) -> Source:
         keys.text("title", required=True),
         keys.url("url"),
         keys.choice("trust", TRUST, required=True),
+        keys.choice("of", OF) or "other",
     )
     keys.done()
     return source
@@ -118,14 +124,14 @@ def _note(keys: Keys, reason: str) -> Note:
 def _table(keys: Keys) -> Table:
     keys.name_by("id")
     tiers = keys.choices("tiers", TIERS) or TIERS
-    tolerance = keys.number("tolerance")
+    tolerance = keys.tolerance("tolerance")
     table = Table(
         id=keys.text("id", required=True),
         title=keys.text("title", required=True),
         caption=keys.text("caption"),
-        measure=keys.text("measure", default="nDCG@10"),
-        scale=keys.number("scale", default=1.0) or 1.0,
-        decimals=keys.integer("decimals", default=4),
+        measure=keys.name("measure", default="nDCG@10"),
+        scale=keys.scale("scale") or 1.0,
+        decimals=keys.decimals("decimals", default=4),
         source=keys.text("source") or None,
         tiers=tiers,
         comparable=_comparable(keys, tiers, required=False),
@@ -145,9 +151,9 @@ def _column(keys: Keys) -> Column:
     column = Column(
         label=keys.text("label", required=True),
         ours=keys.selector("ours"),
-        measure=keys.text("measure") or None,
-        scale=keys.number("scale"),
-        decimals=keys.integer("decimals") if "decimals" in keys.left else None,
+        measure=keys.name("measure") or None,
+        scale=keys.scale("scale"),
+        decimals=keys.decimals("decimals") if "decimals" in keys.left else None,
         source=keys.text("source") or None,
         tiers=keys.choices("tiers", TIERS) or None,
         over=keys.parts("over"),
@@ -158,7 +164,7 @@ def _column(keys: Keys) -> Column:
 
 def _row(keys: Keys, width: int) -> Row:
     keys.name_by("label")
-    tolerance = keys.number("tolerance")
+    tolerance = keys.tolerance("tolerance")
     values = keys.values("values", width)
     compared = keys.left.get("ours") is not False
     if not compared:
@@ -197,13 +203,14 @@ def _claim(keys: Keys) -> Claim:
 
 
 def _check(keys: Keys) -> Check:
-    kind = keys.choice("kind", ("bound", "value", "effect", "equivalent"), required=True)
+    kind = keys.choice("kind", KINDS, required=True)
     pair = kind in ("effect", "equivalent")
     where = keys.selector("where") if pair else {}
-    measure = keys.text("measure")
-    if kind == "bound" and "fact" in keys.left:
-        measure = keys.text("fact")
-    tolerance = keys.number("tolerance")
+    limit = kind in ("bound", "interval")
+    if limit and {"fact", "measure"} <= keys.left.keys():
+        keys.fail("fact", "cannot stand beside measure; keep one of them")
+    measure = keys.name("fact" if limit and "fact" in keys.left else "measure")
+    tolerance = keys.tolerance("tolerance")
     effect = kind == "effect"
     check = Check(
         kind=kind,
@@ -211,20 +218,23 @@ def _check(keys: Keys) -> Check:
         select={} if pair else keys.selector("select", required=True),
         a={**where, **keys.selector("a", required=True)} if pair else {},
         b={**where, **keys.selector("b", required=True)} if pair else {},
-        op=keys.choice("op", OPS, required=True) if kind == "bound" else "",
+        op=keys.choice("op", OPS, required=True) if limit else "",
         value=0.0 if pair else keys.number("value", required=True) or 0.0,
         expect=keys.choice("expect", ("greater", "less"), required=True) if effect else "",
         each=(keys.text("each") or None) if pair else None,
         pool=(keys.choice("pool", ("macro",)) or None) if pair else None,
         over=keys.parts_by("over", TIERS) if pair else {},
-        bound=keys.number("bound", required=True) or 0.0 if kind == "equivalent" else 0.0,
-        sesoi=keys.number("sesoi") if effect else None,
-        seeds=keys.integer("seeds", default=0) if pair else 0,
+        bound=keys.number("bound", required=True, above=0.0) or 0.0
+        if kind == "equivalent"
+        else 0.0,
+        sesoi=keys.number("sesoi", above=0.0) if effect else None,
+        seeds=keys.integer("seeds", default=0) if pair or kind == "bound" else 0,
+        these_weights=keys.flag("these_weights") if pair else False,
         paper_a=keys.numbers("paper_a") if effect else None,
         paper_b=keys.numbers("paper_b") if effect else None,
         paper_effect=keys.numbers("paper_effect") if effect else None,
-        scale=keys.number("scale", default=1.0) or 1.0,
-        decimals=keys.integer("decimals", default=4),
+        scale=keys.scale("scale") or 1.0,
+        decimals=keys.decimals("decimals", default=4),
         tolerance=tolerance,
         reason=keys.text("reason", required=tolerance is not None),
     )
@@ -234,8 +244,16 @@ def _check(keys: Keys) -> Check:
         keys.fail("over", "needs each or pool")
     if (check.paper_a is None) != (check.paper_b is None):
         keys.fail("paper_a", "and paper_b must be given together")
+    if _groups(check.paper_a) != _groups(check.paper_b):
+        keys.fail("paper_a", "and paper_b must name the same groups")
+    if pair and check.a == check.b:
+        keys.fail("a", "and b stand for the same records; name two systems")
     keys.done()
     return check
+
+
+def _groups(values: Numbers) -> set[str]:
+    return set(values) if isinstance(values, Mapping) else set()
 
 
 def _comparable(keys: Keys, tiers: tuple[str, ...], *, required: bool) -> tuple[str, ...]:
@@ -243,31 +261,5 @@ def _comparable(keys: Keys, tiers: tuple[str, ...], *, required: bool) -> tuple[
     if isinstance(flag := keys.left.get("comparable"), bool):
         keys.left.pop("comparable")
         return tiers if flag else ()
-    chosen = keys.choices("comparable", TIERS, required=required)
+    chosen = keys.choices("comparable", TIERS, required=required, none=True)
     return chosen if flag is not None else tuple(tier for tier in tiers if tier != TIERS[0])
-
-
-def _check_references(paper: Paper, path: Path) -> None:
-    """Ids are unique; every source and every required claim exists."""
-    names = [f"[[table]] {table.id}" for table in paper.tables]
-    names += [f"[[claim]] {claim.id}" for claim in paper.claims]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{path}: {name}: this id occurs twice; make ids unique")
-    sources = [(f"[[claim]] {claim.id}", claim.source) for claim in paper.claims]
-    for table in paper.tables:
-        sources.append((f"[[table]] {table.id}", table.source))
-        sources += [(f"[[table]] {table.id} {row.label!r}", row.source) for row in table.rows]
-        sources += [(f"[[table]] {table.id} {c.label!r}", c.source) for c in table.columns]
-    for place, source in sources:
-        if source is not None and source not in paper.sources:
-            raise InputError(
-                f"{path}: {place}: source {source!r} is not defined; add [sources.{source}]"
-            )
-    for claim in paper.claims:
-        for name in claim.requires:
-            if name not in {other.id for other in paper.claims} - {claim.id}:
-                raise InputError(
-                    f"{path}: [[claim]] {claim.id}: requires unknown claim {name!r}; "
-                    "name another claim of this file"
-                )

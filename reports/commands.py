@@ -8,7 +8,7 @@ from typing import Any
 
 from reports.toml_reader import Selector
 
-_OPTIONS = {"experiment": "--experiment", "collection": "--collection"}
+_OPTIONS = {"experiment": "--experiment", "collection": "--collection", "split": "--split"}
 _OF_RECORDS = ("label",)  # in selectors, but in no config
 
 

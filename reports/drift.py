@@ -12,10 +12,11 @@ from typing import Any
 
 from reports.claim_types import Paper
 from reports.kinds import COMPARED, FLOOR, SPREADS, Kind, Numbers, Rule, numbers_of
-from reports.results import PER_QUERY_DECIMALS, Record
+from reports.record_checks import PER_QUERY_DECIMALS
+from reports.results import Record
 from reports.select import matching
-from reports.toml_reader import is_number
 from shared.errors import InputError
+from shared.reading import is_finite
 
 PER_QUERY = 10**-PER_QUERY_DECIMALS + 1e-9  # equal numbers may round to neighbouring digits
 
@@ -149,7 +150,7 @@ def _limit(rule: Rule, paper: Paper, numbers: Numbers, record: Record, name: str
 
 def _held(kind: Kind, was: Any, now: Any, limit: float | None) -> tuple[float, bool]:
     """(size of the deviation, does the fresh value agree)."""
-    if limit is None or not (is_number(was) and is_number(now)):
+    if limit is None or not (is_finite(was) and is_finite(now)):
         equal = was == now and isinstance(was, bool) == isinstance(now, bool)
         return 0.0 if equal else 1.0, equal
     if kind is Kind.ERROR:

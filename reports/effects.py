@@ -12,9 +12,8 @@ from shared.errors import InputError
 from shared.significance import (
     macro_bootstraps,
     macro_randomization_test,
-    paired_t,
     randomization_test,
-    tost,
+    student,
 )
 from shared.two_level import two_level_bootstraps
 
@@ -29,6 +28,8 @@ class Effect:
     claim has to hold over queries and over seeds, so the intervals are the union of both and `p`
     is the larger of both; `test` names the methods, see `macro`. `groups` maps a collection to
     its own difference; `wanted` is the number of collections that the paper averages over.
+    `trained_once`: a side is one run of a system trained here, so that the spread over trainings
+    is in no interval.
     """
 
     mean_a: float
@@ -46,6 +47,7 @@ class Effect:
     seed_differences: tuple[float, ...]
     groups: Mapping[str, float]
     wanted: int = 0
+    trained_once: bool = False
 
 
 def compare(a: Sample, b: Sample, measure: str, scale: float = 1.0) -> Effect:
@@ -64,12 +66,12 @@ def macro(
     `shares` gives each collection's weight, adding up to 1; by default all weigh the same.
 
     Over queries, a query's value being its mean over the seeds: bootstrap interval, stratified by
-    collection, with the sign-flip randomisation p for one collection and the bootstrap p for
-    several. Over several collections where both sides have two or more seeds in common: two-level
-    bootstrap interval (seeds, then queries within each collection) with the stratified sign-flip
-    randomisation p. Over seeds: Student's t on the differences per seed; a side with one run
-    counts as a constant, unless the other has a run of its seed: then those two are compared. A
-    measure that has no per-query values is compared over seeds alone.
+    collection, with the (stratified) sign-flip randomisation p: a bootstrap p of few queries is far
+    too small. Over several collections where both sides have two or more seeds in common: two-level
+    bootstrap interval (seeds, then queries within each collection) with the same p. Over seeds:
+    Student's t on the differences per seed; a side with one run counts as a constant, unless the
+    other has a run of its seed: then those two are compared. A measure that has no per-query
+    values is compared over seeds alone.
     Raises SelectionError when queries, data or seeds of the two sides do not agree.
     """
     shares = shares or dict.fromkeys(pairs, 1 / len(pairs))
@@ -123,23 +125,19 @@ def _macro(
         else:
             wide, narrow = macro_bootstraps(diffs, [0.95, 0.90])
         spans.append((wide.low, wide.high, narrow.low, narrow.high))
-        if two_level:
-            p_values.append(macro_randomization_test(diffs).p)
-            tests.append("stratified sign-flip randomisation")
-        elif len(diffs) == 1:
+        if len(diffs) == 1:
             p_values.append(randomization_test(diffs[0], [0.0] * len(diffs[0])).p)
             tests.append("sign-flip randomisation")
         else:
-            p_values.append(1.0 if wide.p is None else wide.p)
-            tests.append("stratified bootstrap")
+            p_values.append(macro_randomization_test(diffs).p)
+            tests.append("stratified sign-flip randomisation")
         count, unit = sum(map(len, diffs)), "queries"
     elif any(diffs):
         raise SelectionError(f"only some collections have per-query values of {measure}")
     if len(over_seeds) >= 2 and max(over_seeds) > min(over_seeds):
-        zeros = [0.0] * len(over_seeds)
-        wide, narrow = tost(over_seeds, zeros, 1.0, 0.025), tost(over_seeds, zeros, 1.0, 0.05)
+        wide, narrow = student(over_seeds, [0.95, 0.90])
         spans.append((wide.low, wide.high, narrow.low, narrow.high))
-        p_values.append(paired_t(over_seeds, zeros).p)
+        p_values.append(1.0 if wide.p is None else wide.p)
         tests.append("t over seeds")
     if not spans:
         raise SelectionError(f"{measure} has no per-query values and fewer than two seeds")
@@ -158,6 +156,7 @@ def _macro(
         seeds=max(1, len(over_seeds)),
         seed_differences=tuple(over_seeds),
         groups={name: scale * (a - b) for name, (a, b) in zip(matched, means, strict=True) if name},
+        trained_once=any(side.trained_once for pair in matched.values() for side in pair),
     )
 
 

@@ -18,6 +18,7 @@ from reports.select import (
     matching,
     quantity,
     sample,
+    span,
     weights,
 )
 from reports.toml_reader import Selector
@@ -27,6 +28,9 @@ from reports.verdicts import (
     judge_bound,
     judge_effect,
     judge_equivalence,
+    judge_few,
+    judge_interval,
+    judge_once,
     judge_value,
 )
 from shared.run_similarity import delta_ri, effect_ratio
@@ -67,7 +71,7 @@ def measure_claim(
     """Findings of one claim; effects still wait for their Holm correction."""
     check = claim.check
     comparable = tier in claim.comparable
-    selectors = [check.select] if check.kind in ("bound", "value") else [check.a, check.b]
+    selectors = [check.select] if check.select else [check.a, check.b]
     group = check.each or "collection"
     asked = weights(check.over.get(tier, ()))
     named = [{**s, group: name} for s in selectors for name in asked] or selectors
@@ -75,7 +79,7 @@ def measure_claim(
         claim.id, "", tier, Verdict.NOT_RUN, "no record", run_command(paper.id, tier, named)
     )
     try:
-        if check.kind == "bound":
+        if check.kind in ("bound", "interval"):
             return [_bound(claim, blank, records, comparable)]
         if check.kind == "value":
             return [_value(claim, blank, records, comparable)]
@@ -104,14 +108,21 @@ def _bound(claim: Claim, blank: Finding, records: Sequence[Record], comparable: 
         return blank
     if bad := [record for record in found if record.status == "error"]:
         return replace(blank, verdict=Verdict.ERROR, why=bad[0].error or "", records=tuple(found))
-    values = [value * check.scale for record in good for value in quantity(record, check.measure)]
-    decision, worst = judge_bound(
-        values,
-        check.op,
-        check.value,
-        tolerance=check.tolerance or 0.0,
-        comparable=comparable and as_pinned(good),
-    )
+    comparable = comparable and as_pinned(good)
+    if check.kind == "interval":
+        spans = [span(record, check.measure) for record in good]
+        decision, worst = judge_interval(spans, check.op, check.value, comparable=comparable)
+    else:
+        values = [v * check.scale for record in good for v in quantity(record, check.measure)]
+        tolerance = check.tolerance or 0.0
+        decision, worst = judge_bound(
+            values, check.op, check.value, tolerance=tolerance, comparable=comparable
+        )
+        seeds = {record.seed for record in good}
+        if check.seeds and len(seeds) < 2:
+            decision = judge_once(decision)
+        else:
+            decision = _preliminary(decision, check.seeds, len(seeds))
     return replace(_decided(blank, decision), value=worst, printed=check.value, records=tuple(good))
 
 
@@ -183,19 +194,21 @@ def _macro(claim: Claim, blank: Finding, records: Sequence[Record]) -> Finding:
 
 
 def decide_effects(claims: Sequence[Claim], findings: Sequence[Finding]) -> list[Finding]:
-    """Correct the p-values within each family, then judge every measured pair."""
+    """Correct the p-values within each planned family, then judge every measured pair.
+
+    A family is as large as the claims file plans it: tests that were not run yet count.
+    """
     by_id = {claim.id: claim for claim in claims}
     corrected: dict[str, float] = {}
     for family in {claim.family for claim in claims}:
-        members = [
+        planned = [
             finding
             for finding in findings
-            if finding.effect is not None
-            and by_id[finding.claim].check.kind == "effect"
-            and by_id[finding.claim].family == family
+            if by_id[finding.claim].check.kind == "effect" and by_id[finding.claim].family == family
         ]
-        p_values = [finding.effect.p for finding in members if finding.effect is not None]
-        corrected.update(zip([f.id for f in members], holm(p_values), strict=True))
+        p_values = {f.id: f.effect.p for f in planned if f.effect is not None}
+        adjusted = holm(list(p_values.values()), len(planned))
+        corrected.update(zip(p_values, adjusted, strict=True))
     return [_decide(by_id[f.claim], f, corrected.get(f.id)) if f.effect else f for f in findings]
 
 
@@ -212,7 +225,7 @@ def _decide(claim: Claim, finding: Finding, p_holm: float | None) -> Finding:
             bound=check.bound,
             comparable=comparable,
         )
-        return _decided(finding, _preliminary(decision, check.seeds, effect.seeds))
+        return _decided(finding, _limited(decision, claim, effect))
     paper_a, paper_b = _number(check.paper_a, finding.group), _number(check.paper_b, finding.group)
     printed = _number(check.paper_effect, finding.group)
     if printed is None and paper_a is not None and paper_b is not None:
@@ -230,7 +243,7 @@ def _decide(claim: Claim, finding: Finding, p_holm: float | None) -> Finding:
         sesoi=check.sesoi,
         seed_differences=effect.seed_differences,
     )
-    decision = _preliminary(decision, check.seeds, effect.seeds)
+    decision = _limited(decision, claim, effect)
     ratio = change = None
     if printed is not None:
         base = paper_b or 0.0
@@ -241,6 +254,16 @@ def _decide(claim: Claim, finding: Finding, p_holm: float | None) -> Finding:
     return replace(
         _decided(finding, decision), printed=printed, p_holm=p_holm, ratio=ratio, delta_ri=change
     )
+
+
+def _limited(decision: Decision, claim: Claim, effect: Effect) -> Decision:
+    """The decision as far as so many queries and trainings can carry it."""
+    check = claim.check
+    if effect.unit == "queries" and effect.low < effect.high:  # else every query says the same
+        decision = judge_few(decision, effect.n)
+    if effect.trained_once and not check.these_weights:
+        return judge_once(decision)
+    return _preliminary(decision, check.seeds, effect.seeds)
 
 
 def _preliminary(decision: Decision, planned: int, seeds: int) -> Decision:

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TypeVar
 
 from reports.claim_types import Claim, Column, Paper, Row, Table
@@ -58,11 +59,11 @@ class Judgement:
         found = Counter(f.verdict for f in self.findings if claims is None or f.claim in claims)
         return {verdict: found[verdict] for verdict in Verdict if found[verdict]}
 
-    def cell_counts(self) -> dict[Verdict, int]:
-        """Table cells with a sourced value per verdict, in display order."""
-        cells = [cell for cell in self.cells if cell.paper is not None and cell.verdict]
-        found = Counter(cell.verdict for cell in cells)
-        return {verdict: found[verdict] for verdict in Verdict if found[verdict]}
+
+def cell_counts(cells: Iterable[Cell]) -> dict[Verdict, int]:
+    """Table cells with a sourced value per verdict, in display order."""
+    found = Counter(cell.verdict for cell in cells if cell.paper is not None and cell.verdict)
+    return {verdict: found[verdict] for verdict in Verdict if found[verdict]}
 
 
 def judge(paper: Paper, records: Iterable[Record], tier: str) -> Judgement:
@@ -160,20 +161,21 @@ def _apply_gates(claims: Sequence[Claim], findings: Sequence[Finding]) -> list[F
     """A claim whose gate did not hold cannot be judged: its findings become inconclusive."""
     by_id = {claim.id: claim for claim in claims}
 
-    def blocked(claim: Claim, seen: tuple[str, ...] = ()) -> str | None:
-        for name in claim.requires:
+    @cache
+    def blocked(claim: str) -> str | None:
+        for name in by_id[claim].requires:
             words = [f.verdict.word for f in findings if f.claim == name]
-            if name in seen or name not in by_id:
+            if name not in by_id:
                 continue
             if not words or any(f.verdict not in SUPPORTS for f in findings if f.claim == name):
                 return f"needs {name}, which is: {', '.join(dict.fromkeys(words)) or 'not run'}"
-            if above := blocked(by_id[name], (*seen, claim.id)):
+            if above := blocked(name):
                 return above
         return None
 
     gated = []
     for finding in findings:
-        reason = blocked(by_id[finding.claim])
+        reason = blocked(finding.claim)
         if reason and finding.verdict not in (Verdict.NOT_RUN, Verdict.ERROR):
             finding = replace(finding, verdict=Verdict.INCONCLUSIVE, why=reason)
         gated.append(finding)

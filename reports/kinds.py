@@ -29,8 +29,6 @@ Where no spread was measured (another tier), only verdicts are compared.
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -38,9 +36,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from reports.results import Record
-from reports.toml_reader import Keys
+from reports.results import TIERS, Record
+from reports.toml_reader import Keys, read_toml
 from shared.errors import InputError
+from shared.printable import printable, shown
+from shared.reading import is_finite, read_json
 
 CLOSED_FORM = 1e-9  # relative: thousands of float64 roundings, far below any printed digit
 SPREADS = 10.0  # above every `left_out` of spreads.json; a defect of 1 % lies far outside
@@ -118,15 +118,7 @@ def load_numbers(folder: Path | str) -> Numbers:
     Raises InputError naming file, table and key.
     """
     path = Path(folder) / "numbers.toml"
-    try:
-        with open(path, "rb") as handle:
-            top = Keys(tomllib.load(handle), str(path))
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); a paper says there what its numbers are"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML ({error}); correct that line") from error
+    top = Keys(read_toml(path), str(path))
     tables = {name: _table(top.table(name)) for name in list(top.left)}
     return Numbers(str(path), tables, _spreads(Path(folder) / "spreads.json"))
 
@@ -145,26 +137,35 @@ def _table(keys: Keys) -> dict[str, Rule]:
             limit = CLOSED_FORM if kind is Kind.FLOAT64 else None
             add(keys.texts(kind.value), Rule(kind, limit))
     for entry in keys.tables(Kind.FLOAT32.value):
-        relative = entry.number("relative", required=True)
+        relative = entry.number("relative", required=True, above=0.0, at_most=1.0)
         reason = entry.text("reason", required=True)
-        add(entry.texts("names"), Rule(Kind.FLOAT32, relative, reason))
+        add(entry.texts("names", required=True), Rule(Kind.FLOAT32, relative, reason))
         entry.done()
     bounds = keys.table("bounds")
     for name in list(bounds.left):
-        add([name], Rule(Kind.ERROR, bounds.number(name, required=True)))
+        add([name], Rule(Kind.ERROR, bounds.number(name, required=True, above=0.0)))
     keys.done()
     return rules
 
 
 def _spreads(path: Path) -> dict[str, dict[str, dict[str, float]]]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); measure the spreads again") from error
+    found = read_json(path)
+    expected = "expected tier -> experiment -> name -> a finite number >= 0; measure them again"
     if not isinstance(found, dict) or not isinstance(found.get("spreads"), dict):
         raise InputError(f"{path}: expected an object with the key spreads; measure them again")
+
+    def need(holds: bool, place: str, value: object) -> None:
+        if not holds:
+            raise InputError(f"{path}: {printable(place)} is {shown(value)}; {expected}")
+
+    for tier, experiments in found["spreads"].items():
+        need(tier in TIERS and isinstance(experiments, dict), tier, experiments)
+        for experiment, table in experiments.items():
+            need(isinstance(table, dict), f"{tier}.{experiment}", table)
+            for name, value in table.items():
+                need(is_finite(value) and value >= 0, f"{tier}.{experiment}.{name}", value)
     return found["spreads"]
 
 

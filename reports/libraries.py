@@ -52,7 +52,7 @@ def probe(environment: Mapping[str, str] | None = None) -> Libraries:
     """
     given = os.environ if environment is None else environment
     done = subprocess.run(
-        [sys.executable, "-m", "reports.libraries"],
+        [sys.executable, "-P", "-m", "reports.libraries"],
         env=with_modules({**given, **VERBOSE}),
         capture_output=True,
         text=True,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -22,6 +21,8 @@ from reports.provenance import scrub
 from reports.verdicts import Verdict
 from shared.errors import InputError
 from shared.files import atomic_write
+from shared.printable import shown
+from shared.reading import is_finite, is_whole, read_json, user_path
 
 SCHEMA = 1
 NAME_DIGITS = 16
@@ -122,13 +123,8 @@ def write_machine(machine: Machine, folder: Path | str) -> Path:
 
 def read_machine(path: Path | str) -> Machine:
     """Read and check one file. Raises InputError naming the file, the field and what is wrong."""
-    path = Path(path)
-    try:
-        body = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({error}); run `replicate attest` again") from error
+    path = user_path(path)
+    body = read_json(path)
     machine = _machine(body, str(path))
     if path.stem != machine.digest[:NAME_DIGITS]:
         raise InputError(
@@ -140,14 +136,11 @@ def read_machine(path: Path | str) -> Machine:
 
 def read_machines(folder: Path | str) -> list[Machine]:
     """Every machine of a folder: real ones before emulated ones, the newest first."""
-    found = [read_machine(path) for path in sorted(Path(folder).glob("*.json"))]
+    paths = sorted(path for path in Path(folder).glob("*.json") if not path.name.startswith("."))
+    found = [read_machine(path) for path in paths]
     found.sort(key=lambda each: (each.processor or "", each.arithmetic, each.digest))
     found.sort(key=lambda each: each.date, reverse=True)
     return sorted(found, key=lambda each: each.emulated)
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is no number that JSON has")
 
 
 class _Checks:
@@ -162,26 +155,25 @@ class _Checks:
             if name not in body:
                 raise InputError(f"{where}: field {name!r} is missing")
             if name not in names:
-                raise InputError(f"{where}: unknown field {name!r}")
+                raise InputError(f"{where}: unknown field {shown(name)}")
         self.body = body
 
     def need(self, name: str, what: str, holds: Callable[[Any], bool]) -> None:
         if not holds(self.body[name]):
-            text = repr(self.body[name])
-            text = text if len(text) <= 60 else f"{text[:57]}..."
-            raise InputError(f"{self.where}: {name} is {text}; expected {what}")
+            raise InputError(f"{self.where}: {name} is {shown(self.body[name])}; expected {what}")
 
 
 def _machine(body: Any, where: str) -> Machine:
-    if isinstance(body, dict) and body.get("schema") != SCHEMA:
+    schema = body.get("schema") if isinstance(body, dict) else SCHEMA
+    if type(schema) is not int or schema != SCHEMA:
         raise InputError(
-            f"{where}: schema {body.get('schema')!r}, this version reads {SCHEMA}; "
+            f"{where}: schema {shown(schema)}, this version reads {SCHEMA}; "
             "run `replicate attest` of this version"
         )
     checks = _Checks(body, Machine, where)
     checks.need("date", "a date like 2026-01-31", _is_date)
     checks.need("processor", "one line of text", lambda x: x is None or _is_line(x))
-    checks.need("cores", "a positive whole number", lambda x: x is None or _is_count(x, 1))
+    checks.need("cores", "a positive whole number", lambda x: x is None or is_whole(x, 1))
     for name in ("system", "arithmetic", "python"):
         checks.need(name, "one line of text", _is_line)
     for name in ("instruction_sets", "ignored"):
@@ -190,7 +182,7 @@ def _machine(body: Any, where: str) -> Machine:
         checks.need(name, "true or false", lambda x: isinstance(x, bool))
     for name in ("switches", "libraries", "results", "packages"):
         checks.need(name, "an object of texts by name", lambda x: _is_map(x, _is_line))
-    checks.need("threads", "an object of whole numbers by name", lambda x: _is_map(x, _is_count))
+    checks.need("threads", "an object of whole numbers by name", lambda x: _is_map(x, is_whole))
     checks.need("git", "a commit and whether it is dirty, or null", _is_git)
     checks.need("papers", "an object of papers", lambda x: bool(x) and _is_map(x, bool))
     papers = {name: _agreement(x, f"{where}: {name}") for name, x in body["papers"].items()}
@@ -203,10 +195,8 @@ def _machine(body: Any, where: str) -> Machine:
 def _agreement(body: Any, where: str) -> Agreement:
     checks = _Checks(body, Agreement, where)
     words, kinds = {v.word for v in Verdict}, {kind.value for kind in COMPARED}
-    checks.need(
-        "verdicts", "counts by verdict", lambda x: _is_map(x, _is_count) and set(x) <= words
-    )
-    checks.need("compared", "counts by kind", lambda x: _is_map(x, _is_count) and set(x) <= kinds)
+    checks.need("verdicts", "counts by verdict", lambda x: _is_map(x, is_whole) and set(x) <= words)
+    checks.need("compared", "counts by kind", lambda x: _is_map(x, is_whole) and set(x) <= kinds)
     checks.need(
         "deviation",
         "finite numbers by kind, none below 0",
@@ -226,17 +216,14 @@ def _is_lines(value: Any) -> bool:
     return isinstance(value, list) and all(_is_line(item) for item in value)
 
 
-def _is_count(value: Any, least: int = 0) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
 def _is_size(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value >= 0
+    return is_finite(value) and value >= 0
 
 
 def _is_map(value: Any, holds: Callable[[Any], bool]) -> bool:
-    return isinstance(value, dict) and all(_NAME.match(k) and holds(v) for k, v in value.items())
+    return isinstance(value, dict) and all(
+        _NAME.match(key) and len(key) <= TEXT_LIMIT and holds(item) for key, item in value.items()
+    )
 
 
 def _is_date(value: Any) -> bool:

@@ -1,4 +1,6 @@
-"""Render the pages: an index and one self-contained page per paper; same records, same bytes.
+"""Render the pages: an index and one self-contained page per paper.
+
+The same records and code give the same bytes.
 
 The pages need no script and load nothing: style and figures are inside, so they work from a
 file, off-line and in print. Per-query values are in the records that they link to.
@@ -6,11 +8,10 @@ file, off-line and in print. Per-query values are in the records that they link 
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import importlib.util
-import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -22,17 +23,23 @@ from reports import cite
 from reports.claim_types import Paper
 from reports.claim_views import claim_view
 from reports.claims import load_papers
+from reports.code_views import code_notes
 from reports.formatting import count
 from reports.judge import judge
 from reports.machine_views import Verified
 from reports.plots import Figure, with_prefix
+from reports.provenance import code_digest
 from reports.results import TIERS, Record, overlay
 from reports.verdicts import Verdict
 from reports.views import PaperView, RecordView, record_view, table_view, tier_view
 from shared.errors import InputError
 from shared.files import atomic_write
+from shared.printable import printable
+from shared.reading import finite_number, read_json, user_path
 from shared.rehearsal import is_rehearsal
 
+_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last four are full-width
+_SEPARATORS = re.compile(r"""[,;\t\r\n"']""")
 MANIFEST = "pages.json"  # what an earlier render wrote, so that stale pages can go
 TIER_MEANING = {
     "embedded": "Text and small models that come with the packages; minutes on two CPU cores. "
@@ -57,7 +64,7 @@ def render_site(
     and copied below data/ otherwise.
     Raises InputError when `out_dir` cannot be written or a claims.toml is wrong.
     """
-    out = Path(out_dir)
+    out = user_path(out_dir)
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; give a folder for the pages")
     records = overlay(records, [])  # sorted: the order of arrival must not show
@@ -68,7 +75,8 @@ def render_site(
     for paper in load_papers(papers_root):
         own = [record for record in records if record.paper == paper.id]
         figures = load_figures(Path(papers_root) / paper.id, own)
-        view = paper_view(paper, own, figures, out)
+        code = code_digest(paper.id, root=Path(papers_root).resolve().parent)
+        view = paper_view(paper, own, figures, out, code)
         views.append(view)
         files[f"{paper.id}.html"] = _template(
             "paper.html", view=view, verified=verified, rehearsal=rehearsal
@@ -90,9 +98,9 @@ def render_site(
 
 
 def paper_view(
-    paper: Paper, records: Sequence[Record], figures: Sequence[Figure], out: Path
+    paper: Paper, records: Sequence[Record], figures: Sequence[Figure], out: Path, code: str
 ) -> PaperView:
-    """Judge a paper at every tier and collect what its page shows."""
+    """Judge a paper at every tier and collect what its page shows; `code` is the present digest."""
     judgements = {tier: judge(paper, records, tier) for tier in TIERS}
     digest = cite.records_digest(records)
     return PaperView(
@@ -102,6 +110,7 @@ def paper_view(
         tables=[table_view(paper, table, judgements) for table in paper.tables],
         figures=figures,
         records=[_record_view(record, out) for record in records],
+        code=code_notes(records, code),
         digest=digest,
         paper_bibtex=cite.paper_bibtex(paper),
         replication_bibtex=cite.replication_bibtex(paper, digest),
@@ -131,15 +140,26 @@ def load_figures(folder: Path, records: Sequence[Record]) -> list[Figure]:
 
 
 def per_query_csv(record: Record) -> str:
-    """Per-query values as CSV: one line per query, one column per measure."""
+    """Per-query values as CSV: one line per query, one column per measure.
+
+    A spreadsheet runs texts that begin like a formula: ids and names of measures that do get an
+    apostrophe in front. Numbers stay numbers.
+    """
     measures = list(record.per_query)
     qids = dict.fromkeys(qid for measure in measures for qid in record.per_query[measure])
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["query-id", *measures])
+    lines = [["query-id", *map(_csv_text, measures)]]
     for qid in qids:
-        writer.writerow([qid, *(record.per_query[m].get(qid, "") for m in measures)])
-    return text.getvalue()
+        values = (record.per_query[measure].get(qid, "") for measure in measures)
+        lines.append([_csv_text(qid), *map(str, values)])
+    return "".join(",".join(line) + "\n" for line in lines)
+
+
+def _csv_text(text: str) -> str:
+    """A text as a cell, by the rules of OWASP (CSV Injection)."""
+    runs = _FORMULA.match(text) is not None and finite_number(text) is None
+    text = f"'{text}" if runs else text
+    quoted = '"' + text.replace('"', '""') + '"'
+    return quoted if runs or not text or _SEPARATORS.search(text) else text
 
 
 def _template(name: str, **context: object) -> str:
@@ -156,6 +176,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_visible,
     )
     environment.filters["count"] = count
     environment.globals.update(
@@ -165,6 +186,11 @@ def _environment() -> Environment:
         svg=lambda figure: Markup(with_prefix(figure.svg, f"fig-{figure.id}")),
     )
     return environment
+
+
+def _visible(value: object) -> object:
+    """A text of records or claims without characters that act; markup and numbers as they are."""
+    return printable(value, lines=True) if type(value) is str else value
 
 
 def _record_view(record: Record, out: Path) -> RecordView:
@@ -190,8 +216,8 @@ def _write(out: Path, files: dict[str, str]) -> None:
     digests = {name: _sha256(text.encode()) for name, text in files.items()}
     manifest = out / MANIFEST
     try:
-        before = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        before = read_json(manifest)
+    except InputError:
         before = {}
     for name, text in sorted(files.items()):
         path = out / name

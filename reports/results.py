@@ -10,27 +10,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from reports.provenance import scrub
+from reports.record_checks import (
+    check_identity,
+    check_means,
+    check_provenance,
+    check_run,
+    plain,
+    rounded,
+)
 from shared.errors import InputError
-from shared.files import atomic_write, sha256_file
+from shared.files import atomic_write, remove_abandoned, scratch_folder, sha256_file
+from shared.printable import printable, shown
+from shared.reading import parse_json, read_text, user_path
 from shared.rehearsal import is_rehearsal
 from shared.runs import Run, write_run
 
 SCHEMA = 1
 TIERS = ("embedded", "small", "paper")
 MARK = "REHEARSAL"  # the file that says so of a store: nothing in it is evidence
-PER_QUERY_DECIMALS = 6
-MEAN_TOLERANCE = 1e-6  # two roundings to 6 decimals can move a mean by at most half of this
-_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _FIELDS = (
     "schema", "paper", "experiment", "tier", "label", "config", "config_hash", "status", "error",
     "means", "per_query", "facts", "run", "provenance", "digest",
@@ -45,8 +51,8 @@ class Record:
     measure to its mean over queries; `per_query` maps a measure to {qid: value}; `facts` holds
     everything else that was measured; `run` is {"path", "sha256", "rows"} with the path relative
     to the record's own folder, or None. A record with status "error" holds its message instead
-    of numbers. Raises InputError when a field cannot be written as JSON, when the config is not
-    flat, or when a mean disagrees with its per-query values by more than 1e-6.
+    of numbers. Raises InputError when a field is of another type (reports/record_checks.py), when
+    the config is not flat, or when a mean disagrees with its per-query values by more than 1e-6.
     """
 
     paper: str
@@ -64,33 +70,16 @@ class Record:
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
-        where = f"record {self.paper}/{self.tier}/{self.experiment}/{self.label}"
-        for name in ("config", "means", "per_query", "facts", "run", "provenance"):
-            object.__setattr__(self, name, _plain(getattr(self, name), where, name))
-        for name in ("paper", "experiment"):
-            if not _PART.match(str(getattr(self, name))):
-                raise InputError(f"{where}: {name} must be letters, digits, '.', '_' or '-'")
-        if self.tier not in TIERS:
-            raise InputError(f"{where}: tier must be one of {', '.join(TIERS)}")
-        if self.status != ("error" if self.error else "ok"):
-            raise InputError(f"{where}: status {self.status!r} with error {self.error!r}")
-        for key, value in self.config.items():
-            if isinstance(value, (dict, list)):
-                raise InputError(f"{where}: config key {key!r} must be a scalar; flatten it")
-        rounded = {
-            measure: {qid: round(float(value), PER_QUERY_DECIMALS) for qid, value in rows.items()}
-            for measure, rows in self.per_query.items()
-        }
-        object.__setattr__(self, "per_query", rounded)
-        for measure, rows in rounded.items():
-            mean = math.fsum(rows.values()) / len(rows) if rows else 0.0
-            if measure not in self.means:
-                raise InputError(f"{where}: per-query {measure} has no entry in means; add it")
-            if abs(mean - self.means[measure]) > MEAN_TOLERANCE:
-                raise InputError(
-                    f"{where}: mean {measure} is {self.means[measure]!r} but its {len(rows)} "
-                    f"per-query values average {mean!r}; recompute one from the other"
-                )
+        where = printable(f"record {self.paper}/{self.tier}/{self.experiment}/{self.label}"[:200])
+        for name in ("config", "means", "facts", "run", "provenance"):
+            object.__setattr__(self, name, plain(getattr(self, name), where, name))
+        object.__setattr__(self, "per_query", rounded(self.per_query, where))
+        check_identity(vars(self), TIERS, where)
+        check_means(self.means, self.per_query, where)
+        if not isinstance(self.facts, dict):
+            raise InputError(f"{where}: facts is no object; give a dict")
+        check_provenance(self.provenance, self.seed, where)
+        check_run(self.run, self.stem, where)
 
     @classmethod
     def create(cls, *, error: str | None = None, **fields: Any) -> Record:
@@ -133,7 +122,7 @@ class Record:
 
 def config_hash(config: Mapping[str, Any], *, paper: str, experiment: str, tier: str) -> str:
     """Hex sha256 of the canonical JSON of {paper, experiment, tier, config}."""
-    return _hash(paper, experiment, tier, _plain(dict(config), f"config of {paper}/{experiment}"))
+    return _hash(paper, experiment, tier, plain(dict(config), f"config of {paper}/{experiment}"))
 
 
 def slug(text: str) -> str:
@@ -163,7 +152,8 @@ class Store:
     """A folder of records; reads verify, writes are atomic."""
 
     def __init__(self, root: Path | str) -> None:
-        self.root = Path(root)
+        self.root = user_path(root)
+        self._swept = False
 
     @property
     def rehearsed(self) -> bool:
@@ -173,9 +163,11 @@ class Store:
     def claim(self, rehearsing: bool) -> None:
         """Make the store, marked if it is a rehearsal's, which is one of its own.
 
+        The first call removes what killed processes left in it.
         Raises InputError for a rehearsal in a store of other records, and for others in its.
         """
         if rehearsing == self.rehearsed and self.root.is_dir():
+            self._sweep()
             return
         if rehearsing and self.root.is_dir() and any(self.root.iterdir()):
             raise InputError(
@@ -190,6 +182,14 @@ class Store:
         if rehearsing:
             with atomic_write(self.root / MARK) as handle:
                 handle.write("Records of a rehearsal, on stand-ins: no evidence, not published.\n")
+
+    def _sweep(self) -> None:
+        if not self._swept:
+            self._swept = True
+            for tier in TIERS:
+                for folder in self.root.glob(f"*/{tier}/*"):
+                    remove_abandoned(folder)
+                    remove_abandoned(folder / "runs")
 
     def path(self, record: Record) -> Path:
         """Where the record's JSON lives, written or not."""
@@ -208,26 +208,34 @@ class Store:
         does.
         """
         self.claim(is_rehearsal(record.provenance))
-        path, fresh = self.path(record), None
-        if run is not None:
-            # Under another name first: the run of an older record stays until both are written.
-            fresh = self.run_path(record).with_name(f".{record.stem}.{os.getpid()}.run.gz")
-            record = self._put_run(record, run, fresh)
-        try:
-            with atomic_write(path) as handle:
-                handle.write(record.to_json())
-                handle.flush()
-                os.fsync(handle.fileno())
-                if fresh is not None:
-                    os.replace(fresh, self.run_path(record))
-        finally:
-            if fresh is not None:
-                fresh.unlink(missing_ok=True)
+        path = self.path(record)
+        if run is None:
+            self._write(path, record.to_json())
+        else:
+            try:
+                # Beside it first: the run of an older record stays until both are written.
+                with scratch_folder(self.run_path(record)) as scratch:
+                    fresh = scratch / self.run_path(record).name
+                    record = self._put_run(record, run, fresh)
+                    self._write(path, record.to_json(), fresh)
+            except OSError as error:
+                raise InputError(
+                    f"{path}: cannot be written ({error.strerror or error})"
+                ) from error
         for old in path.parent.glob(f"*-{record.config_hash[:10]}.json"):
             if old != path:  # the same cell under an earlier label
                 old.unlink()
                 (old.parent / "runs" / f"{old.stem}.run.gz").unlink(missing_ok=True)
         return record
+
+    def _write(self, path: Path, text: str, run: Path | None = None) -> None:
+        """Write a record, its run file moving to its place at the last moment before it."""
+        with atomic_write(path) as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+            if run is not None:
+                os.replace(run, path.parent / "runs" / run.name)
 
     def _put_run(self, record: Record, run: Run | bytes, path: Path) -> Record:
         if isinstance(run, bytes):
@@ -247,7 +255,7 @@ class Store:
     ) -> Record | None:
         """The record of a cell, or None when it was not run. Raises InputError when altered."""
         wanted = config_hash(config, paper=paper, experiment=experiment, tier=tier)
-        for path in sorted(self._folder(paper, tier, experiment).glob(f"*-{wanted[:10]}.json")):
+        for path in _visible(self._folder(paper, tier, experiment), f"*-{wanted[:10]}.json"):
             record = read_record(path)
             if record.config_hash == wanted:
                 return record
@@ -255,7 +263,7 @@ class Store:
 
     def records(self, paper: str | None = None, tier: str | None = None) -> list[Record]:
         """Every record, in the order paper, tier, experiment, label, config hash."""
-        paths = sorted(self.root.glob(f"{paper or '*'}/{tier or '*'}/*/*.json"))
+        paths = _visible(self.root, f"{paper or '*'}/{tier or '*'}/*/*.json")
         return sorted((read_record(path) for path in paths), key=_order)
 
     def has_run(self, record: Record) -> bool:
@@ -287,6 +295,11 @@ class Store:
         return self.root / paper / tier / experiment
 
 
+def _visible(folder: Path, pattern: str) -> list[Path]:
+    """Files of a pattern, sorted, without hidden ones: `._x.json` is no record."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
 def _run_metadata(record: Record) -> dict[str, Any]:
     """ir_metadata header of a run file: what made it, and on which data."""
     known = record.provenance
@@ -303,44 +316,45 @@ def read_record(path: Path | str) -> Record:
     """Read and verify one record file.
 
     Raises InputError, naming the file, what differs and what to do, when the file is truncated,
-    of an unknown schema, misses a field, or when its digest or config hash does not agree.
+    of an unknown schema, misses a field, when its digest or config hash does not agree, when it
+    holds what no record holds, or lies elsewhere than its content says.
     """
-    path = Path(path)
-    parts = path.parts
-    fix = f"delete it and {_again(*(parts[-4], parts[-3]) if len(parts) >= 4 else ('PAPER', ''))}"
+    path = user_path(path)
+    *_, paper, tier, experiment, name = ("", "", "", *path.absolute().parts)
+    fix = f"delete it and {_again(paper, tier)}"
+    text = read_text(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: truncated or not JSON ({error}); {fix}") from error
+        data = parse_json(text, str(path))
+    except InputError as error:
+        what = str(error).removesuffix("; correct it")
+        raise InputError(f"{what}; truncated or edited: {fix}") from error
     if not isinstance(data, dict):
         raise InputError(f"{path}: expected a JSON object; {fix}")
-    if data.get("schema") != SCHEMA:
+    if type(schema := data.get("schema")) is not int or schema != SCHEMA:
         raise InputError(
-            f"{path}: schema {data.get('schema')!r}, this version reads {SCHEMA}; "
+            f"{path}: schema {shown(schema)}, this version reads {SCHEMA}; "
             f"use the matching version of the suite or {fix}"
         )
-    if missing := [name for name in _FIELDS if name not in data]:
+    if missing := [field for field in _FIELDS if field not in data]:
         raise InputError(f"{path}: field {missing[0]!r} is missing; {fix}")
-    body = {name: data[name] for name in _FIELDS if name != "digest"}
+    body = {field: data[field] for field in _FIELDS if field != "digest"}
     if unknown := sorted(set(data) - set(_FIELDS)):
-        raise InputError(f"{path}: unknown field {unknown[0]!r}; {fix}")
+        raise InputError(f"{path}: unknown field {shown(unknown[0])}; {fix}")
     try:
-        if _digest(body) != data["digest"]:
-            raise InputError(f"{path}: content does not match its digest (edited?); {fix}")
-        for name in ("config", "means", "per_query", "facts", "provenance"):
-            if not isinstance(body[name], dict):
-                raise TypeError(f"{name} is no object")
-        if body["run"] is not None and not {"path", "sha256", "rows"} <= set(body["run"]):
-            raise TypeError("run lacks path, sha256 or rows")
-        record = Record(**{name: value for name, value in body.items() if name != "config_hash"})
-    except (TypeError, AttributeError, ValueError, RecursionError) as error:
-        if isinstance(error, InputError) and str(error).startswith(str(path)):
-            raise
+        digest = _digest(body)
+    except (InputError, ValueError, RecursionError) as error:  # infinite, or nested too deeply
+        raise InputError(f"{path}: malformed record ({error}); {fix}") from error
+    if digest != data["digest"]:
+        raise InputError(f"{path}: content does not match its digest (edited?); {fix}")
+    try:
+        record = Record(**{key: value for key, value in body.items() if key != "config_hash"})
+    except InputError as error:
         raise InputError(f"{path}: malformed record ({error}); {fix}") from error
     if record.config_hash != data["config_hash"]:
         raise InputError(f"{path}: config does not match its config_hash; {fix}")
+    place = f"{record.paper}/{record.tier}/{record.experiment}/{record.stem}.json"
+    if f"{paper}/{tier}/{experiment}/{name}" != place:
+        raise InputError(f"{path}: holds {place} (moved or renamed?); put it back under that name")
     if record.per_query == body["per_query"]:  # nothing was rounded: the digest is verified
         record.__dict__["digest"] = data["digest"]
     return record
@@ -359,7 +373,11 @@ def _canonical(value: Any) -> bytes:
     text = json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
-    return text.encode("utf-8")
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        found = printable(text[max(0, error.start - 20) : error.end])
+        raise InputError(f"{found}: half a character; rename what is called so") from error
 
 
 def _digest(body: Mapping[str, Any]) -> str:
@@ -368,38 +386,6 @@ def _digest(body: Mapping[str, Any]) -> str:
 
 def _hash(paper: str, experiment: str, tier: str, config: Mapping[str, Any]) -> str:
     return _digest({"paper": paper, "experiment": experiment, "tier": tier, "config": config})
-
-
-def _plain(value: Any, where: str, *keys: str | int) -> Any:
-    """Copy made of JSON types only: NumPy scalars become numbers, tuples become lists.
-
-    `keys` lead from the record's field to this value; they are put into words only on an error.
-    """
-    kind = type(value)
-    if kind is float and math.isfinite(value):
-        return value
-    if kind is str or kind is int or kind is bool or value is None:
-        return value
-    if hasattr(value, "item") and not isinstance(value, (str, bytes)):
-        value = value.item() if getattr(value, "ndim", 0) == 0 else value.tolist()
-    if kind is dict or isinstance(value, Mapping):
-        return {str(key): _plain(item, where, *keys, str(key)) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item, where, *keys, index) for index, item in enumerate(value)]
-    name = where + _place(keys)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{name} is {value}; only finite numbers can be recorded")
-    if value is None or isinstance(value, (str, bool, int, float)):
-        return value
-    raise InputError(f"{name} is a {type(value).__name__}; use numbers, text, lists and dicts")
-
-
-def _place(keys: Sequence[str | int]) -> str:
-    """ ": facts.curve[3]", or "" for the value itself."""
-    if not keys:
-        return ""
-    rest = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys[1:])
-    return f": {keys[0]}{rest}"
 
 
 def _dump(data: Mapping[str, Any]) -> str:

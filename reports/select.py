@@ -54,6 +54,11 @@ class Sample:
         return any(record.seed is not None for record in self.records)
 
     @property
+    def trained_once(self) -> bool:
+        """True for one run of a system that was trained here: other runs would differ from it."""
+        return len(self.good) == 1 and "training" in self.good[0].facts
+
+    @property
     def failed(self) -> str | None:
         """The message of a failed run; of several seeds none may be missing unnoticed."""
         bad = [record for record in self.records if record.status == "error"]
@@ -136,8 +141,15 @@ def quantity(record: Record, name: str) -> list[float]:
     """The numbers that a record holds under a name: one mean, or all numbers of a fact.
 
     Facts are reached through dots ("train.gain") and may be a number, true or false, a list or a
-    dict of them. Raises SelectionError when there are none.
+    dict of them; "speed.a / speed.b" is the ratio of two. Raises SelectionError where there is
+    none.
     """
+    if " / " in name:
+        over, _, under = name.partition(" / ")
+        above, below = _single(record, over), _single(record, under)
+        if not below:
+            raise SelectionError(f"{under!r} of {record.label} is 0; no ratio to it")
+        return [above / below]
     if name in record.means:
         return [record.means[name]]
     fact: Any = record.facts
@@ -154,6 +166,14 @@ def quantity(record: Record, name: str) -> list[float]:
     if not numbers:
         raise SelectionError(f"fact {name!r} of {record.label} holds no number")
     return numbers
+
+
+def span(record: Record, name: str) -> tuple[float, float]:
+    """The 95 % interval that a fact holds as {estimate, low, high}; dots as in `quantity`."""
+    low, high = (quantity(record, f"{name}.{end}") for end in ("low", "high"))
+    if len(low) != 1 or len(high) != 1 or low[0] > high[0]:
+        raise SelectionError(f"fact {name!r} of {record.label} is no interval")
+    return low[0], high[0]
 
 
 def _single(record: Record, measure: str) -> float:

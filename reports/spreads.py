@@ -21,9 +21,10 @@ from typing import Any
 
 from reports.kinds import FLOOR, SPREADS, Kind, Numbers, load_numbers, numbers_of
 from reports.results import Record, Store
-from reports.toml_reader import is_number
+from shared.entry import answered
 from shared.errors import InputError
 from shared.files import atomic_write
+from shared.reading import is_finite, user_path
 
 PAPERS = Path(__file__).resolve().parents[1] / "replications"
 
@@ -77,7 +78,7 @@ def trained(numbers: Numbers, cell: Record) -> dict[tuple[str, str], float]:
     return {
         (name, place): value
         for (name, place), value in leaves.items()
-        if is_number(value) and numbers.rule(cell.experiment, name).kind is Kind.TRAINED
+        if is_finite(value) and numbers.rule(cell.experiment, name).kind is Kind.TRAINED
     }
 
 
@@ -95,9 +96,9 @@ def of_same_numbers(numbers: Numbers, elsewhere: Cells, then: Cells, now: Cells)
 def main(arguments: Sequence[str]) -> int:
     """Write spreads.json for every paper."""
     parser = argparse.ArgumentParser(prog="python -m reports.spreads")
-    parser.add_argument("stores", nargs="+", type=Path)
-    parser.add_argument("--elsewhere", type=Path)
-    parser.add_argument("--then", type=Path)
+    parser.add_argument("stores", nargs="+", type=user_path)
+    parser.add_argument("--elsewhere", type=user_path)
+    parser.add_argument("--then", type=user_path)
     asked = parser.parse_args(arguments)
     if (asked.elsewhere is None) != (asked.then is None):
         parser.error("--elsewhere and --then belong together")
@@ -143,7 +144,4 @@ def _arithmetic(cells: Cells) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(answered(lambda: main(sys.argv[1:])))

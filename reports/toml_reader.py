@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from shared.errors import InputError
+from shared.printable import printable, shown
+from shared.reading import is_finite, is_whole, read_text
 
 Scalar = str | int | float | bool
 Selector = Mapping[str, Scalar | list[Scalar]]
 Parts = tuple[str | tuple[str, ...], ...]  # an inner tuple has the weight of one part
+LARGEST = 1e15  # float64 has no decimals left for larger numbers
+DECIMALS = 15
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file. Raises InputError, starting with the path, where it is none."""
+    text = read_text(path)
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        what = printable(error)
+    except RecursionError:
+        what = "nested too deeply"
+    except ValueError:  # int() of thousands of digits
+        what = "a number of too many digits"
+    raise InputError(f"{path}: not valid TOML ({what}); correct that line")
 
 
 class Keys:
@@ -21,12 +41,12 @@ class Keys:
 
     def fail(self, key: str, expected: str) -> NoReturn:
         """Raise InputError about one key."""
-        raise InputError(f"{self.where}: key {key!r} {expected}")
+        raise InputError(f"{self.where}: key {shown(key)} {expected}")
 
     def name_by(self, key: str) -> None:
         """Name this entry by one of its values in later messages."""
         if isinstance(self.left.get(key), str):
-            self.where = f"{self.where} {self.left[key]!r}"
+            self.where = f"{self.where} {shown(self.left[key])}"
 
     def done(self) -> None:
         """Refuse keys that nobody asked for."""
@@ -40,7 +60,13 @@ class Keys:
             self.fail(key, f'must be text, e.g. {key} = "..."')
         if required and not value.strip():
             self.fail(key, "must not be empty")
+        if printable(value, lines=True) != value:
+            self.fail(key, f"holds a control character: {printable(value)[:60]}")
         return value.strip()
+
+    def name(self, key: str, *, default: str = "", required: bool = False) -> str:
+        """A text that is not empty where it is given, or `default`."""
+        return self.text(key, required=required or key in self.left, default=default)
 
     def url(self, key: str) -> str:
         """A text that is empty or an http(s) address, since pages make a link of it."""
@@ -49,19 +75,24 @@ class Keys:
             self.fail(key, "must start with https://")
         return value
 
-    def texts(self, key: str) -> tuple[str, ...]:
-        """A list of texts."""
-        value = self._take(key, False, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+    def texts(self, key: str, *, required: bool = False) -> tuple[str, ...]:
+        """A list of texts, none of them empty."""
+        value = self._take(key, required, [])
+        if not isinstance(value, list) or not all(_is_text(item) for item in value):
             self.fail(key, f'must be a list of texts, e.g. {key} = ["..."]')
+        if required and not value:
+            self.fail(key, "must not be empty")
         return tuple(value)
 
     def parts(self, key: str) -> Parts:
         """A list of texts; a list inside it stands for one part, the mean of its members."""
+        given = key in self.left
         value = self._take(key, False, [])
+        if not isinstance(value, list) or (given and not value):
+            self.fail(key, f'must be a list of texts, e.g. {key} = ["..."]')
         members = [part if isinstance(part, list) else [part] for part in value]
         names = [name for group in members for name in group]
-        if not isinstance(value, list) or not all(isinstance(name, str) for name in names):
+        if not all(_is_text(name) for name in names):
             self.fail(key, f'must be a list of texts, e.g. {key} = ["..."]')
         if len(set(names)) < len(names) or not all(members):
             self.fail(key, "must not repeat a name or hold an empty list")
@@ -74,6 +105,8 @@ class Keys:
             same = self.parts(key)
             return dict.fromkeys(names, same) if same else {}
         inner = self.table(key)
+        if not inner.left:
+            self.fail(key, "must not be empty; name a tier's groups, or leave it out")
         lists = {name: inner.parts(name) for name in names if name in inner.left}
         inner.done()
         return lists
@@ -82,16 +115,18 @@ class Keys:
         """One of `allowed`, or "" when absent."""
         value = self._take(key, required, "")
         if value not in allowed and (required or value != ""):
-            self.fail(key, f"must be one of {', '.join(allowed)}; found {value!r}")
+            self.fail(key, f"must be one of {', '.join(allowed)}; found {shown(value)}")
         return value
 
     def choices(
-        self, key: str, allowed: Sequence[str], *, required: bool = False
+        self, key: str, allowed: Sequence[str], *, required: bool = False, none: bool = False
     ) -> tuple[str, ...]:
-        """A list of values out of `allowed`, in the order of `allowed`."""
+        """A list of values out of `allowed`, in their order; `none`: it may be empty."""
+        given = key in self.left
         value = self._take(key, required, [])
-        if not isinstance(value, list) or any(item not in allowed for item in value):
-            self.fail(key, f"must be a list out of {', '.join(allowed)}; found {value!r}")
+        known = isinstance(value, list) and all(item in allowed for item in value)
+        if not known or (given and not value and not none):
+            self.fail(key, f"must be a list out of {', '.join(allowed)}; found {shown(value)}")
         return tuple(item for item in allowed if item in value)
 
     def flag(self, key: str) -> bool:
@@ -101,32 +136,57 @@ class Keys:
             self.fail(key, "must be true or false")
         return value
 
-    def integer(self, key: str, *, default: int = 0) -> int:
-        """A whole number that is not negative."""
+    def integer(self, key: str, *, default: int = 0, at_most: int = 10**6) -> int:
+        """A whole number from 0 to `at_most`."""
         value = self._take(key, False, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            self.fail(key, "must be a whole number >= 0")
-        return value
+        if not is_whole(value) or value > at_most:
+            self.fail(key, f"must be a whole number >= 0, at most {at_most}; found {shown(value)}")
+        return int(value)
+
+    def decimals(self, key: str, *, default: int = 0) -> int:
+        """How many digits after the point are printed."""
+        return self.integer(key, default=default, at_most=DECIMALS)
 
     def number(
-        self, key: str, *, required: bool = False, default: float | None = None
+        self,
+        key: str,
+        *,
+        required: bool = False,
+        default: float | None = None,
+        at_least: float = -LARGEST,
+        at_most: float = LARGEST,
+        above: float | None = None,
     ) -> float | None:
-        """A number, or `default` when absent."""
-        value = self._take(key, required, default)
-        if value is default:
+        """A finite number inside these limits (and `above` one), or `default` when absent."""
+        if key not in self.left and not required:
             return default
-        if not is_number(value):
-            self.fail(key, f"must be a number; found {value!r}")
-        return float(value)
+        value = self._take(key, required, default)
+        if not is_finite(value) or not at_least <= value <= at_most:
+            limits = f" from {at_least:g} to {at_most:g}"
+        elif above is not None and not value > above:
+            limits = f" above {above:g}"
+        else:
+            return float(value)
+        self.fail(key, f"must be a number{limits}; found {shown(value)}")
+
+    def scale(self, key: str) -> float | None:
+        """What a measure is multiplied by to be the printed number; None when absent."""
+        return self.number(key, at_least=1e-9, at_most=1e9)
+
+    def tolerance(self, key: str) -> float | None:
+        """Half the width of an accepted band, not negative; None when absent."""
+        return self.number(key, at_least=0.0)
 
     def numbers(self, key: str) -> float | Mapping[str, float] | None:
         """A number, or a table of numbers (one per group), or None when absent."""
         value = self._take(key, False, None)
-        if isinstance(value, dict) and all(is_number(item) for item in value.values()):
-            return {name: float(item) for name, item in value.items()}
-        if value is not None and not is_number(value):
-            self.fail(key, "must be a number or a table of numbers, one per group")
-        return None if value is None else float(value)
+        if value is None:
+            return None
+        each = value if isinstance(value, dict) else {"": value}
+        if not each or not all(is_finite(n) and abs(n) <= LARGEST for n in each.values()):
+            self.fail(key, "must be a finite number or a table of them, one per group")
+        named = {name: float(number) for name, number in each.items()}
+        return named if isinstance(value, dict) else named[""]
 
     def values(self, key: str, width: int) -> tuple[float | None, ...]:
         """`width` printed values, "" for one without a source; absent: all without."""
@@ -135,8 +195,10 @@ class Keys:
             found = len(value) if isinstance(value, list) else "no list"
             self.fail(key, f"must have {width} entries, one per column; found {found}")
         for item in value:
-            if item != "" and not is_number(item):
-                self.fail(key, f'must hold numbers, or "" where no source gives one; not {item!r}')
+            if item != "" and not (is_finite(item) and abs(item) <= LARGEST):
+                self.fail(
+                    key, f'must hold numbers, or "" where no source gives one; not {shown(item)}'
+                )
         return tuple(None if item == "" else float(item) for item in value)
 
     def selector(self, key: str, *, required: bool = False) -> Selector:
@@ -144,10 +206,19 @@ class Keys:
         value = self._take(key, required, {})
         if not isinstance(value, dict):
             self.fail(key, f'must be a table, e.g. {key} = {{system = "..."}}')
+        if required and not value:
+            self.fail(key, f'must not be empty: it would stand for every record, e.g. {key} = '
+                      '{system = "..."}')  # fmt: skip
         for name, item in value.items():
-            for single in item if isinstance(item, list) else [item]:
-                if not isinstance(single, (str, int, float, bool)):
-                    self.fail(key, f"entry {name!r} must be text, a number, true, false or a list")
+            names = item if isinstance(item, list) else [item]
+            if name in ("experiment", "label") and not (names and all(map(_is_text, names))):
+                self.fail(key, f"entry {name!r} must be a text or a list of them")
+            for single in item if isinstance(item, list) and item else [item]:
+                if not isinstance(single, (str, bool)) and not is_finite(single):
+                    self.fail(
+                        key,
+                        f"entry {shown(name)} must be text, a finite number, true, false or a list",
+                    )
         return value
 
     def table(self, key: str, *, required: bool = False) -> Keys:
@@ -166,6 +237,8 @@ class Keys:
         value = self._take(key, required, [])
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             self.fail(key, f"must be a list of tables, written [[{key}]]")
+        if required and not value:
+            self.fail(key, "must not be empty")
         return [Keys(item, f"{self.where}: [[{key}]] {n}") for n, item in enumerate(value, 1)]
 
     def _take(self, key: str, required: bool, default: Any) -> Any:
@@ -174,6 +247,5 @@ class Keys:
         return self.left.pop(key, default)
 
 
-def is_number(value: Any) -> bool:
-    """True for a number; true and false are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and printable(value) == value

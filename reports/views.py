@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.claim_types import Paper, Table
-from reports.claim_views import ClaimView, anchor, is_the_papers
+from reports.claim_views import ClaimView, anchor, is_published
 from reports.commands import run_command
 from reports.formatting import number, scalar, signed
-from reports.judge import SUPPORTS, Cell, Judgement
+from reports.judge import SUPPORTS, Cell, Judgement, cell_counts
 from reports.plots import Figure
 from reports.results import TIERS, Record
 from reports.toml_reader import Selector
@@ -33,7 +33,7 @@ class CellView:
     tier: str
     source: str
     second_hand: bool
-    the_papers: bool
+    published: bool
     record: str
 
 
@@ -72,26 +72,38 @@ class RecordView:
 class TierView:
     """One tier of a paper: number of records, verdict counts of claims and of table cells.
 
-    `claims` are statements of the paper or its code, `checks` those derived or measured here.
+    `claims` are statements of the paper, `released` those of its released code and of libraries,
+    `checks` what is derived, measured or compared here; `cells` are printed in the paper,
+    `other_cells` come from anybody else.
     """
 
     name: str
     records: int
     claims: dict[Verdict, int]
+    released: dict[Verdict, int]
     checks: dict[Verdict, int]
     cells: dict[Verdict, int]
+    other_cells: dict[Verdict, int]
     outcome: list[tuple[Verdict, list[str]]]
 
     @property
-    def checks_met(self) -> int:
-        """How many of our own statements came out as stated."""
-        return sum(self.checks.get(verdict, 0) for verdict in SUPPORTS)
-
-    @property
-    def cells_measured(self) -> int:
-        """How many table cells with a sourced value have a number of ours."""
+    def in_small_print(self) -> list[str]:
+        """What stands below the paper's claims: "released code: 6 of 8 as stated", ..."""
+        stated = (("released code", self.released), ("own checks", self.checks))
+        lines = [
+            f"{name}: {sum(found.get(verdict, 0) for verdict in SUPPORTS)} of {sum(found.values())}"
+            for name, found in stated
+            if found
+        ]
+        sourced = (("printed cells", self.cells), ("cells of others", self.other_cells))
         empty = (Verdict.NOT_RUN, Verdict.ERROR)
-        return sum(n for verdict, n in self.cells.items() if verdict not in empty)
+        lines += [
+            f"{name}: {sum(n for word, n in found.items() if word not in empty)}"
+            f" of {sum(found.values())}"
+            for name, found in sourced
+            if found
+        ]
+        return lines
 
 
 @dataclass(frozen=True)
@@ -104,6 +116,7 @@ class PaperView:
     tables: list[TableView]
     figures: Sequence[Figure]
     records: list[RecordView]
+    code: list[str]
     digest: str
     paper_bibtex: str
     replication_bibtex: str
@@ -111,7 +124,17 @@ class PaperView:
 
 def tier_view(paper: Paper, judgement: Judgement, records: Sequence[Record]) -> TierView:
     """Counts of one tier, and its claims grouped by verdict."""
-    theirs = {claim.id for claim in paper.claims if is_the_papers(paper, claim.source)}
+    tells = {tag: source.of for tag, source in paper.sources.items()}
+    told: dict[str, set[str]] = {"paper": set(), "release": set(), "other": set()}
+    for claim in paper.claims:
+        told[tells.get(claim.source or "", "other")].add(claim.id)
+    printed: list[Cell] = []
+    others: list[Cell] = []
+    tables = {table.id: table for table in paper.tables}
+    for cell in judgement.cells:
+        table = tables[cell.table]
+        tag = table.rows[cell.row].source or table.columns[cell.column].source or table.source
+        (printed if tells.get(tag or "") == "paper" else others).append(cell)
     outcome = []
     for verdict in judgement.counts():
         names: dict[str, list[str]] = {}
@@ -130,9 +153,11 @@ def tier_view(paper: Paper, judgement: Judgement, records: Sequence[Record]) -> 
     return TierView(
         judgement.tier,
         number_of,
-        judgement.counts(theirs),
-        judgement.counts({claim.id for claim in paper.claims} - theirs),
-        judgement.cell_counts(),
+        judgement.counts(told["paper"]),
+        judgement.counts(told["release"]),
+        judgement.counts(told["other"]),
+        cell_counts(printed),
+        cell_counts(others),
         outcome,
     )
 
@@ -175,7 +200,7 @@ def table_view(paper: Paper, table: Table, judgements: Mapping[str, Judgement]) 
                     tier=cell.tier,
                     source=source.title if source else "",
                     second_hand=bool(source and source.trust not in ("primary", "ours")),
-                    the_papers=is_the_papers(paper, tag),
+                    published=is_published(paper, tag),
                     record=anchor(cell.records[0]) if cell.records else "",
                 )
             )

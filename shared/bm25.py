@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-import math
+import warnings
 from collections import Counter
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from shared.analysis import Tokens
-from shared.errors import InputError
+from shared.analysis.tokens import check_token_list, check_tokens
+from shared.errors import InputError, InputWarning
+from shared.retrieval import NO_TOKENS, query_lists, result_width
 
 METHODS = ("lucene", "robertson", "atire", "bm25l", "bm25+")
 
 
-def checked_number(name: str, value: float, highest: float = math.inf) -> float:
-    """`value` as a float when it is finite and in [0, highest], else InputError."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not (math.isfinite(number) and 0 <= number <= highest):
-        limits = "at least 0" if highest == math.inf else f"between 0 and {highest:g}"
-        raise InputError(f"{name} = {value!r}: expected a finite number, {limits}")
-    return number
+LARGEST = 1e6
+"""No parameter is larger: scores are kept in float32."""
+
+
+def in_range(value: Any, highest: float = LARGEST) -> bool:
+    """Whether `value` is a number (no text, no bool, no NaN) in [0, highest]."""
+    number = isinstance(value, int | float | np.integer | np.floating)
+    return number and not isinstance(value, bool) and bool(0 <= value <= highest)
+
+
+def checked_number(name: str, value: float, highest: float = LARGEST) -> float:
+    """`value` as a float when it is `in_range`, else InputError."""
+    if not in_range(value, highest):
+        limits = f"between 0 and {highest:g}"
+        if highest == LARGEST:
+            limits = f"at least 0, at most {highest:g}"
+        raise InputError(f"{name} = {repr(value)[:30]}: expected a finite number, {limits}")
+    return float(value)
 
 
 class _Postings:
@@ -40,17 +50,27 @@ class _Postings:
         tokens = Tokens.of(corpus)
         if not len(tokens):
             raise InputError("cannot index an empty collection: expected at least one document")
+        if not len(tokens.ids):
+            warnings.warn(NO_TOKENS, InputWarning, stacklevel=3)
         self.n_docs = len(tokens)
         self.vocab = {token: i for i, token in enumerate(tokens.vocab)}
         return tokens
 
-    def _known(self, query: Sequence[str]) -> list[int]:
-        """Ids of the query tokens that the collection has, repetitions kept."""
+    def _ready(self) -> None:
         if self.n_docs < 0:
             raise InputError("nothing is indexed yet: call index(corpus) first")
-        if isinstance(query, str):
-            raise InputError(f"expected a query as a list of tokens, got the text {query[:40]!r}")
-        return [self.vocab[token] for token in query if token in self.vocab]
+
+    def _known(self, query: Sequence[str]) -> list[int]:
+        """Ids of the query tokens that the collection has, repetitions kept."""
+        self._ready()
+        check_token_list(query, "query: ")
+        try:
+            known = [self.vocab[token] for token in query if token in self.vocab]
+        except TypeError:  # a token that cannot be hashed
+            known = []
+        if len(known) < len(query):
+            check_tokens(query, "query: ")
+        return known
 
     def _weighted(self, ids: list[int]) -> tuple[list[int], list[float]]:
         """The term ids to add up and their weights."""
@@ -65,17 +85,20 @@ class _Postings:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Documents int64 (Q, k) and scores (Q, k) of tokenised queries, best first.
 
-        Ties in document order; a document without any query term is never returned; empty
-        slots hold -1 and 0.0. Raises InputError for k < 1 or when nothing is indexed.
+        `queries` are lists of tokens, `Tokens` or bm25s `Tokenized`. Ties in document order; a
+        document without any query term is never returned; empty slots hold -1 and 0.0. A huge k
+        means all documents (`result_width`). Warns where no query has a token. Raises InputError
+        for k < 1, for what is no query, or when nothing is indexed.
         """
         from shared.topk import postings_topk
 
-        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-            raise InputError(f"k = {k!r}: expected a whole number of at least 1")
+        self._ready()
+        k = result_width(k, self.n_docs)
+        queries = query_lists(queries)
         known = [self._known(query) for query in queries]
         weighted = [self._weighted(ids) for ids in known]
         dtype = self.data.dtype
-        return postings_topk(
+        arguments = (
             self.data,
             self.indices,
             self.indptr,
@@ -84,8 +107,14 @@ class _Postings:
             np.cumsum([0, *(len(ids) for ids, _ in weighted)], dtype=np.int64),
             np.array([self._shift(ids) for ids in known], dtype=dtype),
             self.n_docs,
-            int(k),
+            k,
         )
+        try:
+            return postings_topk(*arguments)
+        except MemoryError as error:
+            raise InputError(
+                f"k = {k}: no memory for the results of {len(known)} queries; ask for fewer"
+            ) from error
 
     def get_scores(self, query: Sequence[str]) -> np.ndarray:
         """Scores of every document for one tokenised query, float64 (documents,)."""

@@ -1,13 +1,73 @@
-"""Say once that compiled functions are built; numba keeps them on disk for the next start."""
+"""Compiled functions: kept on disk for the next start where that can be, and said when built."""
 
 from __future__ import annotations
 
-import sys
+import os
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
+from importlib import import_module
+from typing import Any
 
+import numba as nb
 from numba.core import event
+from numba.core.caching import FunctionCache, NullCache
+
+from shared.entry import say
+from shared.scratch import private_folder
+
+config: Any = import_module("numba.core.config")
 
 _OURS = ("replications.", "shared.")
+_VARIABLE = "NUMBA_CACHE_DIR"
+
+
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Decorator: numba's njit with these options, with a cache on disk where one can be.
+
+    It lies where numba puts it: in NUMBA_CACHE_DIR, beside the source, or in the user's cache
+    folder; where none of them can be written, in a private temporary folder; else nowhere.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        announce_compilation()
+        dispatcher = nb.njit(**options)(function)
+        try:
+            dispatcher._cache = _Kept(function)
+        except RuntimeError:  # numba found no place
+            dispatcher._cache = _kept_elsewhere(function)
+        return dispatcher
+
+    return decorate
+
+
+class _Kept(FunctionCache):
+    """Numba's cache, which fails neither on a damaged file nor on a full disk."""
+
+    def load_overload(self, *arguments: Any) -> Any:
+        """What was compiled before, or None."""
+        try:
+            return super().load_overload(*arguments)
+        except Exception:  # pickle raises everything
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, *arguments: Any) -> None:
+        """Keep what was compiled, if that can be."""
+        with suppress(OSError):
+            super().save_overload(*arguments)
+
+
+def _kept_elsewhere(function: Callable[..., Any]) -> Any:
+    folder = private_folder("kernels")
+    if folder is not None:
+        # Other processes that this one starts look there too.
+        os.environ[_VARIABLE] = config.CACHE_DIR = str(folder)
+        with suppress(RuntimeError):
+            return _Kept(function)
+    os.environ[_VARIABLE] = config.CACHE_DIR = ""
+    return NullCache()
 
 
 class _SayOnce(event.Listener):
@@ -18,15 +78,27 @@ class _SayOnce(event.Listener):
 
     def on_start(self, event: event.Event) -> None:
         """A function is about to be compiled; those of numba itself are parts of another."""
-        if not self.said and event.data["dispatcher"].py_func.__module__.startswith(_OURS):
+        dispatcher = event.data["dispatcher"]
+        if not self.said and dispatcher.py_func.__module__.startswith(_OURS):
             self.said = True
-            print("note: compiling search kernels, once on this machine", file=sys.stderr)
+            say(f"note: compiling search kernels, {_how_long(dispatcher)}")
 
     def on_end(self, event: event.Event) -> None:
         """Nothing to say."""
 
 
+def _how_long(dispatcher: Any) -> str:
+    """Where the result is kept."""
+    advice = f"set {_VARIABLE} to a folder that can be written"
+    if isinstance(dispatcher._cache, NullCache):
+        return f"in every process anew: no folder can be written to keep them; {advice}"
+    folder = private_folder("kernels")
+    if folder is not None and str(folder) == config.CACHE_DIR:
+        return f"kept in {folder}; {advice} to keep them longer"
+    return "once on this machine"
+
+
 @cache
 def announce_compilation() -> None:
-    """Have this process say when it compiles; to be called before the first compiled function."""
+    """Have this process say when it compiles."""
     event.register("numba:compile", _SayOnce())

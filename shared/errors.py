@@ -13,3 +13,7 @@ class DivergedError(InputError):
 
 class MissingDependencyError(InputError):
     """A package, file or model that only some work needs is absent; the message says the remedy."""
+
+
+class InputWarning(UserWarning):
+    """Input that can be used and most likely was not meant so; the command line prints a note."""

@@ -21,10 +21,20 @@ def group_advantages(rewards: Any, scale: str = "group", eps: float = 1e-4) -> t
     """Advantages (P, G) of the rewards (P, G) of G outputs for each of P prompts.
 
     Reward minus its group's mean, divided by (standard deviation + eps) of the group or of the
-    whole batch (ddof 1), or by nothing ("none"). Adding a constant to a group changes nothing; a
-    group of equal rewards has zeros. Raises InputError for other shapes, G < 2 and NaN.
+    whole batch (ddof 1), or by nothing ("none"). Adding a constant to a group changes nothing but
+    the rounding; a group of equal rewards has exact zeros, where TRL keeps what rounding leaves of
+    the mean (up to .07). Raises InputError for other shapes, G < 2, NaN and what is no number.
     """
-    values = torch.as_tensor(rewards)
+    if not (isinstance(eps, int | float) and math.isfinite(eps) and eps >= 0):
+        raise InputError(f"eps {eps}: expected a finite number, at least 0")
+    try:
+        values = torch.as_tensor(rewards)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise InputError(
+            f"rewards are no numbers ({error}): expected (prompts, outputs of each >= 2)"
+        ) from error
+    if values.is_complex():
+        raise InputError("rewards are complex numbers; expected real ones")
     if not values.is_floating_point():
         values = values.to(torch.float64)
     if values.ndim != 2 or values.shape[1] < 2:
@@ -35,11 +45,13 @@ def group_advantages(rewards: Any, scale: str = "group", eps: float = 1e-4) -> t
         raise InputError("rewards hold NaN or infinite values; expected finite numbers")
     if scale not in SCALES:
         raise InputError(f"scale {scale!r}: expected one of {', '.join(SCALES)}")
-    centred = values - values.mean(dim=1, keepdim=True)
-    if scale == "none":
-        return centred
-    spread = values.std(dim=1, keepdim=True) if scale == "group" else values.std()
-    return centred / (spread + eps)
+    advantages = values - values.mean(dim=1, keepdim=True)
+    if scale != "none":
+        spread = values.std(dim=1, keepdim=True) if scale == "group" else values.std()
+        advantages = advantages / (spread + eps)
+    # A rounded mean of equal rewards is not always that reward.
+    equal = values.amax(dim=1, keepdim=True) == values.amin(dim=1, keepdim=True)
+    return advantages.masked_fill(equal, 0.0)
 
 
 def k3(logp: torch.Tensor, ref_logp: torch.Tensor) -> torch.Tensor:

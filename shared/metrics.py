@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from shared.errors import InputError
 from shared.runs import Run, canonical
@@ -18,95 +21,241 @@ DEFAULT_MEASURES = ("nDCG@10", "AP@100", "RR@10", "R@100")
 
 Qrels = Mapping[str, Mapping[str, int]]
 
+_DEEPEST = 1 << 24  # as many ranks as the float32 scores of trec_eval can tell apart
+_HIGHEST = 1 << 20  # trec_eval keeps a table as long as the highest gain
+_NAME = re.compile(r"\w+(\(.*\))?(@[0-9]+(\.[0-9]+)?)?")
+_BREAK = re.compile(r"[\x00\r\n]")  # no file can hold such an id; a text of C ends at NUL
+
 
 @dataclass(frozen=True)
 class Scores:
-    """Per-query values `{measure: {qid: value}}` and means `{measure: value}`, fractions of 1."""
+    """Per-query values `{measure: {qid: value}}` and means `{measure: value}`, fractions of 1.
+
+    `notes` has a line on judged queries without results and one on queries without judgements.
+    """
 
     per_query: dict[str, dict[str, float]]
     means: dict[str, float]
+    notes: tuple[str, ...] = ()
 
 
 def evaluate(run: Run, qrels: Qrels, measures: Sequence[str] = DEFAULT_MEASURES) -> Scores:
     """Score `run` against `qrels` with each of `measures` (ir-measures notation, e.g. "nDCG@10").
 
     Every query of `qrels` counts, in the order of `qrels`; one without results or without a
-    relevant document scores 0, and queries of the run that have no qrels are ignored. nDCG has
-    trec_eval's linear gain; "nDCG(dcg='exp-log2')@10" gives 2^grade - 1. The measured order is the
-    canonical one: libraries are handed distinct scores made from the ranks, so their own rules
-    for ties never apply. Raises InputError for an unknown measure and for empty qrels.
+    relevant document scores 0, and queries of the run that have no qrels are ignored. A grade
+    below 0 means what it does to trec_eval: pooled and not judged, which Bpref, infAP and Judged
+    tell from judged and not relevant. nDCG has trec_eval's linear gain; "nDCG(dcg='exp-log2')@10"
+    gives 2^grade - 1. The measured order is the canonical one: libraries are handed distinct
+    scores made from the ranks, so their own rules for ties never apply. Each measure is
+    calculated by itself, since ir-measures may give it another's options in one call.
+    Raises InputError for an unknown measure, for empty qrels, and for ids, grades and scores
+    that are none.
     """
-
-    if not qrels:
-        raise InputError("no qrels: there is no query to evaluate")
+    if isinstance(measures, str) or not isinstance(measures, Iterable):
+        raise InputError(f"measures: expected a list of names, got {repr(measures)[:40]}")
+    judged = _checked_qrels(qrels)
     parsed = {name: parse_measure(name) for name in measures}
-    # -rank is exact in float32, which trec_eval keeps scores in, for the first 16 million ranks.
+    results = _checked_run(run)
+    # Numbers stand in for ids: some measures are calculated from files with columns.
+    numbers = {qid: str(number) for number, qid in enumerate(judged)}
+    names: dict[str, str] = {}
     ranked = {
-        qid: {docid: float(-rank) for rank, (docid, _) in enumerate(results)}
-        for qid, results in canonical(run).items()
-        if qid in qrels and results
+        numbers[qid]: {
+            names.setdefault(docid, f"d{len(names)}"): float(len(found) - rank)
+            for rank, (docid, _) in enumerate(found)
+        }
+        for qid, found in results.items()
+        if qid in judged and found
     }
-    per_query = {name: dict.fromkeys(qrels, 0.0) for name in parsed}
-    # Grades below 0 (spam in TREC's web tracks) are not relevant; pytrec_eval crashes on them.
-    judged = {
-        qid: {docid: max(grade, 0) for docid, grade in grades.items()}
-        for qid, grades in qrels.items()
+    numbered = {
+        numbers[qid]: {names.setdefault(d, f"d{len(names)}"): grade for d, grade in grades.items()}
+        for qid, grades in judged.items()
     }
-    names: dict[ir_measures.Measure, list[str]] = {}
+    per_query = {}
     for name, measure in parsed.items():
-        names.setdefault(_without_perl(measure, judged), []).append(name)
-    for metric in _calculate(list(names), judged, ranked):
-        if metric.query_id in qrels:
-            for name in names[metric.measure]:
-                per_query[name][metric.query_id] = float(metric.value)
+        values = _calculate(measure, numbered, ranked)
+        per_query[name] = {qid: values.get(number, 0.0) for qid, number in numbers.items()}
     means = {name: math.fsum(values.values()) / len(values) for name, values in per_query.items()}
-    return Scores(per_query, means)
+    return Scores(per_query, means, _notes(results, judged))
 
 
 def parse_measure(name: str) -> ir_measures.Measure:
-    """The ir-measures object of a measure name; InputError for one that it does not know."""
-    import ir_measures
+    """The ir-measures object of a measure name.
 
-    try:
-        measure = ir_measures.parse_measure(name)
-        measure.validate_params()
-        if measure.params.get("cutoff", 1) < 1:
-            raise ValueError("a cutoff below 1 makes trec_eval abort")
-        return measure
-    except (NameError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
-        raise InputError(
-            f"measure {name!r} is unknown; expected ir-measures notation, e.g. 'nDCG@10' or 'R@100'"
-        ) from error
-
-
-def _without_perl(measure: ir_measures.Measure, qrels: Qrels) -> ir_measures.Measure:
-    """nDCG with exponential gain as nDCG with a table of gains, which needs no Perl script.
-
-    ir-measures hands the former to gdeval.pl, which refuses query ids that are not numbers.
+    Raises InputError for a name that ir-measures does not know and for options that no value
+    can be calculated with: cutoffs and grades out of range, fractions that are none.
     """
     import ir_measures
 
-    if measure.NAME != "nDCG" or measure["dcg"] != "exp-log2":
+    shown = repr(name)[:60]
+    try:
+        if not isinstance(name, ir_measures.Measure) and not _NAME.fullmatch(name):
+            raise ValueError("other Python than a measure's notation")
+        measure = ir_measures.parse_measure(name)
+        measure.validate_params()
+    except (
+        NameError, ValueError, KeyError, TypeError, AttributeError, AssertionError,
+        RecursionError, MemoryError,
+    ) as error:  # fmt: skip
+        raise InputError(
+            f"measure {shown} is unknown; expected ir-measures notation, e.g. 'nDCG@10' or 'R@100'"
+        ) from error
+    for option, value in measure.params.items():
+        if expected := _out_of_range(option, value):
+            raise InputError(
+                f"measure {shown} is unknown: {option} {str(value)[:30]}, expected {expected}"
+            )
+    return measure
+
+
+def _out_of_range(option: str, value: Any) -> str | None:
+    """What an option of a measure should have been, None where its value will do."""
+    whole = type(value) is int
+    if option == "cutoff" and not (whole and 1 <= value <= _DEEPEST):
+        return f"a rank from 1 to {_DEEPEST}"
+    if option in ("rel", "max_rel") and not (whole and 1 <= value <= _HIGHEST):
+        return f"a grade from 1 to {_HIGHEST}"
+    if option == "recall" and not (0 <= value <= 1 and round(value, 2) == value):
+        return "a fraction of 1 with at most two decimals"
+    if option in ("p", "alpha") and not 0 < value < 1:
+        return "a fraction between 0 and 1"
+    if option in ("beta", "T") and not (math.isfinite(value) and value > 0):
+        return "a finite number above 0"
+    if option == "gains":
+        gains = [*value, *value.values()]
+        if not all(type(number) is int and 0 <= number <= _HIGHEST for number in gains):
+            return f"whole numbers from 0 to {_HIGHEST}"
+    return None
+
+
+def _checked_qrels(qrels: Qrels) -> dict[str, dict[str, int]]:
+    """The judgements with plain whole grades, every one below 0 as -1."""
+    if not isinstance(qrels, Mapping):
+        raise InputError(
+            f"qrels: {type(qrels).__name__}, expected {{query id: {{document id: grade}}}}"
+        )
+    if not qrels:
+        raise InputError("no qrels: there is no query to evaluate")
+    judged = {}
+    for qid, grades in qrels.items():
+        _check_ids("qrels: query id", [qid])
+        if not isinstance(grades, Mapping):
+            raise InputError(
+                f"qrels: query {qid!r}: {type(grades).__name__}, expected {{document id: grade}}"
+            )
+        _check_ids(f"qrels: query {qid!r}: document id", list(grades))
+        judged[qid] = {docid: _grade(qid, docid, grade) for docid, grade in grades.items()}
+    return judged
+
+
+def _grade(qid: str, docid: str, grade: Any) -> int:
+    if type(grade) is int and -1 <= grade <= _HIGHEST:
+        return grade
+    whole = isinstance(grade, int | float | np.integer | np.floating) and grade == grade // 1
+    if whole and -math.inf < grade <= _HIGHEST:
+        return max(int(grade), -1)
+    raise InputError(
+        f"qrels: query {qid!r}, document {docid!r}: grade {str(grade)[:30]!r}, expected a whole "
+        f"number up to {_HIGHEST}"
+    )
+
+
+def _checked_run(run: Run) -> Run:
+    """The run in canonical order, its ids and scores checked."""
+    if not isinstance(run, Mapping):
+        raise InputError(
+            f"run: {type(run).__name__}, expected {{query id: [(document id, score), ...]}}"
+        )
+    checked: Run = {}
+    for qid, results in run.items():
+        _check_ids("run: query id", [qid])
+        try:
+            checked |= canonical({qid: results})
+        except InputError:
+            raise
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(
+                f"run: query {qid!r}: expected [(document id, score), ...] with numbers as scores "
+                f"({error})"
+            ) from error
+        _check_ids(f"run: query {qid!r}: document id", [docid for docid, _ in checked[qid]])
+    return checked
+
+
+def _check_ids(what: str, ids: list[Any]) -> None:
+    for value in ids:
+        if not isinstance(value, str):
+            raise InputError(
+                f"{what} {str(value)[:40]} is {type(value).__name__}, expected a text such as '12'"
+            )
+    if _BREAK.search("".join(ids)):
+        bad = next(value for value in ids if _BREAK.search(value))
+        raise InputError(f"{what} {bad!r}: holds NUL or a line break; remove it")
+
+
+def _notes(run: Run, judged: Qrels) -> tuple[str, ...]:
+    empty = [qid for qid in judged if not run.get(qid)]
+    unjudged = [qid for qid in run if qid not in judged]
+    notes = []
+    if empty:
+        notes.append(
+            f"{len(empty)} of {len(judged)} judged queries have no results and score 0 "
+            f"(first: {empty[0]!r})"
+        )
+    if unjudged:
+        notes.append(
+            f"{len(unjudged)} queries of the run are not judged and do not count "
+            f"(first: {unjudged[0]!r})"
+        )
+    return tuple(notes)
+
+
+def _without_perl(
+    measure: ir_measures.Measure, qrels: dict[str, dict[str, int]]
+) -> ir_measures.Measure:
+    """nDCG with exponential gain as nDCG with a table of gains, which needs no Perl script."""
+    import ir_measures
+
+    if measure.NAME != "nDCG" or measure["dcg"] != "exp-log2" or "gains" in measure.params:
         return measure
-    grades = {grade for judged in qrels.values() for grade in judged.values()}
-    params = {**measure.params, "gains": {g: 2**g - 1 for g in sorted(grades)}}
+    grades = {grade for judged in qrels.values() for grade in judged.values() if grade > 0}
+    if 2 ** max(grades, default=0) > _HIGHEST:
+        raise InputError(
+            f"{measure}: grade {max(grades)} is too high for an exponential gain; map the grades "
+            "to 0, 1, 2, ..."
+        )
+    params = {**measure.params, "gains": {grade: 2**grade - 1 for grade in sorted(grades)}}
     params.pop("dcg")
     return ir_measures.nDCG(**params)
 
 
 def _calculate(
-    measures: list[ir_measures.Measure],
+    measure: ir_measures.Measure,
     qrels: dict[str, dict[str, int]],
     ranked: dict[str, dict[str, float]],
-) -> list[ir_measures.Metric]:
-    # In one call ir-measures may lend the gains of one measure to another.
+) -> dict[str, float]:
+    """The measure's value for every query that it has one for."""
     import ir_measures
 
-    plain = [measure for measure in measures if "gains" not in measure.params]
-    groups = [plain, *([measure] for measure in measures if measure not in plain)]
+    if measure.NAME == "Judged":  # ir-measures counts whatever the qrels list
+        qrels = {q: {d: g for d, g in grades.items() if g >= 0} for q, grades in qrels.items()}
+    highest = max((grade for grades in qrels.values() for grade in grades.values()), default=0)
+    if measure.NAME == "ERR" and highest > 4:
+        raise InputError(
+            f"{measure}: grade {highest}, and ERR takes grades up to 4; map the grades"
+        )
+    measure = _without_perl(measure, qrels)
     try:
-        return [m for group in groups if group for m in ir_measures.iter_calc(group, qrels, ranked)]
-    except (ValueError, RuntimeError, ImportError, subprocess.SubprocessError) as error:
-        listed = ", ".join(map(str, measures))
+        found = {
+            m.query_id: float(m.value) for m in ir_measures.iter_calc([measure], qrels, ranked)
+        }
+    except (
+        ValueError, TypeError, KeyError, ArithmeticError, RuntimeError, ImportError, MemoryError,
+        subprocess.SubprocessError,
+    ) as error:  # fmt: skip
         reason = " ".join(str(error).split())[:100]
-        raise InputError(f"cannot calculate {listed} ({reason}); use others") from error
+        raise InputError(f"cannot calculate {measure} ({reason}); use another") from error
+    if odd := [value for value in found.values() if not math.isfinite(value)]:
+        raise InputError(f"cannot calculate {measure} (a value is {odd[0]}); use another")
+    return found

@@ -122,7 +122,8 @@ def labelled_pairs(
     if source.positive_from < 1:
         raise InputError(f"pairs: relevant from grade {source.positive_from}: expected 1 or more")
     topics = collection.topics(source.split)
-    qrels = collection.qrels[source.split]
+    qrels = collection.inside(source.split)
+    topics = {qid: text for qid, text in topics.items() if qid in qrels}
     texts = dict(zip(collection.doc_ids, collection.contents(title), strict=True))
     found = {qid: {docid for docid, _ in results} for qid, results in canonical(run).items()}
     pairs: list[Pair] = []

@@ -110,7 +110,10 @@ def parse_json(text: str, where: str, *, repeats: bool = False) -> Any:
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        found = dict(pairs)
+        if len(found) == len(pairs):
+            return found
+        found.clear()
         for key, value in pairs:
             if key in found and not (repeats and found[key] == value):
                 raise InputError(f"{where}: {key[:40]!r} is given twice; keep one of the two")

@@ -50,6 +50,8 @@ def shortened(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises InputError for anything but "key=value" pairs.
     """
+    from shared.yaml_reader import parse_yaml
+
     found, value = dict(settings), rehearsal()
     for pair in value.split(",") if value and value != "1" else ():
         name, equals, text = (part.strip() for part in pair.partition("="))
@@ -58,16 +60,10 @@ def shortened(settings: Mapping[str, Any]) -> dict[str, Any]:
         *parents, last = name.split(".")
         place = found
         for parent in parents:
-            place[parent] = dict(place.get(parent) or {})
+            inner = place.get(parent) or {}
+            if not isinstance(inner, Mapping):
+                raise InputError(f"{VARIABLE}: {pair!r}: {parent} holds no settings of its own")
+            place[parent] = dict(inner)
             place = place[parent]
-        place[last] = _typed(text)
+        place[last] = parse_yaml(text, VARIABLE)
     return found
-
-
-def _typed(text: str) -> Any:
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{VARIABLE}: {text!r}: expected a number or a word") from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, distributions
 from itertools import pairwise
 from typing import Any, Protocol, Self
@@ -10,7 +11,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from shared.analysis import Tokens
-from shared.errors import InputError, MissingDependencyError
+from shared.analysis.tokens import check_token_list
+from shared.errors import InputError, InputWarning, MissingDependencyError
 from shared.runs import Run, canonical
 
 GROUP = "ir_replications.retrievers"
@@ -38,6 +40,54 @@ class Retriever(Protocol):
         ...
 
 
+NO_TOKENS = (
+    "none of the documents has a token, so nothing matches: was the analyzer made for their script?"
+)
+
+
+_PADDED = 65536
+
+
+def result_width(k: int, n_docs: int) -> int:
+    """The columns of the results for `k`: k, and n_docs where k is beyond both that and 65,536.
+
+    Raises InputError for a `k` that is no whole number of at least 1.
+    """
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise InputError(f"k = {repr(k)[:30]}: expected a whole number of at least 1")
+    return int(k) if k <= _PADDED else min(int(k), max(n_docs, 1))
+
+
+def query_lists(queries: Any) -> Sequence[Sequence[str]]:
+    """Queries of any accepted shape as token lists; warns where not one has a token.
+
+    Accepts lists of tokens, `Tokens` and bm25s `Tokenized`. Raises InputError for a text or
+    another thing in the place of the list.
+    """
+    if hasattr(queries, "ids") and hasattr(queries, "vocab"):
+        found: Sequence[Sequence[str]] = list(Tokens.of(queries))
+    elif isinstance(queries, str | bytes) or not isinstance(queries, Iterable):
+        shown = repr(queries)[:40]
+        raise InputError(f"queries {shown}: expected a list of queries, each a list of tokens")
+    else:
+        found = list(queries)
+    for position, query in enumerate(found):
+        check_token_list(query, f"query {position}: ")
+    warn_without_tokens(len(found), sum(map(len, found)))
+    return found
+
+
+def warn_without_tokens(n_queries: int, n_tokens: int) -> None:
+    """Warn where there are queries and not one has a token."""
+    if n_queries and not n_tokens:
+        warnings.warn(
+            f"none of {n_queries} queries has a token, so nothing matches: was the analyzer made "
+            "for their script?",
+            InputWarning,
+            stacklevel=4,
+        )
+
+
 def retriever_names() -> list[str]:
     """Names that `named_retriever` knows, sorted."""
     return sorted(_retrievers())
@@ -51,7 +101,7 @@ def named_retriever(name: str, **options: Any) -> Any:
     have; MissingDependencyError when its module needs a package that is not installed.
     """
     known = _retrievers()
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         listed = ", ".join(sorted(known)) or "none; install this package: pip install -e ."
         raise InputError(f"no retriever named {name!r}; the retrievers are: {listed}")
     target, *others = {point.value: point for point in known[name].values()}.values()
@@ -101,8 +151,15 @@ def search(
     query's (ArguAna, PyDocs); `excluded` maps a query id to documents to remove (BRIGHT's excluded
     ids). More documents are fetched first, so that `k` are left after the removal.
     """
-    if k < 1:
-        raise InputError(f"k = {k}: expected a positive number of documents")
+    if isinstance(doc_ids, str) or not isinstance(doc_ids, Sequence | np.ndarray):
+        raise InputError(f"document ids: {type(doc_ids).__name__}, expected a list of texts")
+    for position, docid in enumerate(doc_ids):
+        if not isinstance(docid, str):
+            raise InputError(f"document id {position} is {type(docid).__name__}, expected a text")
+    for what, given in (("topics", topics), ("excluded", excluded or {})):
+        if not isinstance(given, Mapping):
+            raise InputError(f"{what}: {type(given).__name__}, expected a mapping by query id")
+    k = result_width(k, len(doc_ids))
     numbers = {docid: number for number, docid in enumerate(doc_ids)}
     if len(numbers) != len(doc_ids) or any(left > right for left, right in pairwise(doc_ids)):
         raise InputError("document ids must be distinct and sorted ascending before indexing")

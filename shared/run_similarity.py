@@ -116,8 +116,12 @@ def rbo(
     RBO_ext (Eq. 32), which assumes that the agreement at the end goes on. Two empty lists: 1;
     one empty: 0. O(n).
     """
-    if not 0 < p < 1 or depth < 1:
-        raise InputError(f"p {p}, depth {depth}: expected 0 < p < 1 and a positive depth")
+    _check_depth(depth)
+    if not (isinstance(p, float | np.floating) and 0 < p < 1):
+        raise InputError(f"p {p}: expected 0 < p < 1")
+    for ranking in (a, b):
+        if not isinstance(ranking, Sequence | np.ndarray):
+            raise InputError(f"{type(ranking).__name__}: expected a list of document ids")
     short, long = sorted((list(a[:depth]), list(b[:depth])), key=len)
     if not short:
         return float(not long)
@@ -152,8 +156,17 @@ def _overlaps(short: list[str], long: list[str]) -> np.ndarray:
 def _per_query(
     run: Run, reference: Run, depth: int, compare: Callable[[list[str], list[str]], float]
 ) -> dict[str, float]:
-    if depth < 1:
-        raise InputError(f"depth {depth}: expected a positive number of ranks")
+    _check_depth(depth)
+    for each in (run, reference):
+        if not isinstance(each, Mapping):
+            raise InputError(f"run: {type(each).__name__}, expected {{query id: results}}")
+        for qid, results in each.items():
+            if not isinstance(results, list | tuple) or not all(
+                isinstance(result, list | tuple) and len(result) == 2 for result in results
+            ):
+                raise InputError(
+                    f"run: query {qid!r}: expected [(document id, score), ...] in canonical order"
+                )
     # Lengths stand in for values: paired() names the queries that only one run has.
     _, _, qids = paired(
         {qid: float(len(results)) for qid, results in run.items()},
@@ -168,6 +181,11 @@ def _per_query(
     }
 
 
+def _check_depth(depth: int) -> None:
+    if isinstance(depth, bool) or not isinstance(depth, int | np.integer) or depth < 1:
+        raise InputError(f"depth {depth}: expected a positive number of ranks")
+
+
 def _check_finite(*values: float) -> None:
-    if not all(math.isfinite(value) for value in values):
+    if not all(isinstance(v, int | float | np.number) and math.isfinite(v) for v in values):
         raise InputError("an effect needs finite numbers; a value is missing or not a number")

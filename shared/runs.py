@@ -11,15 +11,17 @@ from __future__ import annotations
 import gzip
 import json
 import math
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from shared.data.lines import numbered_lines
 from shared.errors import InputError
+from shared.fields import check_id
 from shared.files import atomic_write
+from shared.reading import finite_number, user_path, whole_number
 
 Run = dict[str, list[tuple[str, float]]]
 
@@ -35,7 +37,8 @@ def canonical(
     """Sort every query's results by (score descending, document id ascending).
 
     Accepts `{qid: {docid: score}}` or `{qid: [(docid, score), ...]}`; the order of the queries is
-    kept. Raises InputError for a score that is not finite and for a repeated document.
+    kept. Raises InputError for a score that is no finite number, document ids that cannot be
+    compared and a repeated document.
     """
     return {qid: _sorted_results(qid, results) for qid, results in run.items()}
 
@@ -68,20 +71,18 @@ def write_run(
     have no line, and evaluation counts them as 0. Raises InputError for ids or a tag that a
     reader would split or skip, for a run without any result, and for unknown metadata keys.
     """
+    path = user_path(path)
     if not any(run.values()):
         raise InputError(f"{path}: the run has no results to write; check the retrieval step")
-    try:
-        with atomic_write(path, "wb") as handle:
-            if str(path).endswith(".gz"):
-                # No time stamp and no name in the header: the same run gives the same bytes.
-                with gzip.GzipFile(
-                    filename="", mode="wb", compresslevel=6, fileobj=handle, mtime=0
-                ) as zipped:
-                    zipped.writelines(_blocks(canonical(run), tag, metadata, depth))
-            else:
-                handle.writelines(_blocks(canonical(run), tag, metadata, depth))
-    except UnicodeEncodeError as error:
-        raise InputError(f"{path}: an id is not valid Unicode ({error.reason})") from error
+    with atomic_write(path, "wb") as handle:
+        if path.name.endswith(".gz"):
+            # No time stamp and no name in the header: the same run gives the same bytes.
+            with gzip.GzipFile(
+                filename="", mode="wb", compresslevel=6, fileobj=handle, mtime=0
+            ) as zipped:
+                zipped.writelines(_blocks(canonical(run), tag, metadata, depth))
+        else:
+            handle.writelines(_blocks(canonical(run), tag, metadata, depth))
 
 
 def why_not_writable(run: Run) -> str | None:
@@ -95,39 +96,43 @@ def why_not_writable(run: Run) -> str | None:
         for qid, results in run.items():
             _check_query_id(qid)
             for docid, _ in results:
-                _check_id("document id", docid)
+                _check_column("document id", docid)
     except InputError as error:
         return str(error)
     return None
 
 
 def read_run(path: Path | str) -> Run:
-    """Read a TREC run file, plain or gzip, into canonical order; lines starting "#" are skipped.
+    """Read a TREC run file, plain or gzip, into canonical order.
 
+    Blank lines and lines starting "#" are skipped.
     The rank column must be an integer but does not order the results: trec_eval and the tools
     built on it rank by score alone, and files exist whose ranks disagree with their scores, so
     reading ranks here would score another list than everybody else's. Ties are ordered by
     document id ascending. Raises InputError with `path:line` for a line that is not six columns,
-    a score that is not a finite number, a rank that is not an integer, a document listed twice
-    for a query, text that is not UTF-8; and with `path` for an empty, damaged or absent file.
+    a score that is not a finite number, a rank that is not an integer (both in ASCII digits), an
+    id that `check_id` refuses, a document listed twice for a query, text that is not UTF-8; and
+    with `path` for an empty, damaged or absent file.
     """
+    path = user_path(path)
     results: dict[str, dict[str, float]] = {}
-    for number, line in _numbered_lines(Path(path)):
+    for number, line in numbered_lines(path):
         if line.startswith("#"):
             continue
         columns = line.split()
         if len(columns) != 6:
             raise InputError(f"{path}:{number}: {len(columns)} columns found, expected {_COLUMNS}")
         qid, _, docid, rank, score_text, _ = columns
-        try:
-            score = float(score_text)
-        except ValueError:
-            score = math.nan
-        if not math.isfinite(score) or "_" in score_text:
-            raise InputError(f"{path}:{number}: score {score_text!r} is not a finite number")
-        if not rank.lstrip("+-").isdecimal():
-            raise InputError(f"{path}:{number}: rank {rank!r} is not an integer")
-        documents = results.setdefault(qid, {})
+        where = f"{path}:{number}"
+        score = finite_number(score_text)
+        if score is None:
+            raise InputError(f"{where}: score {score_text[:60]!r} is not a finite number")
+        if whole_number(rank) is None:
+            raise InputError(f"{where}: rank {rank[:60]!r} is not an integer")
+        if qid not in results:
+            results[check_id(qid, "query id", where)] = {}
+        check_id(docid, "document id", where)
+        documents = results[qid]
         if docid in documents:
             raise InputError(
                 f"{path}:{number}: document {docid!r} is listed twice for query {qid!r}; "
@@ -146,9 +151,18 @@ def _sorted_results(
     if len({docid for docid, _ in pairs}) != len(pairs):
         raise InputError(f"query {qid!r}: a document occurs twice in its results; keep one")
     for docid, score in pairs:
-        if not math.isfinite(score):
+        try:
+            finite = math.isfinite(score)
+        except (TypeError, OverflowError) as error:
+            raise InputError(
+                f"query {qid!r}, document {docid!r}: the score is no number of float64"
+            ) from error
+        if not finite:
             raise InputError(f"query {qid!r}, document {docid!r}: score {score} is not finite")
-    return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+    try:
+        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+    except TypeError as error:
+        raise InputError(f"query {qid!r}: document ids must all be texts") from error
 
 
 def _blocks(
@@ -157,7 +171,7 @@ def _blocks(
     """The file's bytes: the header, then all lines of one query at a time."""
     if depth is not None and depth < 1:
         raise InputError(f"depth {depth}: expected a positive number of results per query")
-    _check_id("tag", tag)
+    _check_column("tag", tag)
     if metadata is not None:
         yield "".join(_metadata_lines(metadata)).encode()
     for qid, results in run.items():
@@ -166,20 +180,23 @@ def _blocks(
         scores = _strictly_decreasing([score for _, score in kept], qid)
         lines = []
         for rank, ((docid, _), score) in enumerate(zip(kept, scores, strict=True), start=1):
-            _check_id("document id", docid)
+            _check_column("document id", docid)
             lines.append(f"{qid} Q0 {docid} {rank} {score!s} {tag}\n")
         yield "".join(lines).encode()
 
 
 def _check_query_id(qid: str) -> None:
-    _check_id("query id", qid)
+    _check_column("query id", qid)
     if qid.startswith("#"):
         raise InputError(f"query id {qid!r}: a line starting with '#' is read as a comment")
 
 
-def _check_id(kind: str, value: str) -> None:
+def _check_column(kind: str, value: str) -> None:
+    if not isinstance(value, str):
+        raise InputError(f"{kind} is {type(value).__name__}, expected a string")
     if value.split() != [value]:
         raise InputError(f"{kind} {value!r}: a run file cannot hold empty ids or white space")
+    check_id(value, kind)
 
 
 def _strictly_decreasing(scores: list[float], qid: str) -> np.ndarray:
@@ -218,26 +235,11 @@ def _metadata_lines(metadata: Mapping[str, Any]) -> Iterator[str]:
 
 def _yaml(key: str, value: Any, indent: str) -> Iterator[str]:
     """Lines of YAML for one key; scalars and lists in JSON notation, which YAML contains."""
+    if not key.isprintable():  # a line break would end the comment
+        raise InputError(f"run metadata {key!r}: expected a name without control characters")
     if isinstance(value, Mapping) and value:
         yield f"{indent}{key}:"
         for name, item in value.items():
             yield from _yaml(str(name), item, indent + "  ")
     else:
         yield f"{indent}{key}: {json.dumps(value)}"
-
-
-def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Decode a plain or gzip file line by line, so that an error names its line."""
-    number = 0
-    try:
-        with open(path, "rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if zipped else open(path, "rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}:{number}: not UTF-8 text ({error.reason})") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}:{number + 1}: damaged gzip file; copy it again") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
 
-from filelock import FileLock
-
 from shared.errors import InputError
+from shared.fields import check_id
+from shared.locks import turn_at
+from shared.reading import is_finite, open_input, parse_json, user_path
 from shared.training.folder import digest_of
 
 Produce = Callable[[str, Sequence[str]], tuple[Sequence[float], Mapping[str, float]]]
@@ -29,7 +31,7 @@ class ScoreFile:
     """
 
     def __init__(self, path: Path | str, request: Mapping[str, Any]) -> None:
-        self.path = Path(path)
+        self.path = user_path(path)
         self.request = json.loads(json.dumps(dict(request)))
         self.scores: dict[str, dict[str, float]] = {}
         self.numbers: dict[str, dict[str, float]] = {}
@@ -44,10 +46,9 @@ class ScoreFile:
         """
         from time import perf_counter
 
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.path.with_suffix(".lock")):
+        with self._locked():
             end = self._read()
-            with open(self.path, "r+b" if end else "wb") as handle:
+            with self._opened("r+b" if end else "wb") as handle:
                 handle.seek(end)
                 handle.truncate()
                 if not end:
@@ -66,9 +67,26 @@ class ScoreFile:
                         "numbers": dict(numbers),
                         "seconds": round(perf_counter() - started, 4),
                     }
+                    self._take(line, str(self.path))
                     self._append(handle, line)
-                    self._take(line)
                     self.made += len(missing)
+
+    def _locked(self) -> AbstractContextManager[None]:
+        if os.path.exists(self.path) and not os.path.isfile(self.path):
+            raise InputError(f"{self.path}: is no regular file; name one to keep the scores in")
+        return turn_at(self.path.with_suffix(".lock"))
+
+    def _opened(self, mode: str) -> IO[bytes]:
+        try:
+            return open(self.path, mode)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(
+            f"{self.path}: could not be written ({error.strerror or error}); free some space "
+            "and run the same command again, it goes on"
+        )
 
     def _append(self, handle: IO[bytes], line: Mapping[str, Any]) -> None:
         try:
@@ -76,29 +94,28 @@ class ScoreFile:
             handle.flush()
             os.fsync(handle.fileno())
         except OSError as error:
-            raise InputError(
-                f"{self.path}: could not be written ({error.strerror or error}); free some space "
-                "and run the same command again, it goes on"
-            ) from error
+            raise self._unwritable(error) from error
 
     def _read(self) -> int:
         """Take in the file as another process may have left it; returns where to write on."""
         self.scores, self.numbers, self.seconds = {}, {}, 0.0
-        if not self.path.exists():
+        if not os.path.exists(self.path):
             return 0
         end = 0
         for number, raw in enumerate(_whole_lines(self.path), start=1):
+            where = f"{self.path}:{number}"
             try:
-                line = json.loads(raw)
-                digest = line["digest"] if number == 1 else None
+                line = parse_json(raw.decode("utf-8"), where)
                 if number > 1:
-                    self._take(line)
-            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                    self._take(line, where)
+                elif line["digest"] != digest_of(line["request"]):
+                    raise InputError("its digest is of another request")
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
                 raise InputError(
-                    f"{self.path}:{number}: cannot be read ({type(error).__name__}); delete this "
+                    f"{where}: cannot be read ({_reason(error, where)}); delete this "
                     "line and those after it, and they are made again"
                 ) from error
-            if number == 1 and digest != digest_of(self.request):
+            if number == 1 and line["digest"] != digest_of(self.request):
                 raise InputError(
                     f"{self.path}: holds scores of another model, prompt or collection; "
                     "delete it or name another file"
@@ -106,15 +123,34 @@ class ScoreFile:
             end += len(raw)
         return end
 
-    def _take(self, line: Mapping[str, Any]) -> None:
-        known = self.scores.setdefault(line["qid"], {})
-        known |= {docid: float(score) for docid, score in line["scores"].items()}
-        self.numbers.setdefault(line["qid"], dict(line["numbers"]))
-        self.seconds += float(line["seconds"])
+    def _take(self, line: Mapping[str, Any], where: str) -> None:
+        """Keep what a line says; InputError for what is no finite number and a repeated score."""
+        qid, scores, numbers = line["qid"], line["scores"], line["numbers"]
+        check_id(qid, '"qid"', where)
+        known = self.scores.setdefault(qid, {})
+        for docid, score in scores.items():
+            if docid in known:
+                raise InputError(f"{where}: document {docid!r} of query {qid!r} has a score before")
+            known[docid] = _finite(score, f"{where}: the score of document {docid!r}")
+        found = {key: _finite(number, f"{where}: {key!r}") for key, number in numbers.items()}
+        self.numbers.setdefault(qid, found)
+        self.seconds += _finite(line["seconds"], f"{where}: seconds")
+
+
+def _finite(value: object, what: str) -> float:
+    if not isinstance(value, int | float) or not is_finite(value):
+        raise InputError(f"{what} is no finite number")
+    return float(value)
+
+
+def _reason(error: Exception, where: str) -> str:
+    if isinstance(error, InputError):
+        return str(error).removeprefix(f"{where}: ").partition(";")[0]
+    return type(error).__name__
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:
-    with open(path, "rb") as handle:
+    with open_input(path) as handle:
         for raw in handle:
             if raw.endswith(b"\n"):
                 yield raw

@@ -1,4 +1,4 @@
-"""Cached folders that are built once, with the checksums of what they held then."""
+"""Folders with the checksums of what they held when they were made."""
 
 from __future__ import annotations
 
@@ -6,14 +6,59 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from shared.errors import InputError
-from shared.files import sha256_file, sha256_unchanged
+from shared.files import atomic_write, sha256_file, sha256_unchanged
 from shared.reading import read_json
 
-_SEAL = "files.sha256.json"  # what the folder held when it was made
+SEAL = "files.sha256.json"  # what the folder held when it was made
+
+
+def seal(folder: Path) -> None:
+    """Write the checksum of every file in the folder and its subfolders, last and atomically.
+
+    Hidden files are none of it. Raises OSError and InputError for what cannot be read or written.
+    """
+    sums = {name: sha256_file(folder / name) for name in sorted(_held(folder))}
+    with atomic_write(folder / SEAL) as handle:
+        handle.write(json.dumps(sums, indent=1) + "\n")
+
+
+def problem_of(folder: Path) -> str:
+    """Why a folder is not what it was when it was sealed; "" where it is.
+
+    A file is read once in a process as long as nobody touches it.
+    """
+    path = folder / SEAL
+    if not path.is_file():
+        return f"{folder} is not complete (no {SEAL})"
+    try:
+        sums = read_json(path)
+    except InputError:
+        return f"{path} was altered"
+    if not isinstance(sums, dict) or not all(isinstance(found, str) for found in sums.values()):
+        return f"{path} was altered"
+    for name, expected in sums.items():
+        try:
+            if sha256_unchanged(folder / name) != expected:
+                return f"{folder / name} was altered"
+        except (OSError, ValueError) as error:  # ValueError: NUL in a name
+            return f"{folder / name} cannot be read ({getattr(error, 'strerror', None) or error})"
+    if more := sorted(set(_held(folder)) - sums.keys()):
+        return f"{folder / more[0]} was added"
+    return ""
+
+
+def _held(folder: Path) -> Iterator[str]:
+    """Paths of the folder's files inside it, the seal and what is hidden left out."""
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder)
+        if path.is_file() and name.as_posix() != SEAL and not any(
+            part.startswith(".") for part in name.parts
+        ):  # fmt: skip
+            yield name.as_posix()
 
 
 def ensure_sealed(path: Path, build: Callable[[Path], None] | None, ref: str) -> None:
@@ -22,47 +67,32 @@ def ensure_sealed(path: Path, build: Callable[[Path], None] | None, ref: str) ->
     `build` writes the files into the folder it is given; None only checks. Several processes may
     call this at once. Raises InputError, naming `ref`, where the folder cannot be had.
     """
-    problems = _altered(path)
-    if not problems:
+    problem = problem_of(path)
+    if not problem:
         return
     if build is None:
-        raise InputError(f"{ref}: {problems[0]}; fetch the model again")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=path.parent) as scratch:
-        made = Path(scratch) / "model"
+        if not path.is_dir():
+            problem = f"{path} is not in the cache"
+        raise InputError(f"{ref}: {problem}; fetch the model again")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(prefix=".making-", dir=path.parent)
+    except OSError as error:
+        raise InputError(f"{path}: not written ({error.strerror or error})") from error
+    with scratch as name:
+        made = Path(name) / "model"
         made.mkdir()
         try:
             build(made)
+            for item in made.iterdir():
+                item.chmod(0o644)
+            seal(made)
+            if path.exists() and problem_of(path):
+                shutil.rmtree(path)
         except OSError as error:
             raise InputError(f"{path}: not written ({error.strerror or error})") from error
-        sums = {item.name: sha256_file(item) for item in sorted(made.iterdir())}
-        for name in sums:
-            (made / name).chmod(0o644)
-        (made / _SEAL).write_text(json.dumps(sums, indent=1) + "\n", "utf-8")
-        if path.exists() and _altered(path):
-            shutil.rmtree(path)
         try:
             os.replace(made, path)
-        except OSError:  # another process finished first
-            if _altered(path):
-                raise
-
-
-def _altered(path: Path) -> list[str]:
-    """Why the folder is not what was once built there; empty when it is."""
-    if not (path / _SEAL).is_file():
-        return [f"{path} is not (completely) in the cache"]
-    try:
-        sums = read_json(path / _SEAL)
-    except InputError:
-        sums = None
-    if not isinstance(sums, dict) or not sums or not all(n == Path(n).name for n in sums):
-        return [f"{path / _SEAL} was altered"]
-    try:
-        return [
-            f"{path / name} was altered"
-            for name in sums
-            if sha256_unchanged(path / name) != sums[name]
-        ]
-    except (OSError, ValueError):  # ValueError: a name with NUL
-        return [f"{path} is not (completely) in the cache"]
+        except OSError as error:  # another process finished first
+            if problem_of(path):
+                raise InputError(f"{path}: not written ({error.strerror or error})") from error

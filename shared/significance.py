@@ -60,6 +60,9 @@ def paired(
 
     Raises InputError naming the ids that only one of the two has.
     """
+    for values in (a, b):
+        if not isinstance(values, Mapping):
+            raise InputError(f"values: {type(values).__name__}, expected {{query id: value}}")
     lacking = [("second", [qid for qid in a if qid not in b])]
     lacking.append(("first", [qid for qid in b if qid not in a]))
     for side, qids in lacking:
@@ -100,8 +103,8 @@ def randomization_test(a: Values, b: Values, n: int = RESAMPLES, seed: int = 0) 
     patterns, with the observed one counted in, p = (1 + as extreme) / (1 + n), so that p is
     never 0 (Smucker et al., CIKM 2007). No difference on any query: p = 1.
     """
-    if n < 1:
-        raise InputError(f"n = {n}: expected a positive number of random sign patterns")
+    if not _count(n):
+        raise InputError(f"n = {n!r}: expected a positive number of random sign patterns")
     d = _differences(a, b)
     estimate = float(np.mean(d))
     moving = d[d != 0]  # flipping a zero changes nothing
@@ -185,9 +188,9 @@ def macro_bootstraps(
     from scipy import stats
 
     for level in levels:
-        if not 0 < level < 1:
-            raise InputError(f"level {level}: expected a fraction between 0 and 1, such as 0.95")
-    if n < 1 or not len(diffs):
+        if not (isinstance(level, float | np.floating) and 0 < level < 1):
+            raise InputError(f"level {level!r}: expected a fraction between 0 and 1, such as 0.95")
+    if not _count(n) or not len(diffs):
         raise InputError("the bootstrap needs at least one resample and one collection of values")
     strata = [
         _finite(list(values.values()) if isinstance(values, Mapping) else values)
@@ -238,39 +241,45 @@ def macro_bootstraps(
     return intervals
 
 
-def tost(a: Values, b: Values, bound: float, alpha: float = 0.05) -> Interval:
-    """Equivalence by two one-sided paired t tests: is |mean(a - b)| < `bound`?
+def student(values: Sequence[float], levels: Sequence[float]) -> list[Interval]:
+    """Student's t intervals of the mean of `values` at several levels, p against a mean of zero.
 
-    The interval has level 1 - 2 alpha; equivalence is shown when it lies within the bound, which
-    is when p < alpha (Schuirmann 1987). One query: infinite interval, p = 1. Equal
-    differences on all queries: no width, p = 0 within the bound and 1 outside.
+    For few values that are not queries, such as one mean per seed. One value: infinite interval,
+    p = 1. Equal values on all n: no width, p = 1 if they are 0, else the exact sign-flip p,
+    2 ** (1 - n), as in `paired_t`.
     """
     from scipy import stats
 
-    if not bound > 0 or not 0 < alpha < 0.5:
-        raise InputError(f"bound {bound}, alpha {alpha}: expected bound > 0 and 0 < alpha < 0.5")
-    d = _differences(a, b)
-    estimate, level, method = float(np.mean(d)), 1 - 2 * alpha, "two one-sided t tests"
+    d = _finite(values)
+    mean = float(np.mean(d))
     if len(d) == 1:
-        note = "one query: no test is possible"
-        return Interval(estimate, -math.inf, math.inf, level, method, 1.0, note)
+        note = "one value: the interval is unbounded"
+        return [Interval(mean, -math.inf, math.inf, level, "t", 1.0, note) for level in levels]
     if _constant(d):
-        p = 0.0 if abs(estimate) < bound else 1.0
-        return Interval(estimate, estimate, estimate, level, method, p, "no value varies")
-    above = stats.ttest_1samp(d, -bound, alternative="greater")
-    below = stats.ttest_1samp(d, bound, alternative="less")
-    low, high = stats.ttest_1samp(d, 0.0).confidence_interval(level)
-    p = float(max(above.pvalue, below.pvalue))
-    return Interval(estimate, float(low), float(high), level, method, p)
+        p, note = 1.0 if _zero(d) else 2.0 ** (1 - len(d)), "no value varies"
+        return [Interval(mean, mean, mean, level, "t", p, note) for level in levels]
+    test = stats.ttest_1samp(d, 0.0)
+    spans = [test.confidence_interval(level) for level in levels]
+    return [
+        Interval(mean, float(low), float(high), level, "t", float(test.pvalue))
+        for level, (low, high) in zip(levels, spans, strict=True)
+    ]
 
 
-def holm(pvalues: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the order given, which control family-wise error."""
+def holm(pvalues: Sequence[float], tests: int | None = None) -> list[float]:
+    """Holm's step-down adjusted p-values, in the order given, which control family-wise error.
+
+    `tests` is the size of the planned family, where some of its tests were not run yet: they
+    count as if their p were the largest. Raises InputError for fewer tests than p-values.
+    """
     p = _finite(pvalues) if len(pvalues) else np.zeros(0)
     if np.any((p < 0) | (p > 1)):
         raise InputError("a p-value is outside 0..1")
+    planned = len(p) if tests is None else tests
+    if planned < len(p):
+        raise InputError(f"{len(p)} p-values in a family of {planned} tests")
     order = np.argsort(p, kind="stable")
-    scaled = p[order] * np.arange(len(p), 0, -1)
+    scaled = p[order] * (planned - np.arange(len(p)))
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(scaled)) if len(p) else scaled
     return adjusted.tolist()
@@ -309,8 +318,15 @@ def _differences(a: Values, b: Values) -> np.ndarray:
     return first - second
 
 
+def _count(n: int) -> bool:
+    return isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 1
+
+
 def _finite(values: Sequence[float] | np.ndarray) -> np.ndarray:
-    array = np.asarray(values, dtype=np.float64)
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"a value is no number ({error}); check the scores") from error
     if array.ndim != 1 or not len(array):
         raise InputError("no values: a test needs at least one query")
     if not np.all(np.isfinite(array)):

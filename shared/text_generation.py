@@ -19,10 +19,14 @@ from typing import Any
 import numpy as np
 
 from shared.errors import InputError
+from shared.own_code import code_of
+from shared.reading import parse_json, read_bytes, user_path
 from shared.sampling import Sampling, Seen, choose, uniforms
 
 Prompt = str | Sequence[Mapping[str, str]]
 
+# What a text depends on, whichever way it is made.
+_CODE = (__name__, "shared.vllm_generation", "shared.models", "shared.training.adapters")
 _BATCH_TOKENS = 16_384  # padded tokens in a batch: long prompts must not cost memory without bound
 
 # (model, tokenizer, prompts, rows, sampling, batch size) -> (row, text), batch by batch
@@ -73,10 +77,11 @@ def generate(
 class CachedGenerator:
     """`generate` that keeps every text in a JSON Lines file, so that a killed run resumes.
 
-    Texts are keyed by the sha256 of weights, dtype, prompt, sampling parameters and number of the
-    sample, and are written and flushed to disk batch by batch. A last line cut off by a kill is
-    dropped and generated again; damage anywhere else is an InputError with `path:line`. `load` is
-    called for (model, tokenizer) only when a text is missing. One process at a time may write.
+    Texts are keyed by the sha256 of weights, dtype, prompt, sampling parameters, number of the
+    sample and code, and are written and flushed to disk batch by batch. A last line cut off by a
+    kill is dropped and generated again; damage anywhere else is an InputError with `path:line`.
+    `load` is called for (model, tokenizer) only when a text is missing. One process at a time may
+    write.
     `produce` is another way than this module's to make the texts, which `dtype` should then name.
     """
 
@@ -91,11 +96,11 @@ class CachedGenerator:
         batch_size: int = 16,
         produce: Produce | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.path = user_path(path)
         self.generated = 0  # texts that were not in the file
         self._load = load
         self._loaded: tuple[Any, Any] | None = None
-        self._identity = [model_sha256, dtype, sampling.identity()]
+        self._identity = [model_sha256, dtype, sampling.identity(), code_of(*_CODE)]
         self._sampling = sampling
         self._batch_size = batch_size
         self._produce = produce or _generate_rows
@@ -136,21 +141,31 @@ class CachedGenerator:
 
 def _read_texts(path: Path) -> dict[str, str]:
     """Texts by key; cuts off a last line that has no line end, which a killed write leaves."""
-    if not path.exists():
+    if not os.path.exists(path):
         return {}
-    content = path.read_bytes()
+    if not os.path.isfile(path):
+        raise InputError(f"{path}: is no regular file; name one to keep the texts in")
+    content = read_bytes(path)
     complete = content.rfind(b"\n") + 1
     if complete < len(content):
         os.truncate(path, complete)
     texts: dict[str, str] = {}
-    for number, line in enumerate(content[:complete].splitlines(), start=1):
+    for number, line in enumerate(content[:complete].split(b"\n")[:-1], start=1):
+        where = f"{path}:{number}"
         try:
-            entry = json.loads(line)
-            texts[entry["key"]] = str(entry["text"])
-        except (ValueError, TypeError, KeyError) as error:
+            entry = parse_json(line.decode("utf-8"), where)
+            key, text = entry["key"], entry["text"]
+            if not isinstance(key, str) or not isinstance(text, str):
+                raise TypeError("key and text are texts")
+        except (ValueError, TypeError, LookupError) as error:
             raise InputError(
-                f"{path}:{number}: not a generated text; delete this line and run again"
+                f"{where}: not a generated text; delete this line and run again"
             ) from error
+        if texts.setdefault(key, text) != text:
+            raise InputError(
+                f"{where}: another text than an earlier line has for this key; delete one of the "
+                "two and run again"
+            )
     return texts
 
 

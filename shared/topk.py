@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from shared.compiling import announce_compilation
-
-announce_compilation()
+from shared.compiling import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _worse(score_a: float, doc_a: int, score_b: float, doc_b: int) -> bool:
     return score_a < score_b or (score_a == score_b and doc_a > doc_b)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _sink(scores: np.ndarray, docs: np.ndarray, size: int) -> None:
     """Restore a heap (worst on top) of `size` entries whose root has changed."""
     score, doc, at = scores[0], docs[0], 0
@@ -33,7 +30,7 @@ def _sink(scores: np.ndarray, docs: np.ndarray, size: int) -> None:
     scores[at], docs[at] = score, doc
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _rise(scores: np.ndarray, docs: np.ndarray, at: int) -> None:
     """Restore a heap (worst on top) after entry `at` was appended."""
     score, doc = scores[at], docs[at]
@@ -46,7 +43,7 @@ def _rise(scores: np.ndarray, docs: np.ndarray, at: int) -> None:
     scores[at], docs[at] = score, doc
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def postings_topk(
     data: np.ndarray,
     indices: np.ndarray,

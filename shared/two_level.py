@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -57,7 +58,7 @@ def two_level_bootstraps(
     if all(np.ptp(table) <= 1e-12 * np.max(np.abs(table)) for table in tables):
         p, note = 1.0 if estimate == 0 else 1 / (1 + n), "no value varies"
         return [Interval(estimate, estimate, estimate, level, "none", p, note) for level in levels]
-    means = _resampled_means(tables, n, np.random.default_rng(seed))
+    means = _resampled_means(tables, n, seed)
     extreme = int(np.sum(np.abs(means - estimate) >= abs(estimate) * (1 - 1e-12)))
     note = "one seed: queries alone are resampled" if seeds == 1 else ""
     method, p = "two-level percentile bootstrap", (1 + extreme) / (1 + n)
@@ -69,26 +70,42 @@ def two_level_bootstraps(
     return intervals
 
 
-def _resampled_means(tables: Sequence[np.ndarray], n: int, rng: np.random.Generator) -> np.ndarray:
+def _resampled_means(tables: Sequence[np.ndarray], n: int, seed: int) -> np.ndarray:
     """Means of `n` resamples, (n,): how often each seed and query was drawn weighs its values."""
     seeds = len(tables[0])
-    drawn_seeds = _counts(rng, n, seeds)
+    drawn_seeds, drawn = _drawn(seeds, tuple(table.shape[1] for table in tables), n, seed)
     means = np.zeros(n)
-    for table in tables:
+    for table, counts in zip(tables, drawn, strict=True):
         queries = table.shape[1]
         rows = max(1, _BLOCK // queries)
         for start in range(0, n, rows):
-            block = drawn_seeds[start : start + rows]
-            sums = _counts(rng, len(block), queries) @ table.T  # (rows, seeds)
-            means[start : start + rows] += np.sum(block * sums, axis=1) / (seeds * queries)
+            block = slice(start, start + rows)
+            sums = counts[block].astype(float) @ table.T  # (rows, seeds)
+            means[block] += np.sum(drawn_seeds[block] * sums, axis=1) / (seeds * queries)
     return means / len(tables)
+
+
+@lru_cache(maxsize=4)
+def _drawn(
+    seeds: int, queries: tuple[int, ...], n: int, seed: int
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Counts (n, seeds), then (n, queries) of each collection; many comparisons have the same."""
+    rng = np.random.default_rng(seed)
+    drawn_seeds = _counts(rng, n, seeds)
+    found = []
+    for size in queries:
+        rows = max(1, _BLOCK // size)
+        parts = [_counts(rng, min(rows, n - start), size) for start in range(0, n, rows)]
+        found.append(np.concatenate(parts))
+    return drawn_seeds, found
 
 
 def _counts(rng: np.random.Generator, rows: int, size: int) -> np.ndarray:
     """How often each of `size` items is drawn in `size` draws with replacement, (rows, size)."""
     drawn = rng.integers(0, size, size=(rows, size))
     drawn += size * np.arange(rows)[:, None]
-    return np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size).astype(float)
+    counts = np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
+    return counts.astype(np.min_scalar_type(counts.max()))
 
 
 def _table(values: ArrayLike) -> np.ndarray:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import string
+import warnings
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import bm25s
 import numpy as np
@@ -19,7 +21,7 @@ import shared.analysis
 from shared.analysis import ANALYZERS, Tokens, corpus_tokens, tokenize, tokenize_queries
 from shared.analysis.standard import split
 from shared.data import Collection, load_collection, make_collection
-from shared.errors import InputError
+from shared.errors import InputError, InputWarning
 
 FOX = [
     "The quick brown fox jumps over the lazy dog.",
@@ -287,3 +289,31 @@ def test_other_languages_take_their_own_stop_words_and_stemmer() -> None:
     assert tokens == [["haus", "klein", "stadt"], []]
     with pytest.raises(InputError, match="baguetter-<language>"):
         tokenize_queries(["x"], "baguetter-klingon")
+
+
+@pytest.mark.parametrize("analyzer", ANALYZERS)
+@pytest.mark.parametrize("missing", [None, float("nan"), 3, b"cat"])
+def test_a_text_that_is_none_is_named(analyzer: str, missing: Any) -> None:
+    with pytest.raises(InputError, match=f"text 1 is {type(missing).__name__}, expected a text"):
+        tokenize(["a cat", missing], analyzer)
+    with pytest.raises(InputError, match="expected a list of texts"):
+        tokenize(missing, analyzer)
+
+
+JAPANESE = ["\u8001\u5b50\u306f\u3001\u4e2d\u56fd\u6625\u79cb\u6642\u4ee3\u306e\u54f2\u5b66\u8005"]
+THAI = ["\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35\u0e0a\u0e32\u0e27\u0e42\u0e25\u0e01"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "warned"),
+    [(JAPANESE, {"bm25s", "baguetter"}), (THAI, set(ANALYZERS)), (["a cat purrs"], set()),
+     (["\ud55c\uad6d\uc5b4 \ubb38\uc7a5"], set()), ([""], set(ANALYZERS)), ([], set())],
+)  # fmt: skip
+def test_analyzers_that_cannot_read_a_script_say_so(texts: list[str], warned: set[str]) -> None:
+    for analyzer in ANALYZERS:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            tokenize(texts, analyzer)
+        lines = [str(w.message) for w in caught if w.category is InputWarning]
+        assert bool(lines) is (analyzer in warned), (analyzer, texts)
+        assert all(f"analyzer {analyzer!r}" in line for line in lines)

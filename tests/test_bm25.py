@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import bm25s
 import numpy as np
 import pytest
+from bm25s.tokenization import Tokenized
 
 from shared.analysis import Tokens
 from shared.bm25 import BM25, METHODS, QuerySideBM25
-from shared.errors import InputError
+from shared.errors import InputError, InputWarning
 
 Docs = list[list[str]]
 ZOO = [
@@ -239,6 +242,11 @@ def test_indexing_leaves_the_tokens_alone_and_replaces_the_old_index(
         ({"k1": -0.1}, "k1 = -0.1: expected a finite number, at least 0"),
         ({"k1": float("nan")}, "k1 = nan"),
         ({"k1": "many"}, "k1 = 'many'"),
+        ({"k1": "1.2"}, "k1 = '1.2'"),
+        ({"k1": True}, "k1 = True"),
+        ({"k1": 10**400}, "k1 = 1000"),
+        ({"k1": 1e300}, "k1 = 1e+300: expected a finite number, at least 0, at most 1e+06"),
+        ({"k1": None}, "k1 = None"),
         ({"b": 1.01}, "b = 1.01: expected a finite number, between 0 and 1"),
         ({"delta": float("inf")}, "delta = inf"),
         ({"method": "bm25l", "k1": 0, "delta": 0}, "k1 = 0: expected a number above 0"),
@@ -259,11 +267,82 @@ def test_bad_calls() -> None:
     with pytest.raises(InputError, match="empty collection"):
         BM25().index([])
     model = BM25().index(ZOO)
-    for k in (0, -1, 2.5, True):
+    with pytest.raises(InputError, match="nothing is indexed"):
+        BM25().retrieve([])
+    for k in (0, -1, 2.5, True, "2", None, float("inf"), -(10**30)):
         with pytest.raises(InputError, match="whole number of at least 1"):
             model.retrieve([["cat"]], k=k)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="list of tokens"):
         model.retrieve(["cat dog"])
+
+
+@pytest.mark.parametrize("make", [BM25, QuerySideBM25])
+def test_every_token_input_is_one_collection(make: Callable[[], BM25 | QuerySideBM25]) -> None:
+    lists = [["cat", "purr"], ["dog", "cat"], ["dog"]]
+    expected = make().index(lists).retrieve([["dog", "purr"]])
+    # As bm25s gives it: ids in another order and an entry that no document has.
+    of_bm25s = Tokenized(ids=[[2, 0], [1, 2], [1]], vocab={"purr": 0, "dog": 1, "cat": 2, "": 3})
+    queries = Tokenized(ids=[[0, 1]], vocab={"dog": 0, "purr": 1})
+    asked: Any
+    for corpus in (Tokens.from_lists(lists), of_bm25s, tuple(map(tuple, lists))):
+        for asked in ([["dog", "purr"]], queries, Tokens.from_lists([["dog", "purr"]])):
+            found = make().index(corpus).retrieve(asked)
+            assert all(map(np.array_equal, found, expected))
+
+
+@pytest.mark.parametrize("k", [10**12, np.int64(2**40), 65537])
+def test_a_huge_k_means_all_documents(k: int) -> None:
+    docs, scores = BM25().index([["a"], ["b"], ["a"]]).retrieve([["a"]], k=k)
+    assert docs.tolist() == [[0, 2, -1]] and scores.shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("queries", "message"),
+    [
+        ("cat", "queries 'cat': expected a list of queries"),
+        (None, "queries None: expected a list"),
+        ([None], "query 0: expected a list of tokens, got NoneType"),
+        ([["cat"], b"cat"], "query 1: expected a list of tokens, got bytes"),
+        ([[0, 1]], "token 0 is int .0., expected a text; give tokens, not their ids"),
+        ([["cat", np.int64(3)]], "token 1 is int64"),
+        ([["cat", ["dog"]]], "token 1 is list"),
+        ([["cat", None]], "token 1 is NoneType"),
+        (Tokenized(ids=[[5]], vocab={"cat": 0}), "text 0: token id 5 is not in the vocabulary"),
+    ],
+)
+def test_queries_that_are_none(queries: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        BM25().index(ZOO).retrieve(queries)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "message"),
+    [
+        ([["a"], "a text"], "text 1: expected a list of tokens, got the text 'a text'"),
+        ([["a"], None], "text 1: expected a list of tokens, got NoneType"),
+        ([["a"], ["b", 1]], "text 1: token 1 is int"),
+        ([["a"], ["b", {}]], "text 1: token 1 is dict"),
+        (None, "expected lists of tokens, got NoneType"),
+        ("a text", "expected lists of tokens, got the text"),
+        (Tokens(np.array([7], np.int32), np.array([0, 1]), ["a"]), "must lie in 0..0"),
+        (Tokens(np.array([0], np.int32), np.array([0, 2]), ["a"]), "offsets must ascend"),
+    ],
+)
+def test_corpora_that_are_none(corpus: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        BM25().index(corpus)
+
+
+def test_a_warning_where_nothing_can_match() -> None:
+    with pytest.warns(InputWarning, match="none of the documents has a token"):
+        BM25().index([[], []])
+    model = BM25().index(ZOO)
+    with pytest.warns(InputWarning, match="none of 2 queries has a token"):
+        model.retrieve([[], []])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.retrieve([[], ["cat"], ["no such animal"]])
+        model.retrieve([])
 
 
 # ---- Query-side BM25

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import shlex
+import threading
+from math import log2
 from pathlib import Path
 
 import pytest
@@ -105,7 +109,8 @@ def test_unknown_ids_in_qrels_and_empty_queries_are_counted(
     assert result.err.splitlines() == [
         "note: tiny: 1 queries have an empty text (first: q3), ignored",
         "note: tiny: test: 2 qrels rows name unknown queries (first: q9), ignored",
-        "note: tiny: test: 1 qrels rows name unknown documents (first: d99), ignored",
+        "note: tiny: test: 1 qrels rows name unknown documents (first: d99), kept: "
+        "the ideal ranking counts them",
     ]
     record = Store("s").records()[0]
     assert record.facts["queries"] == 2 and len(record.facts["notes"]) == 3
@@ -135,7 +140,7 @@ def test_queries_of_stop_words_score_0(replicate: Replicate, tmp_path: Path) -> 
 def test_ids_with_white_space_run_without_a_run_file(replicate: Replicate, tmp_path: Path) -> None:
     folder = beir(
         tmp_path / "tiny",
-        docs=[{**DOCS[0], "_id": "d 1"}, {**DOCS[1], "_id": "d\t2"}, *DOCS[2:]],
+        docs=[{**DOCS[0], "_id": "d 1"}, {**DOCS[1], "_id": "d\u00a02"}, *DOCS[2:]],
         qrels=[("q1", "d 1", 1), ("q2", "d5", 1)],
     )
     result = replicate("run", "bmx", "--collection", folder, *E2, "--store", "s")
@@ -180,6 +185,68 @@ def test_a_folder_that_is_not_the_published_collection_has_an_id_of_its_own(
     assert {r.config["collection"] for r in Store("s").records()} == {"local/scifact"}
 
 
+def test_judgements_of_documents_that_a_collection_lacks(
+    replicate: Replicate, tmp_path: Path
+) -> None:
+    """By hand: d1 is first for q1 and d99 is not there; q2 has no judged document at all."""
+    folder = beir(tmp_path / "tiny", qrels=[("q1", "d1", 1), ("q1", "d99", 1), ("q2", "d98", 1)])
+    command = ("run", "bmx", "--collection", folder, *E2, "--store", "s")
+    lines = [
+        "note: tiny: test: 2 qrels rows name unknown documents (first: d99), kept: the ideal "
+        "ranking counts them",
+        "note: tiny: test: 1 queries have no judged document in the collection (first: q2), kept: "
+        "they score 0",
+    ]
+    result = replicate(*command)
+    assert (result.status, result.err.splitlines()) == (0, lines)
+    records = Store("s").records()
+    ndcg = 1 / (1 + 1 / log2(3))
+    for record in records:
+        assert record.per_query["nDCG@10"] == {"q1": pytest.approx(ndcg), "q2": 0.0}
+        assert record.means["R@100"] == 0.25
+        assert record.facts["input_notes"] == [line.removeprefix("note: ") for line in lines]
+    result = replicate(*command, "--judged-in-collection")
+    assert "9 cells: 9 run, 0 kept from before" in result.out, "other judgements, other numbers"
+    assert "judgements of documents that it lacks are left out" in result.err
+    for record in Store("s").records():
+        assert record.per_query["nDCG@10"] == {"q1": 1.0}
+        assert record.means["R@100"] == 1.0
+        assert record.provenance["command"].endswith(" --judged-in-collection")
+    assert "9 kept from before" in replicate(*command, "--judged-in-collection").out
+    assert "9 run, 0 kept" in replicate(*command).out
+
+
+def test_text_that_the_analyzer_cannot_cut_is_noted(replicate: Replicate, tmp_path: Path) -> None:
+    text = "\u8001\u5b50\u306f\u4e2d\u56fd\u6625\u79cb\u6642\u4ee3\u306e\u54f2\u5b66\u8005"
+    docs = [{"_id": f"d{n}", "title": "", "text": text[n:]} for n in range(3)]
+    folder = beir(
+        tmp_path / "tiny",
+        docs=docs,
+        queries=[{"_id": "q1", "text": text[3:7]}],
+        qrels=[("q1", "d1", 1)],
+    )
+    result = replicate("run", "bmx", "--collection", folder, *E2, "--store", "s")
+    assert result.status == 0
+    lines = result.err.splitlines()
+    assert lines[0].startswith("note: tiny: analyzer 'baguetter' does not cut Chinese, Japanese")
+    assert not [line for line in lines if not line.startswith("note: ")], "no raw warnings"
+
+
+def test_compare_says_which_queries_a_run_lacks(replicate: Replicate, tmp_path: Path) -> None:
+    whole, part = tmp_path / "a.run", tmp_path / "b.run"
+    whole.write_text("q1 Q0 d1 1 2.0 a\nq2 Q0 d2 1 2.0 a\n")
+    part.write_text("q1 Q0 d1 1 2.0 a\nq9 Q0 d2 1 2.0 a\n")
+    qrels = tmp_path / "qrels"
+    qrels.write_text("q1 0 d1 1\nq2 0 d2 1\n")
+    result = replicate("compare", whole, part, "--qrels", qrels, "--measure", "P@1")
+    assert result.status == 0
+    assert [line for line in result.out.splitlines() if line.startswith("note")] == [
+        "note: B: 1 of 2 judged queries have no results and score 0 (first: 'q2')",
+        "note: B: 1 queries of the run are not judged and do not count (first: 'q9')",
+    ]
+    assert "note" not in replicate("compare", whole, whole, "--qrels", qrels).out
+
+
 def test_compare_prints_means_difference_and_similarity(
     replicate: Replicate, tmp_path: Path
 ) -> None:
@@ -192,6 +259,36 @@ def test_compare_prints_means_difference_and_similarity(
     assert "A = [bold]a.run" in result.out
     # RR@10: (1 + 1) / 2 against (1/2 + 0) / 2.
     assert "1.0000" in result.out and "0.2500" in result.out and "-0.7500" in result.out
+
+
+def test_compare_reads_pipes_and_paths_below_home(
+    replicate: Replicate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    qrels = beir(tmp_path / "tiny") / "qrels" / "test.tsv"
+    run = tmp_path / "a.run"
+    run.write_text("q1 Q0 d1 1 2 a\n\nq2 Q0 d2 1 2 a\n")
+    expected = replicate("compare", run, run, "--qrels", qrels)
+    assert (expected.status, expected.err) == (0, "")
+    places = [tmp_path / name for name in ("1", "2", "3")]
+    contents = [gzip.compress(run.read_bytes()), run.read_bytes(), qrels.read_bytes()]
+    writers = []
+    for place, content in zip(places, contents, strict=True):
+        os.mkfifo(place)
+        writers.append(threading.Thread(target=place.write_bytes, args=(content,)))
+        writers[-1].start()
+    piped = replicate("compare", places[0], places[1], "--qrels", places[2])
+    for writer in writers:
+        writer.join()
+    assert (piped.status, piped.err) == (0, "")
+    assert piped.out.splitlines()[1:] == expected.out.splitlines()[1:]
+    home = replicate("compare", "~/a.run", "~/a.run", "--qrels", "~/tiny/qrels/test.tsv")
+    assert (home.status, home.out) == (0, expected.out)
+    checked = [replicate("data", "check", place).out for place in ("~/tiny", tmp_path / "tiny")]
+    assert checked[0] == checked[1] and "tiny: 5 documents" in checked[0]
+    refused = replicate("compare", places[0], run, "--qrels", qrels)
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.err == f"error: {places[0]}: a named pipe that nobody writes to; name a file\n"
 
 
 def test_list_data_and_models(replicate: Replicate, tiny: Path) -> None:

@@ -141,7 +141,7 @@ def _start(store: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_killed_run_goes_on_where_it_was(
     replicate: Replicate,
     tiny: Path,
@@ -161,9 +161,12 @@ def test_a_killed_run_goes_on_where_it_was(
             time.sleep(0.01)
         process.send_signal(sent)
         out, err = process.communicate(timeout=60)
-    assert out == "" and process.returncode == (130 if sent == signal.SIGINT else -sent)
-    if sent == signal.SIGINT:
-        assert err.strip() == ("stopped; finished cells are kept, run the same command to go on")
+    if sent == signal.SIGKILL:
+        assert (process.returncode, out, err) == (-sent, "", "")
+    else:
+        by = "" if sent == signal.SIGINT else " by SIGTERM"
+        assert (process.returncode, out) == (128 + sent, "")
+        assert err == (f"stopped{by}; what is finished is kept, run the same command to go on\n")
     finished = {name: text for name, text in files(store).items() if name.endswith(".json")}
     assert 0 < len(finished) < total
     result = replicate("run", "bmx", *asked, *E2, "--store", store)

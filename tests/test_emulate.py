@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from replications import cores
 from replications.commands import emulate
 from reports.arithmetics import ARITHMETICS, named, switches_set
 from reports.libraries import Libraries
@@ -23,8 +24,8 @@ from dataclasses import replace
 from reports.arithmetics import switches_set
 from reports.machines import write_machine
 from tests.reports.machine_example import agreement, machine
-assert sys.argv[1:4] == ["-m", "replications", "attest"], sys.argv
-options = dict(zip(sys.argv[4::2], sys.argv[5::2]))
+assert sys.argv[1:5] == ["-P", "-m", "replications", "attest"], sys.argv
+options = dict(zip(sys.argv[5::2], sys.argv[6::2]))
 threads = int(os.environ["OMP_NUM_THREADS"])
 name = os.path.basename(options["--out"])
 lines = ["E1: moved"] if name == os.environ.get("DISAGREES") else []
@@ -50,6 +51,7 @@ def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(root))
     monkeypatch.setattr(sys, "executable", str(script))
     monkeypatch.setattr(emulate, "why_not_offered", lambda arithmetic: None)
+    monkeypatch.setattr(cores, "usable_cores", lambda: 4)
 
     def probe(environment: dict[str, str]) -> Libraries:
         results = {"torch": str(switches_set(environment) or "native")}

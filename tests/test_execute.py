@@ -30,6 +30,7 @@ from replications.execute import (
     reusable,
     run_job,
 )
+from replications.first_stages import judgements
 from reports.claims import load_paper
 from reports.commands import run_command
 from reports.judge import judge
@@ -214,6 +215,37 @@ def test_a_record_is_reused_while_its_files_are_the_same(tmp_path: Path) -> None
     assert not reusable(record, job, Context(tmp_path))
     shutil.rmtree(tmp_path / "qa")
     assert not reusable(record, job, Context(tmp_path))
+
+
+@pytest.mark.parametrize("split", ["test", "test.full"])
+def test_a_record_is_reused_for_the_same_judgements(
+    tmp_path: Path, runs: list[str], split: str
+) -> None:
+    """d99 is judged and not there, in the split itself or in a pool's complete judgements."""
+    folders = {"tiny": beir(tmp_path / "tiny")}
+    job = toy_job()
+    plain = run_job(job, tmp_path / "plain", folders=folders)[0]
+    assert reusable(plain, job, Context(folders=folders))
+    rows = "query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\td99\t1\nq2\td2\t2\nq2\td5\t1\n"
+    (tmp_path / "tiny" / "qrels" / f"{split}.tsv").write_text(rows)
+    forget()
+    both = [Context(folders=folders, judged_in_collection=inside) for inside in (False, True)]
+    records = [
+        run_job(job, tmp_path / f"{inside}", folders=folders, judged_in_collection=inside)[0]
+        for inside in (False, True)
+    ]
+    assert [[reusable(record, job, context) for context in both] for record in records] == [
+        [True, False],
+        [False, True],
+    ]
+    assert judgements("tiny", "test", both[0])["q1"] == {"d1": 1, "d99": 1}
+    assert judgements("tiny", "test", both[1])["q1"] == {"d1": 1}
+    noted = [record.provenance["data"]["tiny"] for record in records]
+    assert noted[0] == noted[1]
+    (tmp_path / "tiny" / "qrels" / f"{split}.tsv").write_text(rows.replace("d99\t1", "d99\t2"))
+    forget()
+    assert not reusable(records[0], job, Context(folders=folders))
+    assert reusable(records[1], job, Context(folders=folders, judged_in_collection=True))
 
 
 def test_reusable_asks_for_the_data_only_when_the_code_agrees(

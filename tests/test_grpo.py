@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 
 from shared.grpo import (  # noqa: E402
     AGGREGATIONS,
+    SCALES,
     aggregate,
     clipped_objective,
     cosine_with_min_lr,
@@ -37,6 +38,20 @@ def test_advantages_by_hand() -> None:
     assert close(group_advantages([[0, 2], [2, 6]], eps=0.0)[1], [-(0.5**0.5), 0.5**0.5])
 
 
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equal_rewards_have_no_advantage(scale: str, dtype: Any) -> None:
+    """-0.9 * 6 / 6 and 123.4 * 8 / 8 round; TRL divides what is left by 1e-4."""
+    for reward, outputs in ((-0.9, 6), (123.4, 8), (0.1, 3), (1e-30, 7)):
+        rewards = torch.full((2, outputs), reward, dtype=dtype)
+        assert bool((group_advantages(rewards, scale) == 0).all()), (reward, outputs)
+        assert bool((group_advantages(rewards, scale, eps=0.0) == 0).all()), (reward, outputs)
+        rewards[1, 0] += 1
+        found = group_advantages(rewards, scale)
+        assert bool((found[0] == 0).all())
+        assert bool((found[1] != 0).all()), "the other group keeps its own"
+
+
 def test_a_constant_changes_no_advantage_of_its_group() -> None:
     rewards = torch.randn(5, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     shift = torch.arange(5.0, dtype=torch.float64).unsqueeze(1)
@@ -52,6 +67,12 @@ def test_a_constant_changes_no_advantage_of_its_group() -> None:
         ([[1.0], [2.0]], "group", r"shape \(2, 1\)"),
         ([[1.0, float("nan")]], "group", "NaN"),
         ([[1.0, 2.0]], "std", "expected one of group, batch, none"),
+        ([["a", "b"]], "group", "no numbers"),
+        ([[1.0, None]], "group", "no numbers"),
+        ([[1.0], [1.0, 2.0]], "group", "no numbers"),
+        ([[10**400, 1]], "group", "no numbers"),
+        ([[1j, 2.0]], "group", "complex"),
+        (None, "group", "no numbers"),
     ],
 )
 def test_advantages_refuse(rewards: Any, scale: str, message: str) -> None:

@@ -12,7 +12,7 @@ from replications import evidence as evidence_module
 from replications.commands import report as report_module
 from replications.evidence import Evidence, gather
 from reports.claims import load_paper
-from reports.judge import judge
+from reports.judge import cell_counts, judge
 from reports.kinds import Numbers
 from reports.provenance import collect
 from reports.render import render_site
@@ -81,6 +81,38 @@ def test_settings_shorten_a_recipe(rehearsing: None, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(VARIABLE, "steps")
     with pytest.raises(InputError, match=r"'steps': expected key=value"):
         shortened(before)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("name.x=1", "name holds no settings of its own"),
+        ("steps=1_0", "steps is '1_0'; expected int"),
+        ("steps=1:30", "steps is '1:30'; expected int"),
+        ("steps=.nan", "steps is '.nan'; expected int"),
+        ("steps=[" + "[" * 9_000, "nested too deeply"),
+        ("steps=&a 2", "no anchors"),
+    ],
+)
+def test_settings_are_read_as_strictly_as_a_recipe(
+    rehearsing: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    value: str,
+    message: str,
+) -> None:
+    from shared.training import read_recipe
+
+    @dataclass(frozen=True)
+    class Settings:
+        name: str = ""
+        steps: int = 9
+
+    (tmp_path / "r.yaml").write_text("name: x\n")
+    monkeypatch.setenv(VARIABLE, value)
+    with pytest.raises(InputError) as caught:
+        read_recipe(tmp_path / "r.yaml", Settings)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_recipes_are_read_with_them(
@@ -160,7 +192,7 @@ def test_its_verdicts_count_for_nothing(tmp_path: Path) -> None:
     assert effect.why.startswith("rehearsal: on the real thing this would read: direction only")
     cells = [cell for cell in judged.cells if cell.values]
     assert cells and all(cell.verdict is Verdict.NOT_COMPARABLE for cell in cells)
-    assert set(judged.counts()) | set(judged.cell_counts()) <= {
+    assert set(judged.counts()) | set(cell_counts(judged.cells)) <= {
         Verdict.NOT_COMPARABLE, Verdict.NOT_RUN,
     }  # fmt: skip
     real = judge(paper, records(), "small")

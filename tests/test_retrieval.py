@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -113,6 +113,25 @@ def test_unsorted_or_repeated_document_ids_are_refused(doc_ids: list[str]) -> No
 def test_k_must_be_positive(retriever: Retriever) -> None:
     with pytest.raises(InputError, match="k = 0"):
         search(retriever, DOC_IDS, {"q": ["x"]}, k=0)
+
+
+@pytest.mark.parametrize(
+    ("doc_ids", "topics", "options", "message"),
+    [
+        ("ab", {"q": ["x"]}, {}, "document ids: str, expected a list"),
+        (None, {"q": ["x"]}, {}, "document ids: NoneType, expected a list"),
+        ([1, 2], {"q": ["x"]}, {}, "document id 0 is int, expected a text"),
+        (DOC_IDS, [["x"]], {}, "topics: list, expected a mapping by query id"),
+        (DOC_IDS, {"q": ["x"]}, {"excluded": ["a"]}, "excluded: list, expected a mapping"),
+        (DOC_IDS, {"q": ["x"]}, {"k": "2"}, "k = '2': expected a whole number"),
+        (DOC_IDS, {"q": ["x"]}, {"k": 2.5}, "k = 2.5: expected a whole number"),
+    ],
+)
+def test_searches_that_are_none(doc_ids: Any, topics: Any, options: Any, message: str) -> None:
+    model = BM25().index([["x"]] * 5)
+    with pytest.raises(InputError, match=message):
+        search(model, doc_ids, topics, **options)
+    assert len(search(model, DOC_IDS, {"q": ["x"]}, k=10**12)["q"]) == 5
 
 
 # ---- Retrievers by name

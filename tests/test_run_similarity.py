@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -154,3 +156,28 @@ def test_rmse_by_hand() -> None:
     a, b = {"q1": 0.5, "q2": 1.0}, {"q2": 0.6, "q1": 0.2}
     assert rmse(a, b) == pytest.approx(np.sqrt((0.09 + 0.16) / 2))
     assert nrmse(a, b) == pytest.approx(np.sqrt(0.25 / (0.64 + 0.36)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((None, {}), "run: NoneType, expected"),
+        (({}, 3), "run: int, expected"),
+        (({"q": None}, {"q": []}), "run: query 'q': expected"),
+        (({"q": "ab"}, {"q": []}), "run: query 'q': expected"),
+        (({"q": {"d": 1.0}}, {"q": []}), "run: query 'q': expected"),
+        (({"q": []}, {"q": []}, 0.5), "depth 0.5: expected a positive number of ranks"),
+        (({"q": []}, {"q": []}, "2"), "depth 2: expected a positive number of ranks"),
+        (({"q": []}, {"q": []}, float("inf")), "depth inf: expected a positive number of ranks"),
+    ],
+)
+def test_runs_that_are_none(arguments: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        kendall_tau_union(*arguments)
+    for p in ("0.9", 1.0, 0.0, None, float("nan")):
+        with pytest.raises(InputError, match="expected 0 < p < 1"):
+            rbo(["a"], ["a"], p=p)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="expected a list of document ids"):
+        rbo(3, ["a"])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="finite numbers"):
+        effect_ratio(baseline="1", advanced=1, paper_baseline=1, paper_advanced=2)  # type: ignore[arg-type]

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.errors import InputError
 from shared.runs import (
@@ -129,6 +131,49 @@ def test_metadata_is_a_yaml_comment_block_that_readers_skip(tmp_path: Path) -> N
     assert read_run(path) == RUN
 
 
+def test_a_metadata_name_that_would_end_its_comment_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"run metadata 'a\\nq Q0 d 1 1 t': expected a name"):
+        write_run(tmp_path / "run", RUN, "t", metadata={"method": {"a\nq Q0 d 1 1 t": 1}})
+    assert not list(tmp_path.iterdir())
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=3),
+        st.dictionaries(
+            st.text(max_size=3), st.floats(width=32, allow_nan=False, allow_infinity=False)
+        ),
+        max_size=3,
+    )
+)
+def test_any_run_is_read_back_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, run: dict[str, dict[str, float]]
+) -> None:
+    path = tmp_path_factory.mktemp("run") / "r.gz"
+    try:
+        write_run(path, canonical(run), "t")
+    except InputError as error:
+        assert str(error).isprintable()
+        assert not path.exists()
+        return
+    expected = {qid: list(results) for qid, results in order(canonical(run)).items() if results}
+    assert order(read_run(path)) == expected
+
+
+@pytest.mark.parametrize(
+    ("results", "message"),
+    [
+        ({"d": None}, "query 'q', document 'd': the score is no number of float64"),
+        ({"d": "1"}, "the score is no number of float64"),
+        ({"d": 10**400}, "the score is no number of float64"),
+        ([("d", 1.0), (1, 1.0)], "query 'q': document ids must all be texts"),
+    ],
+)
+def test_canonical_refuses_what_has_no_order(results: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        canonical({"q": results})  # type: ignore[dict-item]
+
+
 def test_unknown_metadata_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'platfrom': expected one of platform, research goal"):
         write_run(tmp_path / "run", RUN, "t", metadata={"platfrom": {}})
@@ -146,7 +191,12 @@ def test_unknown_metadata_is_refused(tmp_path: Path) -> None:
         ({"q": [("d", 1.0)]}, "my tag", "tag 'my tag'"),
         ({"q": []}, "t", "no results to write"),
         ({"q": [("d", 1e39)]}, "t", "beyond the range of float32"),
-        ({"q": [("\ud800", 1.0)]}, "t", "not valid Unicode"),
+        ({"q": [("\ud800", 1.0)]}, "t", "holds the character"),
+        ({"q": [("a\0", 1.0)]}, "t", "document id 'a.x00' holds the character"),
+        ({"\ufeffq": [("a", 1.0)]}, "t", "query id '.ufeffq' holds the character"),
+        ({"q": [("a", 1.0)]}, "t\0", "tag 't.x00' holds the character"),
+        ({"q": [(1, 1.0)]}, "t", "document id is int"),
+        ({1: [("a", 1.0)]}, "t", "query id is int"),
     ],
 )
 def test_a_run_that_could_not_be_read_back_is_not_written(
@@ -164,13 +214,19 @@ GOOD = "q Q0 a 1 2.0 t\n"
     ("text", "message"),
     [
         (GOOD + "q Q0 b 2 1.0\n", r":2: 5 columns found, expected six columns"),
-        (GOOD + "\n", r":2: 0 columns found"),
         (GOOD + "q Q0 b 2 high t\n", r":2: score 'high' is not a finite number"),
         (GOOD + "q Q0 b 2 nan t\n", r":2: score 'nan'"),
         (GOOD + "q Q0 b 2 -inf t\n", r":2: score '-inf'"),
         (GOOD + "q Q0 b 2 1e999 t\n", r":2: score '1e999'"),
         (GOOD + "q Q0 b 2 1_0 t\n", r":2: score '1_0'"),
         (GOOD + "q Q0 b 2.0 1.0 t\n", r":2: rank '2.0' is not an integer"),
+        (GOOD + "q Q0 b +-2 1.0 t\n", r":2: rank '\+-2' is not an integer"),
+        (GOOD + "q Q0 b \u0662 1.0 t\n", r":2: rank '.' is not an integer"),
+        (GOOD + "q Q0 b 1_0 1.0 t\n", r":2: rank '1_0' is not an integer"),
+        (GOOD + "q Q0 b 2 \uff11\uff10 t\n", r":2: score '..' is not a finite number"),
+        (GOOD + "q Q0 b\0 2 1.0 t\n", r":2: document id 'b.x00' holds the character"),
+        (GOOD + "q\x1b Q0 b 2 1.0 t\n", r":2: query id 'q.x1b' holds the character"),
+        (GOOD + "\ufeffq Q0 b 2 1.0 t\n", r":2: a byte order mark at the start of this line"),
         (GOOD + "q Q0 a 2 1.0 t\n", r":2: document 'a' is listed twice for query 'q'"),
         ("", r"no results in the file"),
         ("# ir_metadata.start\n# ir_metadata.end\n", r"no results in the file"),
@@ -188,7 +244,7 @@ def test_a_bad_line_is_named_with_its_number(tmp_path: Path, text: str, message:
 def test_text_that_is_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "latin1.trec"
     path.write_bytes(GOOD.encode() + "q Q0 caf\xe9 2 1.0 t\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"latin1.trec:2: not UTF-8"):
+    with pytest.raises(InputError, match=r"latin1.trec:2: byte 9 is not UTF-8"):
         read_run(path)
 
 
@@ -196,7 +252,7 @@ def test_a_truncated_gzip_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.gz"
     text = "".join(f"q Q0 d{i} {i} {-i} t\n" for i in range(1, 2000))
     path.write_bytes(gzip.compress(text.encode())[:-20])
-    with pytest.raises(InputError, match="damaged gzip"):
+    with pytest.raises(InputError, match="gzip data is cut short or damaged"):
         read_run(path)
 
 

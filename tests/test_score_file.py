@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -126,6 +127,23 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on(
     assert fill(path)[0].scores["q1"] == {"a": 97, "b": 98}
 
 
+def test_a_request_that_was_altered_is_refused(tmp_path: Path) -> None:
+    """Its digest is still the one that is asked for."""
+    path = tmp_path / "scores.jsonl"
+    fill(path)
+    path.write_text(path.read_text().replace('"length": 8', '"length": 9', 1))
+    with pytest.raises(InputError, match=r"scores\.jsonl:1: cannot be read"):
+        fill(path)
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file" / "a.jsonl", Path("/proc/a.jsonl")):
+        with pytest.raises(InputError, match=r"cannot be (written|read)") as caught:
+            fill(path)
+        assert "\n" not in str(caught.value)
+
+
 def test_scores_of_another_request_are_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "scores.jsonl"
     fill(path)
@@ -149,6 +167,8 @@ def test_scores_of_another_request_are_refused_and_left_alone(tmp_path: Path) ->
         b"\xff",
         b"null",
         b'{"qid": "q1", "scores": {"a": "x"}}',
+        b'{"digest": ' + b"[" * 100_000,
+        b"9" * 5000,
     ],
 )
 @pytest.mark.parametrize("number", [1, 3])
@@ -167,6 +187,68 @@ def test_damage_names_the_line(tmp_path: Path, damage: bytes, number: int) -> No
     # What the message says to do helps.
     path.write_bytes(b"".join(line + b"\n" for line in broken[: number - 1]))
     assert fill(path)[0].scores["q3"] == {"a": 97, "d": 100}
+
+
+LINE = '{"qid": "q8", "scores": {"a": 1.0}, "numbers": {"n": 1}, "seconds": 0.1}'
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (LINE.replace("1.0", "true"), "the score of document 'a' is no finite number"),
+        (LINE.replace("1.0", '"1.0"'), "the score of document 'a' is no finite number"),
+        (LINE.replace("1.0", "1e999"), "the score of document 'a' is no finite number"),
+        (LINE.replace("1.0", "9" * 400), "the score of document 'a' is no finite number"),
+        (LINE.replace("1.0", "NaN"), "NaN is no JSON number"),
+        (LINE.replace("1.0", "-Infinity"), "-Infinity is no JSON number"),
+        (LINE.replace('"a": 1.0', '"a": 1.0, "a": 2.0'), "'a' is given twice"),
+        (LINE.replace('"a"', '"\\ud800"'), "a \\ud escape stands for half a character"),
+        (LINE.replace('"n": 1', '"n": null'), "'n' is no finite number"),
+        (LINE.replace("0.1", '"0.1"'), "seconds is no finite number"),
+        (LINE.replace('"q8"', "8"), '"qid" is int'),
+        (LINE.replace('"q8"', '"q3"'), "document 'a' of query 'q3' has a score before"),
+    ],
+)
+def test_a_line_that_says_something_else_is_refused(tmp_path: Path, line: str, reason: str) -> None:
+    path = tmp_path / "scores.jsonl"
+    fill(path)
+    path.write_text(f"{path.read_text()}{line}\n")
+    with pytest.raises(InputError) as caught:
+        fill(path)
+    assert str(caught.value).startswith(f"{path}:5: cannot be read ({reason}")
+    assert len(str(caught.value)) < 300 + len(str(path))
+
+
+def test_a_request_that_was_edited_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "scores.jsonl"
+    fill(path)
+    path.write_text(path.read_text().replace('"length": 8', '"length": 9'))
+    with pytest.raises(InputError, match=r":1: cannot be read \(its digest is of another request"):
+        fill(path)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_that_a_reader_would_refuse_is_not_written(tmp_path: Path, score: float) -> None:
+    path = tmp_path / "scores.jsonl"
+    with pytest.raises(InputError, match="the score of document 'c' is no finite number"):
+        ScoreFile(path, REQUEST).fill(
+            {"q1": ["a"], "q2": ["c"]}, lambda qid, docids: ([score if "c" in docids else 1.0], {})
+        )
+    assert [line.get("qid") for line in lines(path)] == [None, "q1"]
+    assert fill(path)[1][0] == ("q1", ["b"]), "the file goes on"
+
+
+def test_what_is_no_file_or_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_text("")
+    for path, reason in (
+        (tmp_path, "is no regular file"),
+        (tmp_path / "pipe", "is no regular file"),
+        (tmp_path / "file" / "x", "cannot be written"),
+    ):
+        with pytest.raises(InputError, match=reason) as caught:
+            fill(path)
+        assert str(caught.value).startswith(f"{path}: ")
 
 
 def test_one_score_for_each_document_or_an_error(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from replications import side_by_side as side_by_side_module
 from replications.side_by_side import Lanes, side_by_side
 from shared.errors import InputError
 
@@ -54,7 +55,7 @@ def test_threads_are_split_among_the_workers_unless_the_user_says(
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert [told for _, _, told in side_by_side({"a": [1]}, 2, _place)] == ["7"]
     monkeypatch.delenv("OMP_NUM_THREADS")
-    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    monkeypatch.setattr(side_by_side_module, "usable_cores", lambda: 6)
     assert [told for _, _, told in side_by_side({"a": [1]}, 2, _place)] == ["3"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from shared.significance import (
     paired_t,
     prediction_interval,
     randomization_test,
-    tost,
+    student,
 )
 
 A = {"q1": 0.5, "q2": 0.7, "q3": 0.2, "q4": 0.9}
@@ -224,24 +225,34 @@ def test_bootstrap_falls_back_to_percentiles_where_bca_is_undefined() -> None:
     assert interval.method == "percentile bootstrap"
 
 
-def test_tost_by_hand_and_by_its_interval() -> None:
-    a, b = two_systems(100, effect=0.0)
-    d = a - b
-    standard_error = np.std(d, ddof=1) / 10
-    result = tost(a, b, bound=0.05)
-    t_values = (0.05 - abs(np.mean(d))) / standard_error
-    assert result.p == pytest.approx(stats.t.sf(t_values, 99), rel=1e-9)
-    half = stats.t.ppf(0.95, 99) * standard_error
-    assert (result.low, result.high) == pytest.approx((np.mean(d) - half, np.mean(d) + half))
-    assert result.level == pytest.approx(0.9)
+def test_student_by_hand() -> None:
+    # mean .5, s = .1, n = 3, t(.975, 2) = 4.302653, t(.95, 2) = 2.919986.
+    wide, narrow = student([0.4, 0.5, 0.6], [0.95, 0.90])
+    for interval, t in ((wide, 4.302652729911275), (narrow, 2.919985580355516)):
+        half = t * 0.1 / math.sqrt(3)
+        assert (interval.low, interval.high) == pytest.approx((0.5 - half, 0.5 + half))
+    # The t distribution with two degrees of freedom in closed form.
+    t0 = 0.5 / (0.1 / math.sqrt(3))
+    assert wide.p == narrow.p == pytest.approx(1 - t0 / math.sqrt(2 + t0**2))
 
 
 @pytest.mark.parametrize("bound", [0.005, 0.02, 0.03, 0.05])
-def test_tost_is_significant_exactly_when_its_interval_is_within_the_bound(bound: float) -> None:
+def test_an_interval_within_the_bound_is_two_one_sided_tests(bound: float) -> None:
     a, b = two_systems(100, effect=0.0, seed=5)
-    result = tost(a, b, bound)
-    assert result.p is not None
-    assert (result.p < 0.05) == (-bound < result.low and result.high < bound)
+    d = np.subtract(a, b)
+    [narrow] = student(d, [0.90])
+    above = stats.ttest_1samp(d, -bound, alternative="greater").pvalue
+    below = stats.ttest_1samp(d, bound, alternative="less").pvalue
+    assert (max(above, below) < 0.05) == (-bound < narrow.low and narrow.high < bound)
+
+
+def test_student_where_nothing_varies() -> None:
+    [alone] = student([0.5], [0.95])
+    assert (alone.estimate, alone.low, alone.high, alone.p) == (0.5, -math.inf, math.inf, 1.0)
+    # .1 + .2 and .3 differ in the last bit: still equal.
+    [equal] = student([0.3, 0.1 + 0.2, 0.3], [0.95])
+    assert equal.low == equal.high == pytest.approx(0.3) and equal.p == 0.25
+    assert student([0.0, 0.0], [0.95])[0].p == 1.0
 
 
 def test_holm_by_hand() -> None:
@@ -249,6 +260,10 @@ def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
+    # Of five planned tests two were run: .01 * 5, .02 * 4.
+    assert holm([0.02, 0.01], tests=5) == pytest.approx([0.08, 0.05])
+    with pytest.raises(InputError, match="2 p-values in a family of 1"):
+        holm([0.1, 0.2], tests=1)
     with pytest.raises(InputError, match="p-value"):
         holm([1.2])
 
@@ -267,9 +282,9 @@ def test_one_query_is_defined() -> None:
     other = {"q": 0.4}
     assert paired_t(ONE, other).p == 1.0
     assert randomization_test(ONE, other).p == 1.0
-    for interval in (paired_bootstrap(ONE, other), tost(ONE, other, 0.2)):
-        assert (interval.low, interval.high, interval.p) == (-math.inf, math.inf, 1.0)
-        assert interval.estimate == pytest.approx(0.1)
+    interval = paired_bootstrap(ONE, other)
+    assert (interval.low, interval.high, interval.p) == (-math.inf, math.inf, 1.0)
+    assert interval.estimate == pytest.approx(0.1)
     seeds = prediction_interval([0.5])
     assert (seeds.low, seeds.high) == (-math.inf, math.inf)
 
@@ -280,7 +295,6 @@ def test_no_difference_is_defined() -> None:
     boot = paired_bootstrap(A, A)
     assert (boot.low, boot.high, boot.p) == (0.0, 0.0, 1.0)
     assert not boot.excludes(0.0)
-    assert tost(A, A, 0.01).p == 0.0
 
 
 def test_equal_differences_are_defined() -> None:
@@ -292,7 +306,6 @@ def test_equal_differences_are_defined() -> None:
     boot = paired_bootstrap(a, b, n=999)
     assert boot.low == boot.high == pytest.approx(0.1)
     assert boot.p == 1 / 1000
-    assert (tost(a, b, 0.2).p, tost(a, b, 0.05).p) == (0.0, 1.0)
     assert prediction_interval([0.3, 0.3]).low == pytest.approx(0.3)
 
 
@@ -311,7 +324,25 @@ def test_bad_values_are_refused(a: list[float], b: list[float], message: str) ->
             test(a, b)
 
 
-@pytest.mark.parametrize("bound", [0.0, -1.0, math.nan])
-def test_tost_needs_a_positive_bound(bound: float) -> None:
-    with pytest.raises(InputError, match="bound"):
-        tost(A, B, bound)
+@pytest.mark.parametrize(
+    "values",
+    [None, "x", ["x"], [None], [10**400], {"q": None}, {"q": "x"}, {"q": {"d": 1.0}}, b"x"],
+)
+def test_values_that_are_no_numbers(values: Any) -> None:
+    for test in (paired_t, randomization_test, paired_bootstrap):
+        for pair in ((values, values), (values, {"q": 1.0}), ([1.0], values)):
+            with pytest.raises(InputError):
+                test(*pair)
+    with pytest.raises(InputError):
+        bootstrap_interval(values)
+    with pytest.raises(InputError):
+        paired(values, values)
+
+
+def test_options_that_are_no_numbers() -> None:
+    for n in (0, 2.5, "10", None, True):
+        with pytest.raises(InputError, match="positive"):
+            randomization_test([1.0, 2.0], [2.0, 1.0], n=n)  # type: ignore[arg-type]
+    for level in ("0.9", None, float("nan"), 95, True):
+        with pytest.raises(InputError, match="expected a fraction"):
+            paired_bootstrap([1.0, 2.0], [2.0, 1.0], level=level)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from replications.__main__ import COMMANDS, cli
+from replications.commands.group import COMMANDS, cli
 from replications.execute import papers
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -174,21 +176,25 @@ def test_penalised_samples_do_not_depend_on_the_batch(
     assert together != sample(model, tokenizer, PROMPTS, temperature=0.7, top_p=0.8, top_k=20)
 
 
-def test_keys_of_texts_that_use_neither_filter_stay_as_they_were(tmp_path: Path) -> None:
-    """The keys that published files of texts were written with, before the two filters came."""
+def test_the_key_of_a_text_names_all_that_it_depends_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sampling of texts without the two filters is written as before they came."""
 
     def key(sampling: Sampling, prompt: Prompt, number: int) -> str:
         return cached(tmp_path / "no.jsonl", Loader(), sampling=sampling)._key(prompt, number)
 
     used: dict[str, Any] = {"max_new_tokens": 32, "temperature": 0.7, "top_p": 0.9, "seed": 0}
-    first = "10612e989b2b480a8cb7cd24be02ee5ab448f198aacacc0536e096d642b6054c"
-    assert key(Sampling(**used), "w1 w2", 0) == first
-    assert key(Sampling(), "w1 w2", 0) == (
-        "8b4fd482d196c6380bb2ca5f609f2ea2db930aadfef47e41265cd94488d267e5"
-    )
+    monkeypatch.setattr("shared.text_generation.code_of", lambda *_: "c" * 64)
+    first = key(Sampling(**used), "w1 w2", 0)
+    message = [{"content": "w1 w2", "role": "user"}]
+    whole = json.dumps(["f" * 64, "float32", used, "c" * 64, message, 0], sort_keys=True)
+    assert first == hashlib.sha256(whole.encode()).hexdigest()
     changed: list[dict[str, Any]] = [{"top_k": 20}, {"repetition_penalty": 1.05}, {"top_k": 19}]
     keys = {key(Sampling(**(used | more)), "w1 w2", 0) for more in changed}
     assert len(keys | {first}) == 4
+    monkeypatch.undo()
+    assert key(Sampling(**used), "w1 w2", 0) != first, "other code"
 
 
 def test_bad_requests_are_one_line(model: Any, tokenizer: Any) -> None:
@@ -283,6 +289,49 @@ def test_damage_inside_the_file_is_named_with_its_line(tmp_path: Path) -> None:
     path.write_text("".join([lines[0], lines[1][:20] + "\n", *lines[2:]]))
     with pytest.raises(InputError, match=r"texts\.jsonl:2: not a generated text"):
         cached(path, Loader())
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b'{"key": "b", "text": [1]}',
+        b'{"key": "b", "text": null}',
+        b'{"key": "b", "text": 1}',
+        b'{"key": 2, "text": "x"}',
+        b'{"key": "b", "text": "x", "text": "y"}',
+        b'{"key": "b", "text": "\\ud800"}',
+        b'{"key": "b", "text": NaN}',
+        b'{"key": "b", "text": "\xff"}',
+        b'["key", "text"]',
+        b'{"key": "b"}',
+        b"[" * 100_000,
+        b"9" * 5000,
+        b"",
+    ],
+    ids=range(13),
+)
+def test_an_entry_that_is_no_text_is_named_with_its_line(tmp_path: Path, entry: bytes) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_bytes(b'{"key": "a", "text": "x\xc2\x85y"}\n' + entry + b"\n")
+    with pytest.raises(InputError, match=r"texts\.jsonl:2: not a generated text; delete this line"):
+        cached(path, Loader())
+
+
+def test_a_key_has_one_text(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    line = '{"key": "a", "text": "x"}\n'
+    path.write_text(line + line)  # two processes at once may leave this
+    cached(path, Loader())
+    path.write_text(line + line.replace('"x"', '"y"'))
+    with pytest.raises(InputError, match=r"texts\.jsonl:2: another text than an earlier line"):
+        cached(path, Loader())
+
+
+def test_texts_are_kept_in_a_regular_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(InputError, match="is no regular file"):
+            cached(path, Loader())
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from reports.effects import Effect, macro
 from reports.results import Record
 from reports.select import Sample, SelectionError, groups, sample
 from shared.errors import InputError
-from shared.significance import tost
+from shared.significance import student
 from shared.two_level import two_level_bootstrap
 
 MEASURE = "nDCG@10"
@@ -97,7 +97,7 @@ def combined(records: Sequence[Record], contrasts: Sequence[Contrast]) -> Row | 
         return None
     over_seeds = [mean([mean(table[i]) for table in tables]) for i in range(len(common))]
     if len(over_seeds) > 1 and max(over_seeds) > min(over_seeds):
-        spans.append(tost(over_seeds, [0.0] * len(over_seeds), 1.0, 0.025))
+        spans += student(over_seeds, [0.95])
     return Row(
         "mean of " + ", ".join(contrast.name for contrast in contrasts),
         f"mean of {len(names)}",

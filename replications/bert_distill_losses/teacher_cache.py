@@ -7,17 +7,17 @@ without pickle: the request as JSON, the scores, and how many of them are done.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
 from replications.bert_distill_losses.training_set import TrainingSet
 from shared.errors import InputError
 from shared.files import atomic_write, find_cache_dir
+from shared.locks import turn_at
+from shared.reading import parse_json
 from shared.training.folder import digest_of
 
 Score = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -59,9 +59,8 @@ def teacher_scores(
         home = folder or find_cache_dir() / "scores"
         path = home / f"teacher-{digest_of(request)[:16]}.npz"
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     couples = asked.couples
-    with FileLock(path.with_suffix(".lock")):  # of two processes the second waits
+    with turn_at(path.with_suffix(".lock")):  # of two processes the second waits
         found, done = _read(path, request, len(couples))
         for start in range(done, len(couples), chunk):
             part = couples[start : start + chunk]
@@ -119,14 +118,17 @@ def _read(path: Path, request: Mapping[str, Any], size: int) -> tuple[np.ndarray
         return np.zeros(size, np.float32), 0
     try:
         with np.load(path, allow_pickle=False) as stored:
-            made = json.loads(str(stored["request"]))
-            scores, done = stored["scores"], int(stored["done"])
-    except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            made = parse_json(str(stored["request"]), str(path))
+            scores, number = stored["scores"], stored["done"]
+    except Exception as error:  # NumPy and zipfile raise many kinds
         raise InputError(
             f"{path}: cannot be read ({type(error).__name__}); delete it, and it is made again"
         ) from error
+    if not isinstance(made, dict):
+        raise InputError(f"{path}: its request is damaged; delete it, and it is made again")
     if other := difference(made, request):
         raise InputError(f"{path}: holds scores of another {other}; delete it or name another file")
+    done = int(number) if number.shape == () and number.dtype.kind in "iu" else -1
     whole = scores.shape == (size,) and scores.dtype == np.float32 and 0 <= done <= size
     if not whole or not np.isfinite(scores[:done]).all():
         raise InputError(f"{path}: its scores are damaged; delete it, and they are made again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,8 @@ def test_another_query_elsewhere_changes_nothing() -> None:
 
 
 def test_real_training_queries_have_no_near_duplicate_in_the_other_half(data_root: Path) -> None:
-    recipe = load_recipe("small")
+    # Two of the recipe's four collections: those whose queries repeat each other most.
+    recipe = replace(load_recipe("small"), data=("beir/nfcorpus", "beir/scifact"))
     for name in (*recipe.data, *recipe.held_out):
         if not (data_root / name).is_dir():
             pytest.skip(f"no {name} in the data root")

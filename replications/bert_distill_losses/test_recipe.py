@@ -85,12 +85,12 @@ def test_what_decides_the_weights_is_in_the_request(changes: dict[str, Any], dec
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": 0}, "expected steps"),
-        ({"learning_rate": 0.0}, "learning_rate above 0"),
-        ({"warmup_ratio": 1.0}, "warmup_ratio in"),
-        ({"save_steps": 0}, "save_steps above 0"),
-        ({"groups_per_step": 0}, "groups_per_step and probe_steps above 0"),
-        ({"probe_steps": 0}, "groups_per_step and probe_steps above 0"),
+        ({"steps": 0}, "steps is 0; expected 1 or more"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; expected above 0"),
+        ({"warmup_ratio": 1.0}, "warmup_ratio is 1.0; expected 0 or more, below 1"),
+        ({"save_steps": 0}, "save_steps is 0; expected 1 or more"),
+        ({"groups_per_step": 0}, "groups_per_step is 0; expected 1 or more"),
+        ({"probe_steps": 0}, "probe_steps is 0; expected 1 or more"),
     ],
 )
 def test_impossible_rounds(changes: dict[str, Any], message: str) -> None:
@@ -104,12 +104,13 @@ def test_impossible_rounds(changes: dict[str, Any], message: str) -> None:
     ("changes", "message"),
     [
         ({"head": "pooled"}, "head 'pooled', expected one of"),
-        ({"data": ()}, "expected data, "),
-        ({"student_layers": 0}, "student_layers"),
-        ({"negatives": 0}, "negatives of at least 1"),
-        ({"teacher_negatives": -1}, "teacher_negatives -1, expected 0"),
-        ({"unlabelled": 1.0}, "unlabelled 1.0, expected 0 up to below 1"),
-        ({"threads": 0}, "threads 0, expected 1 or more"),
+        ({"data": ()}, "data has 0 entries; expected 1 or more"),
+        ({"student_layers": 0}, "student_layers is 0; expected 1 or more"),
+        ({"negatives": 0}, "negatives is 0; expected 1 or more"),
+        ({"teacher_negatives": -1}, "teacher_negatives is -1; expected 0 or more"),
+        ({"unlabelled": 1.0}, "unlabelled is 1.0; expected 0 or more, below 1"),
+        ({"threads": 0}, "threads is 0; expected 1 or more"),
+        ({"query_length": 93, "max_length": 96}, "expected 4 more than query_length"),
     ],
 )
 def test_impossible_settings(changes: dict[str, Any], message: str) -> None:
@@ -135,6 +136,6 @@ def test_unknown_recipes_and_keys(line: str, message: str, tmp_path: Path) -> No
     path.write_text(text)
     assert isinstance(load_recipe(str(path)), Recipe)
     path.write_text(f"{text}{line}\n")
-    with pytest.raises(InputError, match=rf"mine\.yaml: .*{message}") as caught:
+    with pytest.raises(InputError, match=rf"mine\.yaml:6: .*{message}") as caught:
         load_recipe(str(path))
     assert "\n" not in str(caught.value)

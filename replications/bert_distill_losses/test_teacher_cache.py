@@ -141,10 +141,33 @@ def test_damaged_files_are_refused(toy: TrainingSet, tmp_path: Path) -> None:
         ("scores", fields["scores"][:-1]),
         ("scores", fields["scores"] * np.float32("nan")),
         ("done", np.array(len(toy.couples) + 1)),
+        ("done", np.array(-1)),
+        ("done", np.array(1.5)),
+        ("done", np.array(True)),
+        ("done", np.array([1, 2])),
+        ("request", np.array("[1]")),
+        ("request", np.array("null")),
     ):
         np.savez(path, **(fields | {key: value}))
         with pytest.raises(InputError, match="damaged"):
             ask(Teacher(), toy, tmp_path, path=path)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a": NaN}', '{"a": 1, "a": 2}', f'{{"a": {"9" * 5000}}}', ""]
+)
+def test_a_request_that_is_no_json_is_one_line(toy: TrainingSet, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, request=np.array(text), scores=np.zeros(1, np.float32), done=0)
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        ask(Teacher(), toy, tmp_path, path=path)
+    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+
+
+def test_a_place_that_cannot_be_written_is_one_line(toy: TrainingSet, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        ask(Teacher(), toy, tmp_path, path=tmp_path / "file" / "a.npz")
 
 
 def test_pickled_objects_are_not_read(toy: TrainingSet, tmp_path: Path) -> None:

@@ -92,7 +92,9 @@ def test_a_bad_recipe_names_the_file_and_the_key(yaml: Path) -> None:
     yaml.write_text(yaml.read_text() + "betta: 1\n")
     result = command(yaml, "--dry-run")
     assert (result.exit_code, result.output.count("\n")) == (2, 1)
-    assert result.output.startswith(f"error: {yaml}: unknown key 'betta'; expected one of name, ")
+    assert result.output.startswith(
+        f"error: {yaml}:11: unknown key 'betta'; expected one of name, "
+    )
 
 
 def test_a_choice_that_is_none_is_refused_by_the_option() -> None:
@@ -153,7 +155,9 @@ def test_an_interrupted_run_says_how_to_go_on(
     monkeypatch.setattr(training_run, "train_teacher", stop)
     result = command(yaml, "--data-root", tmp_path)
     assert (result.exit_code, result.stdout) == (130, "")
-    assert result.stderr.endswith("interrupted; run the same command again to go on\n")
+    assert result.stderr.endswith(
+        "stopped; what is finished is kept, run the same command to go on\n"
+    )
 
 
 @pytest.mark.parametrize(("rank", "printed"), [("0", True), ("1", False)])

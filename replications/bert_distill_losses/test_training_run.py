@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from replications.bert_distill_losses import fit as fit_module
+from replications.bert_distill_losses import training_run
 from replications.bert_distill_losses.arms import ARMS, Arm
 from replications.bert_distill_losses.label_changes import with_noise
 from replications.bert_distill_losses.ranker_files import load_ranker
@@ -22,6 +23,8 @@ from replications.bert_distill_losses.tiny_ranker import save_tiny
 from replications.bert_distill_losses.tiny_training import scores_of, tiny_recipe, toy_data, toy_set
 from replications.bert_distill_losses.training_run import Teachers, train_student, train_teacher
 from shared.errors import InputError
+from shared.own_code import code_of
+from tests.code_run import files_run, left_out, names_of
 
 DATA = toy_data()
 
@@ -124,8 +127,44 @@ def test_altered_weights_are_refused(recipe: Recipe) -> None:
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    with pytest.raises(InputError, match="the weights are not those of the run; delete the folder"):
+    with pytest.raises(InputError, match=r"final/head\.safetensors was altered; delete the folder"):
         train_student(recipe, ARMS["A2"], 1, DATA)
+
+
+@pytest.mark.parametrize("name", ["ranker.json", "encoder/config.json", "encoder/tokenizer.json"])
+def test_every_file_of_a_teacher_is_checked_before_its_students_learn(
+    recipe: Recipe, name: str
+) -> None:
+    teacher = Teachers(recipe, DATA).single()
+    path = teacher.weights / name
+    path.write_text(path.read_text() + " ")
+    with pytest.raises(InputError, match=rf"final/{name} was altered; delete the folder .*teacher"):
+        train_student(recipe, ARMS["A8"], 1, DATA)
+
+
+def test_other_code_is_another_run_and_other_scores(
+    recipe: Recipe, fitted: list[Any], own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train_student(recipe, ARMS["A8"], 1, DATA)
+    made = first.result["provenance"]["training_code_sha256"]
+    assert made == code_of("replications.bert_distill_losses.training_run")
+    assert [kind for kind, *_ in fitted] == ["teacher", "student"]
+    monkeypatch.setattr(training_run, "code_of", lambda *_: "0" * 64)
+    other = train_student(recipe, ARMS["A8"], 1, DATA)
+    assert [kind for kind, *_ in fitted] == ["teacher", "student"] * 2
+    assert other.result["provenance"]["training_code_sha256"] == "0" * 64
+    assert other.weights != first.weights and other.sha256 == first.sha256
+    assert len(list((own_cache / "scores").glob("teacher-*.npz"))) == 2
+
+
+def test_what_runs_in_a_training_is_in_its_digest(recipe: Recipe) -> None:
+    def everything() -> None:
+        train_student(recipe, ARMS["A13"], 1, DATA)
+        train_student(recipe, ARMS["A16"], 1, DATA, init="teacher")
+
+    run = files_run(everything)
+    assert {f"replications/bert_distill_losses/{name}.py" for name in ("loop", "scoring")} <= run
+    assert run <= names_of("replications.bert_distill_losses.training_run") | left_out()
 
 
 def test_an_unknown_start_is_one_line(recipe: Recipe) -> None:

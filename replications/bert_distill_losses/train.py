@@ -5,9 +5,13 @@ Several GPUs: accelerate launch --config_file <...> -m replications.bert_distill
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before what takes seconds to import: a signal must find its handler
+    from replications.start import start
+
+    start("replications.bert_distill_losses.train:main")
+
 import math
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -17,10 +21,12 @@ import click
 
 from replications.bert_distill_losses.arms import ARMS, INITS, TEACHERS, Arm, arm_of
 from replications.bert_distill_losses.recipe import Kind, Recipe, load_recipe
+from replications.door import HELP, OUTPUT_FOLDER, USER_PATH, Door, tell, user_folder
+from shared.entry import say
 from shared.errors import DivergedError, InputError
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Door, context_settings=HELP)
 @click.argument("recipe")
 @click.option(
     "--arm", "arms", multiple=True, help="Arm of the plan, may be repeated; none: the teacher."
@@ -37,8 +43,8 @@ from shared.errors import DivergedError, InputError
 @click.option("--temperature", type=float, help="Of the losses that have one.")
 @click.option("--layers", type=click.IntRange(1), help="Layers of the student.")
 @click.option("--rate", type=float, help="Learning rate.")
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Run folder.")
-@click.option("--data-root", type=click.Path(path_type=Path), help="Folder of collections.")
+@click.option("--output", type=OUTPUT_FOLDER, help="Run folder.")
+@click.option("--data-root", type=USER_PATH, help="Folder of collections.")
 @click.option("--development", is_flag=True, help="Measure on the development queries as well.")
 @click.option("--dry-run", is_flag=True, help="Print what would be trained and train nothing.")
 def main(
@@ -57,7 +63,7 @@ def main(
     data_root: Path | None,
     development: bool,
     dry_run: bool,
-) -> None:
+) -> int:
     """Train RECIPE (a name in recipes/, or a YAML file); a killed run goes on when run again."""
     changes = {
         "teacher": teacher, "weight": weight, "hard_weight": hard_weight,
@@ -67,59 +73,51 @@ def main(
     of_students = changes | {
         "init": init, "layers": layers, "rate": rate, "unlabelled": unlabelled,
     }  # fmt: skip
-    try:
-        if not arms and (given := [n for n, v in of_students.items() if v is not None]):
-            option = given[0].replace("_", "-")
-            raise InputError(f"--{option} is for students: name one with --arm, as --arm A8")
-        if rate is not None and not 0 < rate < math.inf:
-            raise InputError(f"--rate {rate}: expected a number above 0")
-        own = {} if unlabelled is None else {"unlabelled": unlabelled}
-        settings = load_recipe(recipe, **own)
-        chosen = {name: arm_of({"arm": name, **changes}) for name in arms}
-        kind: Kind = "student" if arms else "teacher"
-        runs = [(name, seed) for seed in seeds or ((1,) if arms else (11,))
-                for name in chosen or ("",)]  # fmt: skip
-        if output and len(runs) > 1:
-            raise InputError(f"--output holds one run; {len(runs)} are asked for")
-        if dry_run:
-            for name, seed in runs:
-                click.echo(_dry(settings, name, chosen.get(name), seed, kind))
-            return
-        from replications.bert_distill_losses.students import student_cell
-        from replications.bert_distill_losses.training_data import training_data
-        from replications.bert_distill_losses.training_run import train_student, train_teacher
-        from replications.execute import Context
-
-        folders = {name: Path(name) for name in settings.data if Path(name).is_dir()}
-        context = Context(data_root, folders=folders)
-        failed = []
+    if not arms and (given := [n for n, v in of_students.items() if v is not None]):
+        option = given[0].replace("_", "-")
+        raise InputError(f"--{option} is for students: name one with --arm, as --arm A8")
+    if rate is not None and not 0 < rate < math.inf:
+        raise InputError(f"--rate {rate}: expected a number above 0")
+    own = {} if unlabelled is None else {"unlabelled": unlabelled}
+    settings = load_recipe(recipe, **own)
+    chosen = {name: arm_of({"arm": name, **changes}) for name in arms}
+    kind: Kind = "student" if arms else "teacher"
+    runs = [(name, seed) for seed in seeds or ((1,) if arms else (11,))
+            for name in chosen or ("",)]  # fmt: skip
+    if output and len(runs) > 1:
+        raise InputError(f"--output holds one run; {len(runs)} are asked for")
+    if dry_run:
         for name, seed in runs:
-            data = training_data(settings, kind, seed, context)
-            try:
-                if name:
-                    ours = student_cell(name, seed, settings.name).get("rate")
-                    trained = train_student(
-                        settings, chosen[name], seed, data, init=init or INITS[0], layers=layers,
-                        learning_rate=ours if rate is None else rate, output=output,
-                    )  # fmt: skip
-                else:
-                    trained = train_teacher(settings, seed, data, output=output)
-            except DivergedError as error:
-                failed.append(error)
-                continue
-            _say(f"{name or 'teacher'}, seed {seed}: weights in {trained.weights}")
-            if development:
-                _say(_measured(settings, trained.weights, context))
-        for problem in failed:
-            click.echo(f"error: {problem}", err=True)
-        if failed:
-            sys.exit(2)
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        click.echo("interrupted; run the same command again to go on", err=True)
-        sys.exit(130)
+            tell(_dry(settings, name, chosen.get(name), seed, kind))
+        return 0
+    from replications.bert_distill_losses.students import student_cell
+    from replications.bert_distill_losses.training_data import training_data
+    from replications.bert_distill_losses.training_run import train_student, train_teacher
+    from replications.execute import Context
+
+    folders = {name: path for name in settings.data if (path := user_folder(name))}
+    context = Context(data_root, folders=folders)
+    failed = []
+    for name, seed in runs:
+        data = training_data(settings, kind, seed, context)
+        try:
+            if name:
+                ours = student_cell(name, seed, settings.name).get("rate")
+                trained = train_student(
+                    settings, chosen[name], seed, data, init=init or INITS[0], layers=layers,
+                    learning_rate=ours if rate is None else rate, output=output,
+                )  # fmt: skip
+            else:
+                trained = train_teacher(settings, seed, data, output=output)
+        except DivergedError as error:
+            failed.append(error)
+            continue
+        _say(f"{name or 'teacher'}, seed {seed}: weights in {trained.weights}")
+        if development:
+            _say(_measured(settings, trained.weights, context))
+    for problem in failed:
+        say(f"error: {problem}")
+    return 2 if failed else 0
 
 
 def _dry(settings: Recipe, name: str, arm: Arm | None, seed: int, kind: Kind) -> str:
@@ -163,8 +161,4 @@ def _measured(settings: Any, weights: Path, context: Any) -> str:
 def _say(text: str) -> None:
     """Print, once: in the first of several processes."""
     if os.environ.get("RANK", "0") == "0":
-        click.echo(text)
-
-
-if __name__ == "__main__":
-    main()
+        tell(text)

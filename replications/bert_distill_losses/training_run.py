@@ -14,8 +14,9 @@ from replications.bert_distill_losses.embedder import cosines
 from replications.bert_distill_losses.recipe import Recipe
 from replications.bert_distill_losses.training_data import TrainingData
 from shared.errors import InputError
-from shared.files import find_cache_dir, sha256_file
+from shared.files import find_cache_dir, sha256_unchanged
 from shared.models import fetch_model
+from shared.own_code import code_of
 from shared.training import TrainingFolder, digest_of
 
 SINGLE, ENSEMBLE = (11,), (11, 12, 13)  # seeds of teachers; students have others
@@ -180,6 +181,7 @@ class Teachers:
         settings = {
             "query_length": recipe.query_length, "max_length": recipe.max_length,
             "token_types": recipe.token_types, "precision": recipe.precision,
+            "code_sha256": code_of(__name__),
         }  # fmt: skip
         return teacher_scores(
             score, self.data.groups, teacher_sha256=teacher.sha256, settings=settings, rows=rows
@@ -204,7 +206,12 @@ def _trained(
     if kind == "student" and recipe.student_model:
         files = fetch_model(recipe.student_model, download=download)
         models[recipe.student_model] = files.sha256
-    request = {**request, "models": models, "data_sha256": data.groups.sha256}
+    request = {
+        **request,
+        "models": models,
+        "data_sha256": data.groups.sha256,
+        "code_sha256": code_of(__name__),
+    }
     name = f"bert_distill-{recipe.name}-{kind}-{digest_of(request)[:12]}"
     folder = TrainingFolder(output or find_cache_dir() / "training" / name, request)
     with folder.turn():  # cells side by side may need the same teacher
@@ -213,10 +220,8 @@ def _trained(
             from replications.bert_distill_losses.fit import fit
 
             result = fit(recipe, kind, data, arm, seed, folder, models, make, targets, follow)
-    weights = checksums(folder.final)
-    if weights != result["weights_sha256"]:
-        raise InputError(f"{folder.final}: the weights are not those of the run; delete the folder")
-    return Trained(folder.final, digest_of(weights), folder.read_log(), result)
+    sha256 = digest_of(checksums(folder.final))
+    return Trained(folder.final, sha256, folder.read_log(), result)
 
 
 def _settings(arm: Arm) -> dict[str, Any]:
@@ -229,4 +234,4 @@ def _settings(arm: Arm) -> dict[str, Any]:
 def checksums(folder: Path) -> dict[str, str]:
     """sha256 of every file of weights of a ranker, by its path in the folder."""
     files = sorted(folder.rglob("*.safetensors"))
-    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
+    return {path.relative_to(folder).as_posix(): sha256_unchanged(path) for path in files}

@@ -183,7 +183,7 @@ class _Drawer:
         texts = dict(zip(collection.doc_ids, collection.contents("space"), strict=True))
         judged = {
             qid: {texts[docid] for docid, grade in grades.items() if grade > 0}
-            for qid, grades in collection.qrels[split].items()
+            for qid, grades in collection.inside(split).items()
         }
         self.pairs = _without_copies(pairs, judged)
         self.copies = len(pairs) - len(self.pairs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from replications.bmx.augmentation import token_multiplicities
 from replications.bmx.entropy import normalised_entropies
 from replications.bmx.index import Index
 from replications.bmx.scoring import tf_part
+from shared.bm25 import in_range
 from shared.errors import InputError
 
 Scorer = Callable[[Sequence[str]], np.ndarray]
@@ -17,12 +18,12 @@ Scorer = Callable[[Sequence[str]], np.ndarray]
 
 def check_weights(weights: float | Sequence[float], longest: int) -> list[float]:
     """One weight per augmented query position; a single number serves all. InputError if bad."""
-    values = [float(weights)] * longest if isinstance(weights, int | float) else list(weights)
+    values = list(weights) if isinstance(weights, Iterable) else [weights] * longest
     if len(values) < longest:
         raise InputError(f"{len(values)} weights for up to {longest} augmented queries per query")
-    if not all(np.isfinite(w) and w >= 0.0 for w in values):
-        raise InputError(f"weights {values}: expected finite numbers >= 0")
-    return values
+    if not all(map(in_range, values)):
+        raise InputError(f"weights {str(weights)[:60]}: expected finite numbers >= 0")
+    return [float(value) for value in values]
 
 
 def weighted_sum(

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numba as nb
+from numba.core.caching import FunctionCache
 
-from shared.compiling import announce_compilation
-
-announce_compilation()
+from shared.compiling import compiled
 
 KERNEL_FILES = ("kernels.py", "topk.py", "bounds.py", "pruning.py", "search.py", "compiled.py")
 
@@ -32,10 +31,11 @@ _STAMP = _stamp()
 
 def _cached(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher = nb.njit(
-            cache=True, nogil=True, error_model="numpy", boundscheck=False, **options
-        )(function)
-        dispatcher._cache._cache_file._source_stamp = _STAMP
+        dispatcher = compiled(nogil=True, error_model="numpy", boundscheck=False, **options)(
+            function
+        )
+        if isinstance(dispatcher._cache, FunctionCache):  # else nothing is kept
+            dispatcher._cache._cache_file._source_stamp = _STAMP
         return dispatcher
 
     return decorate

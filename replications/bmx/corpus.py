@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from shared.analysis import Tokens
+from shared.analysis.tokens import check_tokens
 from shared.errors import InputError
 
 # Lists of tokens, `shared.analysis.Tokens` (ids, offsets, vocab), or bm25s `Tokenized` (ids, vocab)
@@ -18,13 +20,10 @@ def encode_corpus(corpus: TokenLists) -> tuple[np.ndarray, np.ndarray, list[str]
     """Return (ids int32, offsets int64 (n_docs + 1,), vocabulary id -> token)."""
     if hasattr(corpus, "ids") and hasattr(corpus, "vocab"):
         ids, offsets, vocabulary = _encoded(corpus)
+        check_tokens(vocabulary, "the vocabulary: ")
     else:
-        lists = _checked_lists(corpus, "the corpus")
-        known: dict[str, int] = {}
-        ids = np.fromiter(
-            (known.setdefault(token, len(known)) for tokens in lists for token in tokens), np.int32
-        )
-        offsets, vocabulary = _offsets(lists), list(known)
+        tokens = Tokens.from_lists(_checked_lists(corpus, "the corpus"))
+        ids, offsets, vocabulary = tokens.ids, tokens.offsets, tokens.vocab
     if len(offsets) < 2:
         raise InputError("the corpus has no documents; pass at least one list of tokens")
     return ids, offsets, vocabulary
@@ -49,17 +48,27 @@ def encode_queries(
         ids, offsets, own = _encoded(queries)
         if own is vocabulary and len(known) == len(own):
             return ids, offsets
+        check_tokens(own, "the vocabulary of the queries: ")
         table = np.fromiter(map(known.__getitem__, own), np.int32, count=len(own))
         return (table[ids] if len(table) else ids), offsets
     lists = _checked_lists(queries, "the queries")
     offsets = _offsets(lists)
-    tokens = map(known.__getitem__, chain.from_iterable(lists))
-    return np.fromiter(tokens, np.int32, count=int(offsets[-1])), offsets
+    try:
+        tokens = map(known.__getitem__, chain.from_iterable(lists))
+        ids = np.fromiter(tokens, np.int32, count=int(offsets[-1]))
+    except TypeError:  # a token that cannot be hashed
+        ids = np.full(1, -1, np.int32)
+    if ids.min(initial=0) < 0:  # an unknown token, and perhaps none at all
+        for position, query in enumerate(lists):
+            check_tokens(query, f"query {position}: ")
+    return ids, offsets
 
 
 def _encoded(tokens: Any) -> tuple[np.ndarray, np.ndarray, list[str]]:
     vocab = tokens.vocab
     if isinstance(vocab, Mapping):  # bm25s: token -> id
+        if not all(isinstance(term, int) and 0 <= term < 2**31 for term in vocab.values()):
+            raise InputError("the vocabulary: expected token -> id, whole numbers from 0")
         vocabulary = [""] * (max(vocab.values(), default=-1) + 1)
         for token, term in vocab.items():
             vocabulary[term] = token
@@ -86,6 +95,8 @@ def _offsets(lists: Sequence[Sequence[Any]]) -> np.ndarray:
 
 
 def _checked_lists(texts: Iterable[Sequence[str]], what: str) -> list[Sequence[str]]:
+    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+        raise InputError(f"{what}: {repr(texts)[:40]}: expected lists of tokens")
     lists = list(texts)
     if {list, tuple}.issuperset(map(type, lists)):
         return lists

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
+import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from replications.bmx.index import ARRAYS, Index
+from replications.bmx.index_checks import check_index
 from shared.errors import InputError
-from shared.files import sha256_file
+from shared.files import scratch_folder, sha256_file
+from shared.printable import printable, shown
+from shared.reading import is_whole, read_json, user_path
 
 FORMAT = "bmx-index"
 VERSION = 1
 MANIFEST = "index.json"
 VOCABULARY = "vocabulary.json"
+FILES = [*(f"{name}.npy" for name in ARRAYS), VOCABULARY]
+_HALVES = re.compile(r"[\ud800-\udfff]")
 
 
 def save_index(folder: Path | str, index: Index, options: dict[str, Any]) -> None:
@@ -27,81 +33,95 @@ def save_index(folder: Path | str, index: Index, options: dict[str, Any]) -> Non
 
     An index already there is replaced; any other non-empty folder is refused with InputError.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; give a new folder for the index")
     if folder.exists() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
         raise InputError(f"{folder}: holds other files; give a new folder for the index")
+    for token in index.vocabulary:
+        if not isinstance(token, str) or (not token.isascii() and _HALVES.search(token)):
+            raise InputError(f"token {shown(token)}: only texts of whole characters can be saved")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
-    try:
-        for name in ARRAYS:
-            np.save(new / f"{name}.npy", getattr(index, name), allow_pickle=False)
-        text = json.dumps(index.vocabulary, ensure_ascii=True)
-        (new / VOCABULARY).write_text(text, encoding="ascii")
-        names = [f"{name}.npy" for name in ARRAYS] + [VOCABULARY]
-        checksums = {name: sha256_file(new / name) for name in names}
-        manifest = {
-            "format": FORMAT,
-            "version": VERSION,
-            "options": options,
-            "sha256": checksums,
-            "digest": _digest(options, checksums),
-        }
-        (new / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        new.chmod(0o755)
-        old = new.with_suffix(".old")
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(new, folder)
-        shutil.rmtree(old, ignore_errors=True)
+        with scratch_folder(folder) as new:
+            for name in ARRAYS:
+                np.save(new / f"{name}.npy", getattr(index, name), allow_pickle=False)
+            text = json.dumps(index.vocabulary, ensure_ascii=True)
+            (new / VOCABULARY).write_text(text, encoding="ascii")
+            checksums = {name: sha256_file(new / name) for name in FILES}
+            manifest = {
+                "format": FORMAT,
+                "version": VERSION,
+                "options": options,
+                "sha256": checksums,
+                "digest": _digest(options, checksums),
+            }
+            text = json.dumps(manifest, indent=1) + "\n"
+            (new / MANIFEST).write_text(text, encoding="utf-8")
+            new.chmod(0o755)
+            old = new.with_suffix(".old")
+            if folder.exists():
+                os.replace(folder, old)
+            os.replace(new, folder)
+        for old in folder.parent.glob(f".{glob.escape(folder.name)}.????????.old"):
+            shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise InputError(
             f"{folder}: not written ({error.strerror}); free some space and save again"
         ) from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def load_index(folder: Path | str, mmap: bool = True) -> tuple[Index, dict[str, Any]]:
     """Read (index, options) back; `mmap` maps the arrays instead of copying them into memory.
 
-    Raises InputError, one line, when a file is missing, damaged, edited or of another version.
+    Raises InputError, one line, when a file is missing, damaged, edited or of another version, and
+    for an index that no corpus gives. The options are an object; the retriever knows which.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     advice = "index the corpus and save it again"
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"{folder / MANIFEST}: {error.strerror}; expected a saved BMX index"
-        ) from error
-    except ValueError as error:
-        raise InputError(f"{folder / MANIFEST}: damaged (not JSON); {advice}") from error
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise InputError(f"{path}: missing; expected a saved BMX index")
+    manifest = read_json(path)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise InputError(f"{folder / MANIFEST}: not a {FORMAT} manifest; {advice}")
-    if manifest.get("version") != VERSION:
+        raise InputError(f"{path}: not a {FORMAT} manifest; {advice}")
+    if not is_whole(manifest.get("version")) or manifest["version"] != VERSION:
         raise InputError(
-            f"{folder / MANIFEST}: version {manifest.get('version')}, expected {VERSION}; {advice}"
+            f"{path}: version {shown(manifest.get('version'))}, expected {VERSION}; {advice}"
         )
     options: Any = manifest.get("options")
     checksums: Any = manifest.get("sha256")
     if manifest.get("digest") != _digest(options, checksums):
-        raise InputError(f"{folder / MANIFEST}: damaged or edited (digest differs); {advice}")
-    for name in [f"{name}.npy" for name in ARRAYS] + [VOCABULARY]:
-        path = folder / name
-        if not path.is_file():
-            raise InputError(f"{path}: missing; {advice}")
-        if sha256_file(path) != checksums.get(name):
-            raise InputError(f"{path}: damaged or edited (checksum differs); {advice}")
+        raise InputError(f"{path}: damaged or edited (digest differs); {advice}")
+    for name, content in (("options", options), ("sha256", checksums)):
+        if not isinstance(content, dict):
+            raise InputError(f"{path}: {name} is {shown(content)}, expected an object; {advice}")
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise InputError(f"{folder / name}: missing; {advice}")
+        if sha256_file(folder / name) != checksums.get(name):
+            raise InputError(f"{folder / name}: damaged or edited (checksum differs); {advice}")
+    arrays = {name: _array(folder / f"{name}.npy", mmap) for name in ARRAYS}
+    vocabulary = read_json(folder / VOCABULARY)
+    if not isinstance(vocabulary, list):
+        raise InputError(f"{folder / VOCABULARY}: expected a list of tokens; {advice}")
+    index = Index(**arrays, vocabulary=vocabulary)
+    check_index(index, str(folder))
+    return index, options
+
+
+def _array(path: Path, mmap: bool) -> np.ndarray:
     # copy-on-write: same array type as in memory, and the file can never change
     mode: Any = "c" if mmap else None
-    arrays = {
-        name: np.load(folder / f"{name}.npy", mmap_mode=mode, allow_pickle=False) for name in ARRAYS
-    }
-    vocabulary = json.loads((folder / VOCABULARY).read_text(encoding="ascii"))
-    return Index(**arrays, vocabulary=vocabulary), options
+    try:
+        found = np.load(path, mmap_mode=mode, allow_pickle=False)
+    except Exception as error:  # headers and archives have a dozen kinds of errors
+        what = printable(error).partition(". ")[0] or type(error).__name__
+        raise InputError(
+            f"{path}: no array ({what}); index the corpus and save it again"
+        ) from error
+    if not isinstance(found, np.ndarray):
+        raise InputError(f"{path}: no array; index the corpus and save it again")
+    return found
 
 
 def _digest(options: object, checksums: object) -> str:

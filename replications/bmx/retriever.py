@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -18,13 +19,18 @@ from replications.bmx.index import BITMAP_DOCS, Index
 from replications.bmx.index_files import load_index, save_index
 from replications.bmx.normalisation import NORMALISATIONS, Normalisation, score_max
 from replications.bmx.scoring import ENTROPIES, FORMS, Entropy, Form, default_alpha, default_beta
-from shared.errors import InputError
+from shared.bm25 import LARGEST, in_range
+from shared.errors import InputError, InputWarning
+from shared.printable import shown
+from shared.reading import user_path
+from shared.retrieval import NO_TOKENS, query_lists, result_width, warn_without_tokens
 
 # "auto" prunes queries whose lists hold this many postings, in collections that have bitmaps:
 # below, bounds cost more than sums.
 AUTO_POSTINGS = 16384
 # Lists from this length on are scanned for a floor first (pruning.find_pruned).
 LONG_LIST = 4096
+MAX_THREADS = 256  # more than any machine has cores; results do not depend on it
 
 
 class BMX:
@@ -48,18 +54,17 @@ class BMX:
         mean_entropy: float | None = None,
         normalisation: Normalisation | None = None,
     ) -> None:
-        for name, value in (("alpha", alpha), ("beta", beta), ("mean_entropy", mean_entropy)):
-            if value is not None and not (math.isfinite(value) and value >= 0.0):
-                raise InputError(f"{name}={value}: expected a finite number >= 0, or None")
+        alpha, beta = _parameter("alpha", alpha), _parameter("beta", beta)
+        mean_entropy = _parameter("mean_entropy", mean_entropy)
         _one_of("form", form, FORMS)
         _one_of("entropy", entropy, ENTROPIES)
         _one_of("normalisation", normalisation, (None, *NORMALISATIONS))
         self.options: dict[str, Any] = {
-            "alpha": alpha,
-            "beta": beta,
+            "alpha": None if alpha is None else float(alpha),
+            "beta": None if beta is None else float(beta),
             "form": form,
             "entropy": entropy,
-            "mean_entropy": mean_entropy,
+            "mean_entropy": None if mean_entropy is None else float(mean_entropy),
             "normalisation": normalisation,
         }
         self._index: Index | None = None
@@ -68,22 +73,33 @@ class BMX:
         """Index token lists, `shared.analysis.Tokens` or bm25s `Tokenized`; returns self.
 
         Document lengths count all tokens; a document may be empty. Raises InputError when there is
-        no document or the texts are not tokenised.
+        no document or the texts are not tokenised; warns where no document has a token.
         """
-        return self._attach(Index.build(corpus))
+        index = Index.build(corpus)
+        if not len(index.docs):
+            warnings.warn(NO_TOKENS, InputWarning, stacklevel=2)
+        return self._attach(index)
 
     def save(self, folder: Path | str) -> None:
         """Write index and options to a folder, whole or not at all (InputError if impossible)."""
+        folder = _folder(folder)
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder}: is a file; give a new folder for the index")
         save_index(folder, self._ready, self.options)
 
     @classmethod
     def load(cls, folder: Path | str, mmap: bool = True) -> BMX:
         """Read a saved retriever with all its options; InputError if damaged, edited or foreign."""
+        folder = _folder(folder)
         index, options = load_index(folder, mmap)
         try:
             return cls(**options)._attach(index)
         except TypeError as error:
-            raise InputError(f"{folder}: unknown options {sorted(options)}; save again") from error
+            raise InputError(
+                f"{folder}: unknown options {shown(sorted(options))}; save again"
+            ) from error
+        except InputError as error:
+            raise InputError(f"{folder}: {error}; index the corpus and save it again") from error
 
     @property
     def n_docs(self) -> int:
@@ -135,17 +151,19 @@ class BMX:
         """Return the k best documents per query: (doc_indices int32, scores float64), (Q, k).
 
         Order: score descending, then document order; exactly that of `get_scores`. Slots without a
-        match hold -1 and 0.0. `pruning` skips postings that cannot matter and never changes a
-        result: True, False, or "auto" (where it pays).
+        match hold -1 and 0.0; a huge k means all documents (`result_width`). `pruning` skips
+        postings that cannot matter and never changes a result: True, False, or "auto" (where it
+        pays). Warns where no query has a token.
         """
-        if k < 1:
-            raise InputError(f"k={k}: expected at least 1")
+        k = result_width(k, self.n_docs)
+        if isinstance(n_threads, bool) or not isinstance(n_threads, int | np.integer):
+            raise InputError(f"n_threads={repr(n_threads)[:30]}: expected a whole number")
         _one_of("pruning", pruning, ("auto", True, False))
         prune_from = self._prune_from(pruning)
         flat, pointers = encode_queries(queries, self._ready.known, self._ready.vocabulary)
         n_queries = len(pointers) - 1
-        docs = np.full((n_queries, k), -1, np.int32)
-        scores = np.zeros((n_queries, k))
+        warn_without_tokens(n_queries, len(flat))
+        docs, scores = _empty_results(n_queries, k)
         scales = self._scales(flat, pointers)
 
         def part(start: int, stop: int) -> None:
@@ -155,7 +173,8 @@ class BMX:
             width = found[0].shape[1]
             docs[start:stop, :width], scores[start:stop, :width] = found
 
-        edges = np.linspace(0, n_queries, max(1, min(n_threads, n_queries)) + 1).astype(int)
+        n_threads = max(1, min(n_threads, n_queries, MAX_THREADS))
+        edges = np.linspace(0, n_queries, n_threads + 1).astype(int)
         if len(edges) == 2:
             part(0, n_queries)
         else:
@@ -179,11 +198,17 @@ class BMX:
         score is 0 are not returned.
         """
         _one_of("form", form, AUGMENTATIONS)
+        k = result_width(k, self.n_docs)
+        queries = query_lists(queries)
+        encode_queries(queries, self._ready.known)
+        if not isinstance(augmentations, Sequence):
+            raise InputError(f"augmentations: {type(augmentations).__name__}, expected a list")
         if len(queries) != len(augmentations):
             raise InputError(f"{len(augmentations)} augmentations for {len(queries)} queries")
+        for augmented in augmentations:
+            encode_queries(augmented, self._ready.known)
         values = check_weights(weights, max(map(len, augmentations), default=0))
-        docs = np.full((len(queries), k), -1, np.int32)
-        scores = np.zeros((len(queries), k))
+        docs, scores = _empty_results(len(queries), k)
         for row, (query, augmented) in enumerate(zip(queries, augmentations, strict=True)):
             total = self._augmented([query, *augmented], [1.0, *values[: len(augmented)]], form)
             best = top_k(total, k)
@@ -269,6 +294,31 @@ class BMX:
         return result
 
 
+def _folder(place: Path | str) -> Path:
+    if not isinstance(place, str | Path):
+        raise InputError(f"folder: {type(place).__name__}, expected a path")
+    return user_path(place)
+
+
+def _empty_results(n_queries: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        return np.full((n_queries, k), -1, np.int32), np.zeros((n_queries, k))
+    except (MemoryError, ValueError) as error:
+        raise InputError(
+            f"k={k}: no memory for the results of {n_queries} queries; ask for fewer"
+        ) from error
+
+
 def _one_of(name: str, value: object, allowed: tuple) -> None:
-    if value not in allowed:
-        raise InputError(f"{name}={value!r}: expected one of {', '.join(map(repr, allowed))}")
+    if not isinstance(value, str | bool | type(None)) or value not in allowed:
+        raise InputError(f"{name}={shown(value)}: expected one of {', '.join(map(repr, allowed))}")
+
+
+def _parameter(name: str, value: Any) -> float | None:
+    """A given parameter as a Python number."""
+    given = value.item() if isinstance(value, np.generic) else value
+    if given is not None and not in_range(given):
+        raise InputError(
+            f"{name}={shown(value)}: expected a finite number >= 0, at most {LARGEST:g}, or None"
+        )
+    return given

@@ -15,7 +15,7 @@ from replications.bmx.authors_code import authors_code
 from replications.bmx.index_files import MANIFEST
 from replications.bmx.normalisation import Normalisation
 from shared.analysis import Tokens
-from shared.errors import InputError
+from shared.errors import InputError, InputWarning
 
 ANIMALS = [
     ["cat", "cat", "dog"],
@@ -133,6 +133,10 @@ def test_empty_documents_and_large_term_frequencies() -> None:
     ("corpus", "message"),
     [
         ([], "no documents"),
+        ([["a"], [1]], "text 1: token 0 is int"),
+        ([[np.int64(1)]], "text 0: token 0 is int64"),
+        (None, "the corpus: None: expected lists"),
+        (Tokenized(ids=[[0]], vocab={1: 0}), "the vocabulary: token 0 is int"),
         (["a text"], "entry 0 is str, expected a list of tokens"),
         (Tokens(np.array([7], np.int32), np.array([0, 1]), ["a"]), "must lie in 0..0"),
         (Tokens(np.array([0], np.int32), np.array([0, 2]), ["a"]), "offsets must ascend"),
@@ -151,6 +155,11 @@ def test_bad_corpora_are_refused(corpus: object, message: str) -> None:
         ({"form": "paper"}, "form='paper'"),
         ({"entropy": "shannon"}, "entropy='shannon'"),
         ({"normalisation": True}, "normalisation=True"),
+        ({"normalisation": ["reference"]}, "normalisation="),
+        ({"alpha": "1"}, "alpha='1'"),
+        ({"alpha": True}, "alpha=True"),
+        ({"alpha": 10**400}, "alpha=<number of 1329 bits>"),
+        ({"beta": 1e308}, "beta=1e.308: expected a finite number >= 0, at most 1e.06"),
     ],
 )
 def test_bad_options_are_refused(options: dict, message: str) -> None:
@@ -161,10 +170,63 @@ def test_bad_options_are_refused(options: dict, message: str) -> None:
 def test_bad_calls_are_refused() -> None:
     with pytest.raises(InputError, match="no index yet"):
         BMX().retrieve([["cat"]])
-    with pytest.raises(InputError, match="k=0"):
+    with pytest.raises(InputError, match="k = 0"):
         BMX().index(ANIMALS).retrieve([["cat"]], k=0)
     with pytest.raises(InputError, match="expected a list of tokens"):
         BMX().index(ANIMALS).retrieve(["cat"])
+
+
+@pytest.mark.parametrize(
+    ("queries", "message"),
+    [
+        ([[0, 1]], "query 0: token 0 is int .0., expected a text; give tokens, not their ids"),
+        ([["cat"], ["dog", None]], "query 1: token 1 is NoneType"),
+        ([["cat", ["dog"]]], "query 0: token 1 is list"),
+        ("cat", "the queries: 'cat': expected lists of tokens"),
+        (None, "the queries: None: expected lists of tokens"),
+        ([None], "entry 0 is NoneType"),
+        (Tokenized(ids=[[5]], vocab={"cat": 0}), "token ids must lie in 0..0"),
+        (Tokenized(ids=[[0]], vocab={"cat": -1}), "expected token -> id"),
+    ],
+)
+def test_queries_that_are_none(queries: Any, message: str) -> None:
+    model = BMX().index(ANIMALS)
+    with pytest.raises(InputError, match=message):
+        model.retrieve(queries)
+    for k in ("2", None, 2.5, True, 0, -(10**30)):
+        with pytest.raises(InputError, match="whole number of at least 1"):
+            model.retrieve([["cat"]], k=k)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="whole number of at least 1"):
+            model.retrieve_augmented([["cat"]], [[["dog"]]], 0.3, k=k)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="n_threads='2'"):
+        model.retrieve([["cat"]], n_threads="2")  # type: ignore[arg-type]
+
+
+def test_a_huge_k_means_all_documents() -> None:
+    model = BMX().index(ANIMALS)
+    expected = model.retrieve([["cat"]], k=5)
+    for found in (
+        model.retrieve([["cat"]], k=10**12, n_threads=10**9),
+        model.retrieve_augmented([["cat"]], [[]], 0.0, k=10**12),
+    ):
+        assert all(map(np.array_equal, found, expected))
+
+
+def test_options_of_numpy_are_saved_as_numbers(tmp_path: Path) -> None:
+    model = BMX(alpha=np.float32(0.5), beta=np.int64(1)).index(ANIMALS)  # type: ignore[arg-type]
+    model.save(tmp_path / "index")
+    assert BMX.load(tmp_path / "index").options == model.options
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="file: is a file; give a new folder"):
+        model.save(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_warning_where_nothing_can_match() -> None:
+    with pytest.warns(InputWarning, match="none of the documents has a token"):
+        BMX().index([[], []])
+    with pytest.warns(InputWarning, match="none of 1 queries has a token"):
+        BMX().index(ANIMALS).retrieve([[]])
 
 
 @pytest.mark.parametrize("mmap", [True, False])

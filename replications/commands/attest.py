@@ -13,6 +13,8 @@ import click
 from replications.commands.attestation import attest_here
 from replications.commands.emulate import attest_under
 from replications.commands.options import HOME, IN_CHECKOUT
+from replications.cores import at_most
+from replications.door import USER_PATH, tell
 from replications.execute import papers
 from reports.arithmetics import ARITHMETICS
 from reports.machines import write_machine
@@ -35,19 +37,19 @@ ALL = "all"
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=USER_PATH,
     default=HOME / "machines",
     help="Folder of the file (default: reports/machines).",
 )
 @click.option(
     "--store",
-    type=click.Path(path_type=Path),
+    type=USER_PATH,
     default=None,
     help="Keep the fresh records in this new folder; default: a temporary one.",
 )
 @click.option(
     "--values",
-    type=click.Path(path_type=Path),
+    type=USER_PATH,
     default=None,
     help="Also write the largest deviation of every number to this folder.",
 )
@@ -79,14 +81,14 @@ def attest(
         raise InputError(f"{store}: is not empty; attest needs a fresh folder, name another one")
     if arithmetics:
         names = [each.name for each in ARITHMETICS] if ALL in arithmetics else list(arithmetics)
-        jobs = jobs or os.cpu_count() or 1
+        jobs = at_most(jobs)
         machines = attest_under(
             dict.fromkeys(names), chosen, out, store=store, values=values, jobs=jobs
         )
     else:
         with fresh_folders(store) as folder:
             machines = [attest_here(chosen or known, folder, values, full=not chosen)]
-        click.echo(f"written: {write_machine(machines[0], out)}")
+        tell(f"written: {write_machine(machines[0], out)}")
     context.exit(1 if any(machine.disagreements for machine in machines) else 0)
 
 

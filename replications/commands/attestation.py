@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import click
-
+from replications.door import tell
 from replications.evidence import Evidence, gather
 from reports import provenance
 from reports.arithmetics import (
@@ -82,11 +81,11 @@ def say_agreement(paper: str, found: Agreement) -> None:
     )
     word = "DISAGREES" if found.disagreements else "agrees"
     count = sum(found.compared.values())
-    click.echo(f"{paper}: {word}; {count:,} values compared; largest deviation: {sizes or 'none'}")
+    tell(f"{paper}: {word}; {count:,} values compared; largest deviation: {sizes or 'none'}")
     for line in found.disagreements:
-        click.echo(f"  disagrees: {line}")
+        tell(f"  disagrees: {line}")
     for line in found.left_out:
-        click.echo(f"  left out: {line}")
+        tell(f"  left out: {line}")
 
 
 def largest_deviations(evidence: Evidence) -> dict[str, dict[str, dict[str, object]]]:
@@ -127,15 +126,15 @@ def _line(text: str) -> str:
 
 
 def _say(arithmetic: Arithmetic, real: Libraries, lines: Sequence[str]) -> None:
-    click.echo(
+    tell(
         f"{provenance.cpu_model() or 'unknown processor'}, {os.cpu_count()} cores, "
         f"{provenance.operating_system()}"
     )
-    click.echo(f"arithmetic: {arithmetic.name} ({arithmetic.title})")
+    tell(f"arithmetic: {arithmetic.name} ({arithmetic.title})")
     if arithmetic.name == BY_HAND:
-        click.echo("  " + " ".join(f"{k}={v}" for k, v in arithmetic.switches.items()))
+        tell("  " + " ".join(f"{k}={v}" for k, v in arithmetic.switches.items()))
     for library, said in sorted(real.runs.items()):
-        click.echo(f"  {library}: {said}")
-    click.echo("  threads: " + ", ".join(f"{name} {n}" for name, n in real.threads.items()))
+        tell(f"  {library}: {said}")
+    tell("  threads: " + ", ".join(f"{name} {n}" for name, n in real.threads.items()))
     for line in lines:
-        click.echo(f"  NOT AS TOLD: {line}")
+        tell(f"  NOT AS TOLD: {line}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from statistics import fmean
 
@@ -9,25 +10,25 @@ import click
 from rich.table import Table
 
 from replications.commands.options import console
+from replications.door import USER_PATH, tell
 from shared.data import read_qrels
 from shared.errors import InputError
 from shared.metrics import DEFAULT_MEASURES, evaluate
+from shared.reading import user_path
 from shared.run_similarity import kendall_tau_union, rank_biased_overlap
 from shared.runs import read_run
 from shared.significance import paired_bootstrap, paired_t, randomization_test
 
-_FILE = click.Path(path_type=Path, exists=False)
-
 
 @click.command()
-@click.argument("run_a", type=_FILE)
-@click.argument("run_b", type=_FILE)
-@click.option("--qrels", "qrels_file", type=_FILE, required=True, help="BEIR or TREC qrels.")
+@click.argument("run_a", type=USER_PATH)
+@click.argument("run_b", type=USER_PATH)
+@click.option("--qrels", "qrels_file", type=USER_PATH, required=True, help="BEIR or TREC qrels.")
 @click.option("--measure", "measures", multiple=True, help="ir-measures notation, e.g. nDCG@10.")
 def compare(run_a: Path, run_b: Path, qrels_file: Path, measures: tuple[str, ...]) -> None:
     """Compare RUN_A with RUN_B: means, paired difference, interval, p-values, rank similarity."""
     for path in (run_a, run_b, qrels_file):
-        if not path.is_file():
+        if not os.path.exists(user_path(path)):
             raise InputError(f"{path}: no such file; expected a TREC run or a qrels file")
     first, second, qrels = read_run(run_a), read_run(run_b), read_qrels(qrels_file)
     names = measures or DEFAULT_MEASURES
@@ -53,10 +54,13 @@ def compare(run_a: Path, run_b: Path, qrels_file: Path, measures: tuple[str, ...
             f"{randomization_test(b, a).p:.4g}",
         )
     console().print(table)
+    for side, scores in (("A", scores_a), ("B", scores_b)):
+        for note in scores.notes:
+            tell(f"note: {side}: {note}")
     # A query without results counts as an empty list: both runs need the same queries.
     first, second = ({qid: run.get(qid, []) for qid in qrels} for run in (first, second))
     tau, overlap = kendall_tau_union(first, second), rank_biased_overlap(first, second)
-    click.echo(
+    tell(
         f"rank similarity, mean over queries: Kendall tau (union) {fmean(tau.values()):.4f}, "
         f"RBO (p=.95) {fmean(overlap.values()):.4f}"
     )

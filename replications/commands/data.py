@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 
 from replications.commands.options import console, data_root_option
+from replications.door import tell
 from shared.data import (
     UNPINNED,
     check_collection,
@@ -46,7 +47,7 @@ def list_(data_root: Path | None) -> None:
 def fetch(ids: tuple[str, ...]) -> None:
     """Download collections by id into the cache, at their pinned revisions."""
     for name in ids:
-        click.echo(f"{name}: {fetch_collection(name)}")
+        tell(f"{name}: {fetch_collection(name)}")
 
 
 @data.command()
@@ -57,16 +58,16 @@ def check(refs: tuple[str, ...], data_root: Path | None) -> None:
     wrong = 0
     for ref in refs:
         collection = load_collection(ref, data_root=data_root, download=False)
-        click.echo(
+        tell(
             f"{collection.id}: {len(collection.doc_ids):,} documents, "
             f"{len(collection.queries):,} queries, sha256 {collection.sha256}"
         )
         for note in collection.notes:
-            click.echo(f"  note: {note}")
+            tell(f"  note: {note}")
         for line in check_collection(collection):
             unpinned = line.startswith(UNPINNED)
             wrong += not unpinned
-            click.echo(f"  {'note' if unpinned else 'mismatch'}: {line}")
+            tell(f"  {'note' if unpinned else 'mismatch'}: {line}")
     if wrong:
         raise InputError(
             f"{wrong} values differ from the manifest; claims on these data are not comparable"

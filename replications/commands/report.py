@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from replications.commands.options import MACHINES, PAGES, PUBLISHED, store_option
+from replications.door import USER_PATH, tell
 from replications.execute import PAPERS_FOLDER
 from reports.machine_views import verified
 from reports.machines import read_machines
@@ -18,7 +19,7 @@ from shared.errors import InputError
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), default=PAGES, help="Folder of the pages.")
+@click.option("--out", type=USER_PATH, default=PAGES, help="Folder of the pages.")
 @store_option
 @click.option("--published-only", is_flag=True, help="Leave out the records of --store.")
 def report(out: Path, store: Path, published_only: bool) -> None:
@@ -45,7 +46,7 @@ def report(out: Path, store: Path, published_only: bool) -> None:
     finally:
         gc.enable()
         gc.unfreeze()
-    click.echo(f"{len(records)} records -> {index}")
+    tell(f"{len(records)} records -> {index}")
 
 
 def _check_apart(out: Path) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from replications.commands.narrow import narrowed
 from replications.commands.options import data_root_option, store_option, tier_option
 from replications.commands.tables import show_plan, show_results
-from replications.execute import Job, cached_collection, execute, experiments, papers, plan_jobs
+from replications.door import tell, user_folder
+from replications.execute import (
+    IN_COLLECTION,
+    Job,
+    cached_collection,
+    execute,
+    experiments,
+    papers,
+    plan_jobs,
+)
 from reports.results import Record, Store
 from shared.data import UNPINNED, check_available, check_collection
+from shared.data.manifest import pinned
 from shared.data.resolve import find_data_root
 from shared.errors import InputError
 from shared.rehearsal import VARIABLE, rehearsal
@@ -30,6 +40,9 @@ from shared.rehearsal import VARIABLE, rehearsal
 @tier_option
 @click.option(
     "--collection", "collections", multiple=True, help="A BEIR folder or a collection id."
+)
+@click.option(
+    "--split", help="Judgements of --collection to evaluate; default: test, or the only ones."
 )
 @click.option("--experiment", "only", multiple=True, help="E1, E2, ...; default: all.")
 @click.option(
@@ -55,6 +68,12 @@ from shared.rehearsal import VARIABLE, rehearsal
     "cache. Folders given by --collection are sent; records and run files come back.",
 )
 @click.option("--keep", is_flag=True, help="Accept finished records made by other code.")
+@click.option(
+    IN_COLLECTION,
+    is_flag=True,
+    help="Leave out judgements of documents that a collection lacks, and queries with no other; "
+    "by default they count, as in the benchmarks.",
+)
 @click.option("--no-download", is_flag=True, help="Use only what is on this machine.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and its cost; run nothing.")
 @click.pass_context
@@ -63,6 +82,7 @@ def run(
     paper: str,
     tier: str | None,
     collections: tuple[str, ...],
+    split: str | None,
     only: tuple[str, ...],
     where: tuple[str, ...],
     data_root: Path | None,
@@ -70,19 +90,26 @@ def run(
     jobs: int | None,
     executor: str,
     keep: bool,
+    judged_in_collection: bool,
     no_download: bool,
     dry_run: bool,
 ) -> None:
     """Run the experiments of PAPER (or `all`) and write one record per cell."""
     tier = tier or ("small" if collections else "embedded")
     find_data_root(data_root)  # one that does not exist is refused now
-    names, folders = _collections(collections, data_root, download=not no_download)
+    if split is not None and not collections:
+        raise InputError("--split is of the collections named by --collection: name one")
+    names, folders = _collections(collections, data_root, split, download=not no_download)
+    splits = {}
+    if split is not None:
+        usual = {name: _usual(name, folders, data_root, not no_download) for name in names}
+        splits = {name: split for name in names if usual[name] != split}
     asked = _of_all(only) if paper == "all" else {paper: only}
     chosen = list(asked)
     cells = [
         job
         for each, its in asked.items()
-        for job in plan_jobs(each, tier, collections=names, only=its)
+        for job in plan_jobs(each, tier, collections=names, only=its, splits=splits)
     ]
     cells = narrowed(cells, where)
     _say_what_is_left_out(chosen, names, only)
@@ -106,22 +133,25 @@ def run(
         download=not no_download,
         folders=folders,
         keep=keep,
+        judged_in_collection=judged_in_collection,
     )
     show_results(cells, records)
-    pages = f"replicate report --store {shlex.quote(str(store))}"
+    place = shlex.quote(str(store))
+    pages = f"replicate report --store {place}"
     if rehearsal():
-        click.echo(f"note: a rehearsal ({VARIABLE}): no number here is evidence", err=True)
-        pages += " --out <folder>"
-    click.echo(f"records: {store}; `{pages}` for pages")
+        tell(f"note: a rehearsal ({VARIABLE}): no number here is evidence", err=True)
+        pages = f"replicate report --store {place} --out <folder>"
+    tell(f"records: {store}; `{pages}` for pages")
     mismatches = [line for r in records for line in r.provenance.get("data_mismatch", [])]
     for line in dict.fromkeys(mismatches):
-        click.echo(f"note: {line}; numbers on it are not compared with the paper's", err=True)
+        tell(f"note: {line}; numbers on it are not compared with the paper's", err=True)
+    _say_notes(records, folders, data_root, download=not no_download)
     for record in records:
         if reason := record.facts.get("run_file"):
-            click.echo(f"note: {record.experiment} {record.label}: run file {reason}", err=True)
+            tell(f"note: {record.experiment} {record.label}: run file {reason}", err=True)
     failed = [record for record in records if record.status == "error"]
     for record in failed:
-        click.echo(f"failed: {record.experiment} {record.label}: {record.error}", err=True)
+        tell(f"failed: {record.experiment} {record.label}: {record.error}", err=True)
     context.exit(1 if failed else 0)
 
 
@@ -136,12 +166,12 @@ def _of_all(only: Sequence[str]) -> dict[str, list[str]]:
             raise InputError(f"no paper has an experiment {name!r}; `replicate list` shows them")
         without = [paper for paper, its in asked.items() if name not in its]
         if without:
-            click.echo(f"note: {', '.join(without)}: no experiment {name}", err=True)
+            tell(f"note: {', '.join(without)}: no experiment {name}", err=True)
     return {paper: its for paper, its in asked.items() if its or not only}
 
 
 def _collections(
-    refs: Sequence[str], data_root: Path | None, *, download: bool
+    refs: Sequence[str], data_root: Path | None, split: str | None = None, *, download: bool
 ) -> tuple[list[str], dict[str, Path]]:
     """Ids of the collections asked for, and the folders of those that are folders.
 
@@ -150,9 +180,10 @@ def _collections(
     names: list[str] = []
     folders: dict[str, Path] = {}
     for ref in dict.fromkeys(refs):
-        path = Path(ref).expanduser().resolve()
-        if ref != "pydocs" and ref.strip() and path.is_dir():
-            name = _read_folder(path, data_root, download)
+        place = user_folder(ref) if ref != "pydocs" and ref.strip() else None
+        if place is not None:
+            path = place.resolve()
+            name = _read_folder(path, data_root, split, download)
             if folders.setdefault(name, path) != path:
                 raise InputError(
                     f"{path}: is recorded as {name!r}, and so is {folders[name]}; rename one"
@@ -166,14 +197,26 @@ def _collections(
     return list(dict.fromkeys(names)), folders
 
 
-def _read_folder(path: Path, data_root: Path | None, download: bool) -> str:
+def _usual(
+    name: str, folders: Mapping[str, Path], data_root: Path | None, download: bool
+) -> str | None:
+    """The split that is evaluated of a collection where the user names none; None: none is."""
+    if name in folders:
+        with contextlib.suppress(InputError):
+            return cached_collection(folders[name], data_root, download).default_split
+        return None
+    pin = pinned(name)
+    return pin.split if pin else "test"
+
+
+def _read_folder(path: Path, data_root: Path | None, split: str | None, download: bool) -> str:
     """Name a folder's collection, after a look at what its numbers will depend on."""
     collection = cached_collection(path, data_root, download)
     name, notes = collection.id, list(collection.notes)
     if [line for line in check_collection(collection) if not line.startswith(UNPINNED)]:
         name = f"local/{name.rpartition('/')[2]}"
         notes.append(f"is not the published {collection.id}; recorded as {name}")
-    queries = collection.topics(collection.default_split)
+    queries = collection.topics(split or collection.default_split)
     own = queries.keys() & set(collection.doc_ids)
     if own:
         notes.append(
@@ -181,7 +224,7 @@ def _read_folder(path: Path, data_root: Path | None, download: bool) -> str:
             "from their results as BEIR does; rename the queries if they are not that document"
         )
     for note in notes:
-        click.echo(f"note: {name}: {note}", err=True)
+        tell(f"note: {name}: {note}", err=True)
     return name
 
 
@@ -189,11 +232,26 @@ def _say_what_is_left_out(chosen: list[str], names: list[str], only: Sequence[st
     for paper in chosen if names and not only else ():
         if ids := [each.id for each in experiments(paper).values() if each.needs_model]:
             options = " ".join(f"--experiment {name}" for name in ids)
-            click.echo(
+            tell(
                 f"note: {paper} {', '.join(ids)} left out: needs a language model; ask with "
                 f"{options}",
                 err=True,
             )
+
+
+def _say_notes(
+    records: list[Record], folders: dict[str, Path], data_root: Path | None, *, download: bool
+) -> None:
+    """What cells noted about their input, each line once; of a folder, what was not said before."""
+    said = {
+        f"{name}: {note}"
+        for name, path in folders.items()
+        for note in cached_collection(path, data_root, download).notes
+    }
+    notes = [line for record in records for line in record.facts.get("input_notes", [])]
+    for line in dict.fromkeys(notes):
+        if line not in said:
+            tell(f"note: {line}", err=True)
 
 
 def _at_hand(cells: list[Job], data_root: Path | None, *, download: bool) -> list[Job]:
@@ -209,7 +267,7 @@ def _at_hand(cells: list[Job], data_root: Path | None, *, download: bool) -> lis
         raise InputError(next(iter(reasons.values())))
     if reasons:
         names = ", ".join(list(reasons)[:5]) + (", ..." if len(reasons) > 5 else "")
-        click.echo(
+        tell(
             f"note: {len(cells) - len(kept)} of {len(cells)} cells left out: {len(reasons)} "
             f"collections are not at hand ({names}); {next(iter(reasons.values()))}",
             err=True,
@@ -251,6 +309,6 @@ def _run(cells: list[Job], store: Path, **options: Any) -> list[Record]:
             reused += was_reused
             coming = cells[min(len(records), len(cells) - 1)]
             progress.update(task, advance=1, description=f"{coming.experiment} {coming.label}")
-    click.echo(f"{len(records)} cells: {len(records) - reused} run, {reused} kept from before")
+    tell(f"{len(records)} cells: {len(records) - reused} run, {reused} kept from before")
     by_key = {record.key: record for record in records}
     return [by_key[job.key] for job in cells]

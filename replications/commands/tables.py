@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import click
 from rich.table import Table
 
 from replications.commands.options import console
+from replications.door import tell
 from replications.execute import Job, experiments
 from reports.results import Record
 from shared.data import collection_size, list_collections
 from shared.files import find_cache_dir
 from shared.metrics import DEFAULT_MEASURES
 from shared.models import check_model, list_models
+from shared.printable import printable
 
 RECORD_MB = 0.1  # a record with per-query values, and a run file for the few that have one
 
@@ -35,7 +36,7 @@ def show_plan(
         experiment = experiments(paper)[name]
         number = sum((job.paper, job.experiment) == (paper, name) for job in cells)
         cost = experiment.cost.get(tier, "not estimated")
-        table.add_row(paper, name, experiment.title, str(number), cost)
+        table.add_row(paper, name, printable(experiment.title), str(number), cost)
     console().print(table)
     download = _collections(cells, folders, data_root) + _models(cells)
     known = sum(size for size in download if size is not None)
@@ -45,9 +46,9 @@ def show_plan(
         if unknown
         else (f"about {known:,.0f} MB")
     )
-    click.echo(
-        f"downloads: {amount} into {find_cache_dir()}; "
-        f"records: about {max(1, len(cells) * RECORD_MB):,.0f} MB into {store}"
+    tell(
+        f"downloads: {amount} into {printable(find_cache_dir())}; "
+        f"records: about {max(1, len(cells) * RECORD_MB):,.0f} MB into {printable(store)}"
     )
 
 
@@ -59,9 +60,9 @@ def _collections(
     found: list[float | None] = []
     for name in _values(cells, "collection"):
         if name in folders:
-            click.echo(f"collection {name}: folder {folders[name]}")
+            tell(printable(f"collection {name}: folder {folders[name]}"))
             continue
-        click.echo(f"collection {name}: {collection_size(name, data_root=data_root)}")
+        tell(printable(f"collection {name}: {collection_size(name, data_root=data_root)}"))
         entry = entries.get(name)
         found.append(entry.megabytes or (0 if entry.here else None) if entry else None)
     return found
@@ -78,7 +79,7 @@ def _models(cells: Sequence[Job]) -> list[float | None]:
             if size is None
             else (f"{size:,.0f} MB to download" if size else "in the cache")
         )
-        click.echo(f"model {ref}: {words}")
+        tell(printable(f"model {ref}: {words}"))
         found.append(size)
     return found
 
@@ -106,20 +107,21 @@ def show_results(cells: Sequence[Job], records: Sequence[Record]) -> None:
             else:
                 shared.append(f"{key} {values.pop()}")
         title = f"{paper} {experiment}{': ' if shared else ''}{', '.join(shared)}"
-        table = Table(title=title, title_justify="left")
+        table = Table(title=printable(title), title_justify="left")
         for key in keys:
-            table.add_column(key)
+            table.add_column(printable(key))
         found = {measure for record in group for measure in record.means}
         measures = [m for m in DEFAULT_MEASURES if m in found]
         measures += sorted(found - set(measures))
         for measure in measures:
-            table.add_column(measure, justify="right")
+            table.add_column(printable(measure), justify="right")
         if not measures:
             table.add_column("measured")
         for record in group:
             texts = ["" if (v := record.config.get(key)) is None else str(v) for key in keys]
             means = [f"{record.means[m]:.4f}" if m in record.means else "" for m in measures]
-            table.add_row(*texts, *(means or [", ".join(_scalars(record.facts))]))
+            measured = means or [", ".join(_scalars(record.facts))]
+            table.add_row(*map(printable, [*texts, *measured]))
         console().print(table)
 
 

@@ -91,6 +91,7 @@ def finish(
                 started=began,
                 wall_s=seconds,
                 code_sha256=provenance.code_digest("prorank"),
+                training_code_sha256=request.get("code_sha256"),
             ),
         }
     )

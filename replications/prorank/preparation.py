@@ -11,6 +11,7 @@ import torch
 from replications.prorank.recipe import Lora, Recipe
 from shared.errors import InputError, MissingDependencyError
 from shared.training import adapter_sha256
+from shared.training.adapters import check_targets
 
 
 def prepared(model: Any, recipe: Recipe, start: Path | None = None) -> Any:
@@ -51,6 +52,7 @@ def lora_config(recipe: Recipe, model: Any) -> Any:
     except ImportError as error:
         raise MissingDependencyError("adapters need peft: pip install peft") from error
 
+    check_targets(model, recipe.lora.targets, recipe.name)
     return LoraConfig(
         r=recipe.lora.rank,
         lora_alpha=recipe.lora.alpha,

@@ -94,10 +94,10 @@ class PromptTokenizer:
         if max_length < 1:
             raise InputError(f"max_length {max_length}: expected a positive number of tokens")
         self.max_length = max_length
+        limit = f"max_length {max_length}"
         if model_max is not None and max_length + self.template_length > model_max:
-            self.max_length = model_max - self.template_length
+            self.max_length, limit = model_max - self.template_length, f"a context of {model_max}"
         if self.max_length - self._query_limit - len(self._separator) < 1:
-            limit = f"max_length {max_length}" if model_max is None else f"a context of {model_max}"
             raise InputError(
                 f"{limit} leaves {max(self.max_length, 0)} tokens for query and document beside "
                 f"the {self.template_length} of the prompt, which is never cut; expected 5 or more"

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from replications.prorank.losses import LOSSES
-from replications.prorank.rewards import weights
 from shared.errors import InputError
-from shared.training import Updates, read_recipe
+from shared.training import Updates, bounds, named_recipe
 
 RECIPES = Path(__file__).parent / "recipes"
 STAGES = ("warmup", "sft", "fine_grained")
@@ -26,10 +24,11 @@ class Lora:
     Without dropout: a dropped adapter would make old and new log-probabilities differ.
     """
 
-    rank: int = 16
-    alpha: int = 32
-    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
-    first_layer: int = 0  # layers below have no adapter, and no gradient passes through them
+    rank: bounds.Few = 16
+    alpha: bounds.Few = 32
+    targets: bounds.Refs = ("q_proj", "k_proj", "v_proj", "o_proj")
+    # Layers below have no adapter, and no gradient passes through them.
+    first_layer: Annotated[int, bounds.Bounds(0, 1_000)] = 0
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,7 @@ class Stage(Updates):
     all parameters, LoRA needs more.
     """
 
-    forward_pairs: int = 16  # prompts in one forward pass: memory, not the gradient
-
-    def check(self, name: str) -> None:
-        """Raise InputError for values that cannot be."""
-        super().check(name)
-        if self.forward_pairs < 1:
-            raise InputError(f"{name}: expected forward_pairs above 0")
+    forward_pairs: bounds.Batch = 16  # prompts in one forward pass: memory, not the gradient
 
 
 @dataclass(frozen=True)
@@ -54,33 +47,22 @@ class Warmup(Stage):
     """Stage 1: GRPO on the answer token, and the supervised comparison on the same batches."""
 
     method: Literal["exact", "trl"] = "exact"  # ours: the same loss from one forward (answer_grpo)
-    pairs_per_step: int = 16  # ours
+    pairs_per_step: bounds.Batch = 16  # ours
     balanced: bool = True  # ours: as many relevant as irrelevant pairs in each batch
-    group_size: int = 8  # TRL 2025
-    temperature: float = 0.9  # TRL 2025
+    group_size: Annotated[int, bounds.Bounds(2, 65_536)] = 8  # TRL 2025
+    temperature: bounds.Scale = 0.9  # TRL 2025
     rewards: Literal["both", "format", "relevance"] = "both"  # paper: both together
-    kl_beta: float = 0.04  # TRL 2025
-    epsilon: float = 0.2  # TRL 2025
-    num_iterations: int = 1  # TRL 2025: updates from one set of answers
+    kl_beta: bounds.Weight = 0.04  # TRL 2025
+    epsilon: bounds.Inner = 0.2  # TRL 2025
+    num_iterations: bounds.Few = 1  # TRL 2025: updates from one set of answers
     scale_rewards: Literal["group", "none"] = "group"  # TRL in every version
-    max_completion_tokens: int = 1  # "trl" only; TRL 2025: 256, for an answer of one token
+    max_completion_tokens: bounds.Length = 1  # "trl" only; TRL 2025: 256, for one-token answers
 
     def check(self, name: str) -> None:
-        """Raise InputError for values that cannot be."""
-        super().check(name)
-        weights(self.rewards)
-        if self.group_size < 2 or self.num_iterations < 1 or self.max_completion_tokens < 1:
-            raise InputError(
-                f"{name}: expected group_size of 2 or more, num_iterations and "
-                "max_completion_tokens above 0"
-            )
+        """Raise InputError for values that cannot be together."""
         if self.max_completion_tokens > 1 and self.method != "trl":
             raise InputError(f"{name}: answers of several tokens need method trl")
-        if not self.temperature > 0 or self.kl_beta < 0 or not 0 < self.epsilon < 1:
-            raise InputError(
-                f"{name}: expected temperature above 0, kl_beta of 0 or more, epsilon in (0, 1)"
-            )
-        if self.pairs_per_step < 1 or (self.balanced and self.pairs_per_step % 2):
+        if self.balanced and self.pairs_per_step % 2:
             raise InputError(
                 f"{name}: {self.pairs_per_step} pairs a step cannot be half relevant and half "
                 "not; expected an even number, or balanced: false"
@@ -98,51 +80,41 @@ class Warmup(Stage):
 class FineGrained(Stage):
     """Stage 2: scores from the logits of both answers, one positive and its negatives a group."""
 
-    groups_per_step: int = 2  # ours
-    negatives: int = 7  # ours
+    groups_per_step: bounds.Batch = 2  # ours
+    negatives: bounds.Depth = 7  # ours
     loss: Literal["bce", "softmax", "ranknet"] = "bce"  # the released code's remnant
-    tau: float = 1.0  # ours; "softmax" only
+    tau: bounds.Scale = 1.0  # ours; "softmax" only
 
     @property
     def pairs_per_step(self) -> int:
         """Prompts in one batch."""
         return self.groups_per_step * (1 + self.negatives)
 
-    def check(self, name: str) -> None:
-        """Raise InputError for values that cannot be."""
-        super().check(name)
-        if self.groups_per_step < 1 or self.negatives < 1 or not self.tau > 0:
-            raise InputError(f"{name}: expected groups_per_step, negatives and tau above 0")
-        if self.loss not in LOSSES:
-            raise InputError(f"{name}: loss {self.loss!r}, expected one of {', '.join(LOSSES)}")
-
 
 @dataclass(frozen=True)
 class Recipe:
     """Both stages on one model and the same collections. Lengths count tokens."""
 
-    name: str
-    model: str
-    data: tuple[str, ...]  # collections with training queries; each gives as much as the others
+    name: bounds.Name
+    model: bounds.Ref
+    data: bounds.Refs  # collections with training queries; each gives as much as the others
     warmup: Warmup
     fine_grained: FineGrained
     lora: Lora | None = Lora()  # a review of the full paper mentions LoRA, without its rank
-    candidates: int = 100  # ours: depth of the first stage that negatives are drawn from
+    candidates: bounds.Depth = 100  # ours: depth of the first stage that negatives are drawn from
     # Collections that the model is judged on: training queries near one of theirs are left out.
-    held_out: tuple[str, ...] = ()
+    held_out: tuple[bounds.Ref, ...] = ()
     positives: Literal["retrieved", "judged"] = "retrieved"  # ours: see pairs.labelled_pairs
-    max_length: int = 512  # query and document together; TRL 2025's max_prompt_length
+    max_length: bounds.Length = 512  # query and document together; TRL 2025's max_prompt_length
     # The released weights' type. It is what is computed in, by autocast: load weights in float32.
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     gradient_checkpointing: bool = False
-    seed: int = 42
+    seed: bounds.Seed = 42
     note: str = ""
 
     def __post_init__(self) -> None:
+        bounds.check_bounds(self, self.name)
         self.warmup.check(f"{self.name}: warmup")
-        self.fine_grained.check(f"{self.name}: fine_grained")
-        if not self.data:
-            raise InputError(f"{self.name}: data: expected at least one collection")
 
     def request(self, stage: str) -> dict[str, Any]:
         """The settings that decide the weights of a stage: everything but names and saving.
@@ -187,11 +159,7 @@ def fine_grained_alone(recipe: Recipe) -> Recipe:
 
 def load_recipe(name: str, **changes: Any) -> Recipe:
     """A recipe by the name of its file in recipes/, or by path; `changes` replace settings."""
-    path = Path(name) if name.endswith((".yaml", ".yml")) else RECIPES / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
-        raise InputError(f"no recipe {name!r}; expected a .yaml file or one of {known}")
-    return read_recipe(path, Recipe, **changes)
+    return named_recipe(RECIPES, name, Recipe, **changes)
 
 
 def arithmetic(recipe: Recipe, pairs: int | None = None, groups: int | None = None) -> list[str]:

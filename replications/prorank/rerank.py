@@ -5,12 +5,18 @@ MODEL is a model reference, or the short name of a released one (released.py).
 
 from __future__ import annotations
 
-import sys
+if __name__ == "__main__":  # before what takes seconds to import: a signal must find its handler
+    from replications.start import start
+
+    start("replications.prorank.rerank:main")
+
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import click
 
+from replications.door import HELP, USER_PATH, Door, tell, user_folder
 from replications.execute import Context
 from replications.first_stages import DEPTH, candidate_run, judgements
 from replications.prorank.released import MODELS
@@ -22,31 +28,47 @@ from shared.runs import write_run
 MEASURES = ["nDCG@10", "AP@100", "R@100"]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Door, context_settings=HELP)
 @click.argument("model")
 @click.option("--collection", required=True, help="Collection by name, or a BEIR folder.")
-@click.option("--weights", type=click.Path(path_type=Path), help="Folder of trained weights.")
-@click.option("--run", type=click.Path(path_type=Path), help="First stage as a TREC run file.")
+@click.option("--weights", type=USER_PATH, help="Folder of trained weights.")
+@click.option("--run", type=USER_PATH, help="First stage as a TREC run file.")
 @click.option("--split", help="Split of the queries; by default the collection's own.")
-@click.option("--depth", default=DEPTH, show_default=True, help="Candidates of each query.")
-@click.option("--max-length", default=8192, show_default=True, help="Tokens of query and text.")
+@click.option(
+    "--depth",
+    type=click.IntRange(1),
+    default=DEPTH,
+    show_default=True,
+    help="Candidates of each query.",
+)
+@click.option(
+    "--max-length",
+    type=click.IntRange(1),
+    default=8192,
+    show_default=True,
+    help="Tokens of query and text.",
+)
 @click.option("--bf16", is_flag=True, help="Compute hidden states in bfloat16.")
 @click.option("--engine", type=click.Choice(["transformers", "vllm"]), default="transformers")
-@click.option("--output", type=click.Path(path_type=Path), help="Write the reranked TREC run.")
-@click.option("--data-root", type=click.Path(path_type=Path), help="Folder of collections.")
+@click.option("--output", type=USER_PATH, help="Write the reranked TREC run.")
+@click.option("--data-root", type=USER_PATH, help="Folder of collections.")
 def main(**options: Any) -> None:
     """Score the first DEPTH candidates of each query with MODEL and put them in its order.
 
     Scores are kept in the cache as they are made: run the same command again to go on.
     """
+    tell(_rerank(**options))
+
+
+def _check_place(output: Path) -> None:
+    """Raise InputError, before any work, where the run could not be written at its end."""
     try:
-        click.echo(_rerank(**options))
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        click.echo("interrupted; run the same command again to go on", err=True)
-        sys.exit(130)
+        if output.exists():
+            raise InputError(f"{output}: is there already; name another file, or remove it")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=output.parent).close()
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written ({error.strerror or error})") from error
 
 
 def _rerank(
@@ -65,10 +87,10 @@ def _rerank(
     """Rerank; returns the table of measures."""
     from replications.prorank.reranker import any_reranker, score_candidates
 
-    if output is not None and output.exists():
-        raise InputError(f"{output}: is there already; name another file, or remove it")
-    folder = Path(collection)
-    context = Context(data_root, folders={collection: folder} if folder.is_dir() else {})
+    if output is not None:
+        _check_place(output)
+    folder = user_folder(collection)
+    context = Context(data_root, folders={collection: folder} if folder else {})
     found = context.collection(collection)
     split = split or found.default_split
     qrels = judgements(collection, split, context)
@@ -95,10 +117,8 @@ def _rerank(
     head = " " * width + "".join(f"{measure:>10}" for measure in MEASURES)
     lines = [f"{found.id} {split}, {len(qrels)} queries", head]
     for label, ranked in rows.items():
-        means = evaluate(ranked, qrels, MEASURES).means
-        lines.append(f"{label:{width}}" + "".join(f"{means[m]:10.4f}" for m in MEASURES))
+        measured = evaluate(ranked, qrels, MEASURES)
+        lines.append(f"{label:{width}}" + "".join(f"{measured.means[m]:10.4f}" for m in MEASURES))
+    for note in [*context.notes, *measured.notes]:
+        tell(f"note: {note}", err=True)
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    main()

@@ -19,9 +19,11 @@ from shared.errors import InputError
 from shared.files import find_cache_dir, sha256_file
 from shared.model_folder import check_finite, loading
 from shared.models import fetch_model, load_causal_lm
+from shared.own_code import code_of
 from shared.score_file import ScoreFile
 from shared.training import digest_of
 from shared.training.adapters import check_base, load_adapter
+from shared.training.folder import check_weights
 
 SPACE = 20  # candidates of a query whose last hidden states are compared
 
@@ -63,6 +65,7 @@ def causal_reranker(
     base = fetch_model(ref, download=download).sha256
     trained = None if weights is None else weights_sha256(weights)
     if weights is not None:
+        check_weights(weights)
         check_base(weights, base)
     prompt = hashlib.sha256((PREFIX + TASK + SUFFIX).encode()).hexdigest()
     identity = {
@@ -165,7 +168,12 @@ def score_candidates(
     Documents are "title text". With a causal model the numbers of a query are those of
     `space.spread` on its first candidates. Raises InputError for a score that is not finite.
     """
-    request = {**reranker.identity, "collection": collection.id, "data_sha256": collection.sha256}
+    request = {
+        **reranker.identity,
+        "collection": collection.id,
+        "data_sha256": collection.sha256,
+        "code_sha256": code_of(__name__),
+    }
     name = f"prorank-{digest_of(request)[:16]}.jsonl"
     file = ScoreFile((folder or find_cache_dir() / "scores") / name, request)
     texts = dict(zip(collection.doc_ids, collection.contents("space"), strict=True))

@@ -176,7 +176,7 @@ def test_two_processes_train_what_one_does(
     for line, same in zip(log, other, strict=True):
         del line["step_seconds"], same["step_seconds"]
         assert same == pytest.approx(line, rel=1e-3, abs=1e-5)
-    done = json.loads((two / run / "finished.json").read_text())
+    done = json.loads((two / run / "finished.json").read_text())["result"]
     assert (alone["processes"], done["processes"]) == (1, PROCESSES)
     assert (done["updates"], done["pairs"]) == (alone["updates"], alone["pairs"])
 

@@ -76,14 +76,16 @@ def test_what_decides_the_weights_is_in_the_request() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": 0}, "expected steps"),
-        ({"group_size": 1}, "group_size of 2 or more"),
-        ({"temperature": 0.0}, "temperature above 0"),
-        ({"epsilon": 1.0}, "epsilon in"),
+        ({"steps": 0}, "steps is 0; expected 1 or more"),
+        ({"group_size": 1}, "group_size is 1; expected 2 or more"),
+        ({"temperature": 0.0}, "temperature is 0.0; expected above 0"),
+        ({"temperature": float("nan")}, "temperature is nan; expected above 0"),
+        ({"epsilon": 1.0}, "epsilon is 1.0; expected above 0, below 1"),
+        ({"rewards": "neither"}, "rewards is 'neither'; expected 'both' or"),
         ({"pairs_per_step": 5}, "an even number"),
         ({"method": "trl", "forward_pairs": 3}, "multiple of"),
         ({"max_completion_tokens": 2}, "method trl"),
-        ({"warmup_ratio": 1.0}, "warmup_ratio in"),
+        ({"warmup_ratio": 1.0}, "warmup_ratio is 1.0; expected 0 or more, below 1"),
     ],
 )
 def test_impossible_settings_of_stage_1(changes: dict[str, Any], message: str) -> None:
@@ -94,8 +96,9 @@ def test_impossible_settings_of_stage_1(changes: dict[str, Any], message: str) -
 
 def test_impossible_settings_of_stage_2() -> None:
     recipe = tiny_recipe()
-    for changes in ({"negatives": 0}, {"tau": 0.0}, {"groups_per_step": 0}):
-        with pytest.raises(InputError, match="tiny: fine_grained: expected groups_per_step"):
+    for changes in ({"negatives": 0}, {"tau": 0.0}, {"groups_per_step": 0}, {"loss": "mse"}):
+        (name,) = changes
+        with pytest.raises(InputError, match=f"tiny: fine_grained: {name} is .*; expected "):
             replace(recipe, fine_grained=FineGrained(**({"steps": 1} | changes)))
 
 

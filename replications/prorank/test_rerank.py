@@ -18,11 +18,15 @@ from click.testing import CliRunner, Result
 from replications.execute import Context
 from replications.first_stages import candidate_run, judgements
 from replications.prorank.rerank import MEASURES, main
+from replications.prorank.reranker import causal_reranker, score_candidates
 from replications.prorank.score import PairScorer
 from replications.prorank.tiny_reranker import TOPICS, save_tiny, tiny_collection, tiny_root
+from shared.data import load_collection
 from shared.metrics import evaluate
+from shared.own_code import code_of
 from shared.reranking import oracle, read_first_stage, rerank
 from shared.runs import Run, read_run, write_run
+from tests.code_run import files_run, left_out, names_of
 
 TESTED = [f"q-{topic}" for topic in TOPICS[12:]]
 
@@ -119,6 +123,7 @@ def test_a_name_in_the_data_root_a_split_and_another_first_stage(
     assert rows["best of the first 2"] == rows["first stage"]
     assert rows["best of the first 2"][-1] == pytest.approx(3 / 4 * 1 / 2)
     assert rows[str(model)][-1] == rows["first stage"][-1], "recall cannot change"
+    assert "note: 1 of 4 judged queries have no results and score 0 (first: " in result.stderr
 
 
 def test_the_stored_pool_of_a_folder_is_its_first_stage(model: Path, folder: Path) -> None:
@@ -178,9 +183,61 @@ def test_an_interrupted_run_says_how_to_go_on(
         patch.setattr(PairScorer, "_score", interrupted)
         result = command(*arguments)
     assert (result.exit_code, result.stdout) == (130, "")
-    assert result.stderr == "interrupted; run the same command again to go on\n"
+    assert result.stderr == "stopped; what is finished is kept, run the same command to go on\n"
     assert len(table(command(*arguments))) == 3
     assert len(scored) == 4, "the first two queries were kept"
+
+
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (PermissionError(13, "Permission denied", "/x"), "error: /x: Permission denied"),
+        (OSError(28, "No space left on device"), "error: No space left on device"),
+        (MemoryError(), "error: not enough memory; close other programs"),
+        (RuntimeError("CUDA out of memory. Tried"), "error: not enough memory (CUDA out of"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(
+    failure: Exception, message: str, model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise failure
+
+    monkeypatch.setattr(PairScorer, "_score", fail)
+    refused(command(model, "--collection", folder), message)
+
+
+def test_places_that_cannot_be_written_are_said_before_the_work(
+    model: Path, folder: Path, tmp_path: Path, scored: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path / "file" / "run.trec", Path("/proc/run.trec"), "x" * 300):
+        result = command(model, "--collection", folder, "--output", output)
+        refused(result, f"{output}: cannot be written (")
+    monkeypatch.setenv("IR_REPLICATIONS_CACHE", str(tmp_path / "file"))
+    refused(command(model, "--collection", folder), "cannot be written (")
+    assert scored == []
+
+
+def test_other_code_has_scores_of_its_own(
+    model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = (model, "--collection", folder, "--depth", 2)
+    first = table(command(*arguments))
+    asked = json.loads(score_file(tmp_path).read_text().splitlines()[0])["request"]
+    assert asked["code_sha256"] == code_of("replications.prorank.reranker")
+    monkeypatch.setattr("replications.prorank.reranker.code_of", lambda *_: "0" * 64)
+    assert table(command(*arguments)) == first
+    assert len(list((tmp_path / "cache" / "scores").glob("*.jsonl"))) == 2
+
+
+def test_what_runs_in_scoring_is_in_its_digest(model: Path, folder: Path) -> None:
+    collection = load_collection(folder)
+    wanted = {qid: list(collection.doc_ids[:3]) for qid in collection.queries}
+    reranker = causal_reranker(str(model))
+    run = files_run(lambda: score_candidates(reranker, collection, wanted))
+    assert {"replications/prorank/score.py", "replications/prorank/space.py"} <= run
+    assert run <= names_of("replications.prorank.reranker") | left_out()
 
 
 def test_other_settings_have_scores_of_their_own(model: Path, folder: Path, tmp_path: Path) -> None:
@@ -224,7 +281,7 @@ def test_a_first_stage_of_something_else_is_refused(
     ("options", "message"),
     [
         (["--split", "validation"], "no split 'validation'; its splits: "),
-        (["--depth", "0"], "k = 0: expected a whole number of at least 1"),
+        (["--depth", "0"], "Invalid value for '--depth': 0 is not in the range x>=1"),
         (["--max-length", "1"], "leaves 1 tokens"),
         (["--weights", "none"], "none: no weights"),
         (["--run", "none.trec"], "none.trec"),

@@ -33,7 +33,9 @@ from replications.prorank.train import SYSTEM_NAMES, main
 from replications.prorank.training_data import TrainingData
 from replications.prorank.training_run import SYSTEMS, Trained, train
 from shared.errors import InputError
+from shared.own_code import code_of
 from shared.pairs import Group
+from tests.code_run import files_run, left_out, names_of
 from tests.tiny_model import tiny_model as word_model
 from tests.tiny_model import tiny_tokenizer as word_tokenizer
 
@@ -186,6 +188,71 @@ def test_trained_weights_of_every_kind_are_scored(recipe: Recipe) -> None:
         assert abs(reranker.scorer.score(pairs) - untrained).max() > 0.01
 
 
+# ---- What was altered since, and other code
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json", "base.json"])
+def test_altered_weights_of_either_stage_are_refused(
+    recipe: Recipe, name: str, tmp_path: Path, trained: list[str]
+) -> None:
+    first, second = train(recipe, "stage 1+2", DATA)
+    for stage in (second, first):
+        content = (stage.weights / name).read_bytes()
+        flip(stage.weights / name)
+        for asked in ("stage 1+2", {"warmup": "stage 1"}.get(stage.stage, "stage 1+2")):
+            with pytest.raises(InputError) as caught:
+                train(recipe, asked, DATA)
+            assert str(caught.value) == (
+                f"{stage.weights / name} was altered; delete the folder {stage.weights.parent} and "
+                "run again"
+            )
+        (stage.weights / name).write_bytes(content)
+    assert train(recipe, "stage 1+2", DATA) == [first, second]
+    assert trained == ["warmup", "fine_grained"], "nothing is trained over a finished run"
+
+
+def test_altered_weights_that_are_named_are_refused(recipe: Recipe, tmp_path: Path) -> None:
+    (stage,) = train(recipe, "sft", DATA)
+    copied = tmp_path / "copied"
+    shutil.copytree(stage.weights, copied)
+    assert causal_reranker(recipe.model, copied).identity["weights_sha256"]
+    flip(copied / "adapter_model.safetensors")
+    with pytest.raises(InputError, match=r"copied/adapter_model\.safetensors was altered"):
+        causal_reranker(recipe.model, copied)
+
+
+def test_other_code_is_another_run(
+    recipe: Recipe, trained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first,) = train(recipe, "sft", DATA)
+    made = first.result["provenance"]["training_code_sha256"]
+    assert made == code_of("replications.prorank.training_run")
+    monkeypatch.setattr(training_run, "code_of", lambda *_: "0" * 64)
+    (other,) = train(recipe, "sft", DATA)
+    assert trained == ["sft", "sft"] and other.weights != first.weights
+    assert weights_sha256(other.weights) == weights_sha256(first.weights)
+
+
+def test_what_runs_in_a_training_is_in_its_digest(recipe: Recipe) -> None:
+    run = files_run(lambda: [train(recipe, system, DATA) for system in ("sft", "stage 1+2")])
+    assert {f"replications/prorank/{name}.py" for name in ("sft", "losses", "batches")} <= run
+    assert run <= names_of("replications.prorank.training_run") | left_out()
+
+
+def test_a_target_that_the_model_lacks_is_one_line(recipe: Recipe) -> None:
+    """peft trains those that it finds and says nothing of the others."""
+    assert recipe.lora is not None
+    lora = replace(recipe.lora, targets=("q_proj", "query"))
+    with pytest.raises(InputError, match="tiny: lora: no layer of the model is named 'query'"):
+        train(replace(recipe, lora=lora), "sft", DATA)
+
+
 # ---- The command
 
 
@@ -298,9 +365,55 @@ def test_an_interrupted_run_says_how_to_go_on(
         patch.setattr(training_run, "fine_grained", stop)
         result = command(yaml, "--output", tmp_path / "run")
     assert (result.exit_code, result.stdout) == (130, "")
-    assert result.stderr.endswith("interrupted; run the same command again to go on\n")
+    assert result.stderr.endswith(
+        "stopped; what is finished is kept, run the same command to go on\n"
+    )
     monkeypatch.setattr(training_run, "warmup", stop)  # it is finished
     assert command(yaml, "--output", tmp_path / "run").exit_code == 0
+
+
+def test_damaged_weights_end_the_command_before_anything_is_trained(
+    yaml: Path, tmp_path: Path
+) -> None:
+    assert command(yaml, "--system", "sft", "--output", tmp_path / "run").exit_code == 0
+    flip(tmp_path / "run" / "sft" / "final" / "adapter_model.safetensors")
+    result = command(yaml, "--system", "sft", "--output", tmp_path / "run")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    assert "adapter_model.safetensors was altered; delete the folder" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (PermissionError(13, "Permission denied", "/x"), "error: /x: Permission denied"),
+        (OSError(30, "Read-only file system", "/x"), "error: /x: Read-only file system"),
+        (OSError(28, "No space left on device"), "error: No space left on device"),
+        (OSError("no such\nmodel"), "error: no such model"),
+        (MemoryError(), "error: not enough memory; close other programs"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"), "not enough memory"),
+        (RuntimeError("CUDA out of memory. Tried"), "error: not enough memory (CUDA out of"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(
+    failure: Exception, message: str, yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise failure
+
+    monkeypatch.setattr(training_run, "train", fail)
+    result = command(yaml, "--output", tmp_path / "run")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+def test_a_fault_of_ours_keeps_its_traceback(yaml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(training_run, "train", fail)
+    assert isinstance(command(yaml).exception, RuntimeError)
 
 
 @pytest.mark.slow

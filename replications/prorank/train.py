@@ -5,21 +5,25 @@ Several GPUs: accelerate launch --config_file <...> -m replications.prorank.trai
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before what takes seconds to import: a signal must find its handler
+    from replications.start import start
+
+    start("replications.prorank.train:main")
+
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import click
 
+from replications.door import HELP, OUTPUT_FOLDER, USER_PATH, Door, tell, user_folder
 from replications.prorank.recipe import arithmetic, load_recipe
-from shared.errors import InputError
 
 SYSTEM_NAMES = ["sft", "stage 1", "stage 2", "stage 1+2", "sft+stage 2"]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Door, context_settings=HELP)
 @click.argument("recipe")
 @click.option("--system", type=click.Choice(SYSTEM_NAMES), default="stage 1+2", show_default=True)
 @click.option(
@@ -28,9 +32,9 @@ SYSTEM_NAMES = ["sft", "stage 1", "stage 2", "stage 1+2", "sft+stage 2"]
 @click.option("--model", help="Model reference: embedded:, hub:<name>@<revision>, or a folder.")
 @click.option("--rewards", type=click.Choice(["both", "format", "relevance"]))
 @click.option("--loss", type=click.Choice(["bce", "softmax", "ranknet"]))
-@click.option("--seed", type=int)
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Run folder.")
-@click.option("--data-root", type=click.Path(path_type=Path), help="Folder of collections.")
+@click.option("--seed", type=click.IntRange(0))
+@click.option("--output", type=OUTPUT_FOLDER, help="Run folder.")
+@click.option("--data-root", type=USER_PATH, help="Folder of collections.")
 @click.option("--dry-run", is_flag=True, help="Print the batch arithmetic and train nothing.")
 def main(
     recipe: str,
@@ -45,29 +49,22 @@ def main(
     dry_run: bool,
 ) -> None:
     """Train RECIPE (a name in recipes/, or a YAML file); a killed run goes on when run again."""
-    try:
-        settings = load_recipe(recipe, data=list(data) or None, model=model, seed=seed)
-        if rewards:
-            settings = replace(settings, warmup=replace(settings.warmup, rewards=rewards))
-        if loss:
-            settings = replace(settings, fine_grained=replace(settings.fine_grained, loss=loss))
-        if dry_run:
-            click.echo("\n".join([f"{settings.name}: {settings.model}", *arithmetic(settings)]))
-            return
-        from replications.execute import Context
-        from replications.prorank.training_data import recipe_data
-        from replications.prorank.training_run import train
+    settings = load_recipe(recipe, data=list(data) or None, model=model, seed=seed)
+    if rewards:
+        settings = replace(settings, warmup=replace(settings.warmup, rewards=rewards))
+    if loss:
+        settings = replace(settings, fine_grained=replace(settings.fine_grained, loss=loss))
+    if dry_run:
+        tell("\n".join([f"{settings.name}: {settings.model}", *arithmetic(settings)]))
+        return
+    from replications.execute import Context
+    from replications.prorank.training_data import recipe_data
+    from replications.prorank.training_run import train
 
-        folders = {name: Path(name) for name in settings.data if Path(name).is_dir()}
-        found = recipe_data(settings, Context(data_root, folders=folders))
-        _say("\n".join(found.notes), err=True)
-        stages = train(settings, system, found, output=output)
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        click.echo("interrupted; run the same command again to go on", err=True)
-        sys.exit(130)
+    folders = {name: path for name in settings.data if (path := user_folder(name))}
+    found = recipe_data(settings, Context(data_root, folders=folders))
+    _say("\n".join(found.notes), err=True)
+    stages = train(settings, system, found, output=output)
     for stage in stages:
         if answer := stage.result.get("collapsed_to"):
             _say(f"warning: {stage.stage} collapsed to the answer {answer}", err=True)
@@ -77,8 +74,4 @@ def main(
 def _say(text: str, err: bool = False) -> None:
     """Print, once: in the first of several processes."""
     if os.environ.get("RANK", "0") == "0":
-        click.echo(text, err=err)
-
-
-if __name__ == "__main__":
-    main()
+        tell(text, err=err)

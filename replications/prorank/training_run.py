@@ -15,6 +15,7 @@ from replications.prorank.warmup import warmup
 from shared.errors import InputError
 from shared.files import find_cache_dir
 from shared.models import fetch_model, load_causal_lm
+from shared.own_code import code_of
 from shared.training import TrainingFolder, digest_of
 from shared.training.distributed import check_shares
 
@@ -83,7 +84,7 @@ def _run(
         data_sha256=data.sha256,
         model_sha256=fetch_model(recipe.model, download=download).sha256,
         start_sha256=weights_sha256(start) if start else None,
-    )
+    ) | {"code_sha256": code_of(__name__)}
     name = f"prorank-{recipe.name}-{stage}-{digest_of(request)[:12]}"
     place = output / stage if output else find_cache_dir() / "training" / name
     folder = TrainingFolder(place, request)

@@ -33,7 +33,7 @@ def warmup_with_trl(
     """
     from transformers import set_seed
 
-    from shared.training.callbacks import LogMetrics
+    from shared.training.callbacks import LogMetrics, SealCheckpoints
 
     if done := folder.finished():
         return done
@@ -43,9 +43,11 @@ def warmup_with_trl(
     began, clock = datetime.now(UTC), time.perf_counter()
     parameters = sum(p.numel() for p in model.parameters())
     with folder.one_line_errors():
-        checkpoint = folder.start(needed_bytes=4 * 4 * parameters if recipe.lora is None else 10**8)
+        needed = 4 * 4 * parameters if recipe.lora is None else 10**8
+        checkpoint = folder.start(needed, settings.steps * settings.num_iterations)
         set_seed(recipe.seed)  # before the trainer creates the adapter
-        trainer = make_trainer(model, tokenizer, pairs, recipe, folder, [LogMetrics(folder)])
+        callbacks = [LogMetrics(folder), SealCheckpoints(folder)]
+        trainer = make_trainer(model, tokenizer, pairs, recipe, folder, callbacks)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trained = trainer.accelerator.unwrap_model(trainer.model)
         save_weights(trained, recipe, folder)
@@ -203,6 +205,6 @@ def _arguments(recipe: Recipe, folder: TrainingFolder) -> Any:
         logging_steps=1,
         log_completions=False,
         save_steps=settings.save_steps,
-        save_total_limit=2,
+        save_total_limit=None,  # SealCheckpoints
         report_to=[],
     )

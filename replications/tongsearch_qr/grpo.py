@@ -12,6 +12,7 @@ from replications.tongsearch_qr.recipe import Recipe
 from replications.tongsearch_qr.reward import RelevanceReward
 from replications.tongsearch_qr.training_data import Row
 from shared.errors import InputError, MissingDependencyError
+from shared.training.adapters import check_targets
 
 
 def make_trainer(
@@ -69,7 +70,7 @@ def make_trainer(
             args=arguments,
             train_dataset=questions,
             processing_class=tokenizer,
-            peft_config=lora_config(recipe),
+            peft_config=lora_config(recipe, model),
             callbacks=list(callbacks),
         )
     except ConnectionError as error:  # TRL waited four minutes for it
@@ -103,7 +104,7 @@ def common_arguments(recipe: Recipe, output_dir: Path) -> dict[str, Any]:
         "data_seed": recipe.seed,
         "logging_steps": 1,
         "save_steps": recipe.save_steps,
-        "save_total_limit": 2,
+        "save_total_limit": None,  # SealCheckpoints
         "report_to": ["tensorboard"] if find_spec("tensorboard") else [],
         "dataloader_num_workers": 0,
     }
@@ -138,12 +139,16 @@ def dataset(recipe: Recipe, tokenizer: Any, rows: Sequence[Row]) -> Any:
     return Dataset.from_list(entries)
 
 
-def lora_config(recipe: Recipe) -> Any:
-    """The recipe's adapter as peft's configuration; None: every parameter is trained."""
+def lora_config(recipe: Recipe, model: Any) -> Any:
+    """The recipe's adapter of `model` for peft; None: every parameter is trained.
+
+    Raises InputError for a target that the model does not have.
+    """
     if recipe.lora is None:
         return None
     from peft import LoraConfig
 
+    check_targets(model, recipe.lora.targets, recipe.name)
     return LoraConfig(
         r=recipe.lora.rank,
         lora_alpha=recipe.lora.alpha,

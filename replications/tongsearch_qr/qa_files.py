@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,11 @@ from replications.tongsearch_qr.training_data import (
     question_of,
 )
 from shared.data import Collection, load_collection
-from shared.data.lines import json_lines, only_file
+from shared.data.lines import files_of, json_lines, only_file
 from shared.data.resolve import find_data_root
 from shared.errors import InputError
+from shared.fields import check_id, check_text
+from shared.reading import is_finite, user_path
 
 
 @dataclass(frozen=True)
@@ -86,28 +89,26 @@ def _stack_exchange_place(source: str | Path, data_root: Path | None) -> Path | 
     """Return the file or folder of records that `source` names; None when it is a collection."""
     if source == "pydocs":
         return None
-    place = Path(source)
-    if place.is_file():
-        return place
-    if not place.is_dir():
+    place = user_path(source)
+    if not os.path.exists(place):
         root = find_data_root(data_root)
-        if root is None or Path(source).is_absolute() or ".." in Path(source).parts:
+        if root is None or place.is_absolute() or ".." in place.parts:
             return None
-        place = root / source
-        if place.is_file():
-            return place
-    if not place.is_dir() or only_file(place, "corpus.jsonl") or only_file(place, "examples.jsonl"):
+        place = root / place
+    if os.path.exists(place) and not os.path.isdir(place):
+        return place
+    if only_file(place, "corpus.jsonl") or only_file(place, "examples.jsonl"):
         return None
     return place if _record_files(place) else None
 
 
 def _record_files(folder: Path) -> list[Path]:
-    return sorted([*folder.glob("*.jsonl"), *folder.glob("*.jsonl.gz")])
+    return files_of(folder, ".jsonl", ".jsonl.gz")
 
 
 def _read_stack_exchange(place: Path, which: str) -> tuple[list[Row], str]:
     """Read every record; the sha256 is of the records, whatever their order and compression."""
-    files = [place] if place.is_file() else _record_files(place)
+    files = _record_files(place) if os.path.isdir(place) else [place]
     rows: list[Row] = []
     digests: list[str] = []
     seen: dict[str, str] = {}
@@ -119,7 +120,10 @@ def _read_stack_exchange(place: Path, which: str) -> tuple[list[Row], str]:
                 f"{seen[row_id]}; keep one of the two"
             )
         seen[row_id] = where
-        canonical = json.dumps(record, sort_keys=True, separators=(",", ":"))
+        try:
+            canonical = json.dumps(record, sort_keys=True, separators=(",", ":"))
+        except RecursionError as error:
+            raise InputError(f"{where}: JSON nested too deeply") from error
         digests.append(hashlib.sha256(canonical.encode("ascii")).hexdigest())
         question, answers = question_of(record), positives_of(record, which)
         rows.append(Row(row_id, question, answers, record["site"]))
@@ -132,16 +136,15 @@ def _records(files: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
     for path in files:
         for number, record in json_lines(path):
             where = f"{path}:{number}"
-            if isinstance(record.get("id"), int):
-                record["id"] = str(record["id"])
             for key in ("site", "id"):
-                if not isinstance(record.get(key), str) or not record[key]:
-                    raise InputError(f'{where}: expected a text "{key}"')
+                record[key] = check_id(record.get(key), f'"{key}"', where, numbers=key == "id")
             for key in ("title", "body"):
-                if not isinstance(record.get(key) or "", str):
-                    raise InputError(f'{where}: "{key}" must be a text')
-            answers = record.get("answers") or []
-            if not isinstance(answers, list) or not all(map(_is_answer, answers)):
+                if record.get(key) is not None:
+                    check_text(record[key], f'"{key}"', where)
+            answers = record.get("answers")
+            if answers is not None and not (
+                isinstance(answers, list) and all(map(_is_answer, answers))
+            ):
                 raise InputError(
                     f'{where}: expected "answers", a list of objects with a "text" and perhaps '
                     'a number "score" and true or false for "accepted"'
@@ -150,12 +153,11 @@ def _records(files: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _is_answer(answer: object) -> bool:
-    return (
-        isinstance(answer, dict)
-        and isinstance(answer.get("text"), str)
-        and isinstance(answer.get("score") or 0, int | float)
-        and isinstance(answer.get("accepted") or False, bool)
-    )
+    """Whether an answer has a text; score and accepted may be absent or null, and nothing else."""
+    if not isinstance(answer, dict) or not isinstance(answer.get("text"), str):
+        return False
+    score, accepted = answer.get("score"), answer.get("accepted")
+    return (score is None or is_finite(score)) and (accepted is None or type(accepted) is bool)
 
 
 def _rows_of(collection: Collection, split: str, which: str) -> list[Row]:
@@ -163,9 +165,10 @@ def _rows_of(collection: Collection, split: str, which: str) -> list[Row]:
     positives_of({}, which)  # checks the word
     title = "omit" if collection.id == "pydocs" else "newline"
     texts = dict(zip(collection.doc_ids, collection.contents(title), strict=True))
-    rows = []
+    rows, judged = [], collection.inside(split)
     for query_id, text in collection.topics(split).items():
-        grades = collection.qrels[split][query_id]
+        if not (grades := judged.get(query_id)):
+            continue
         least = 1 if which == "all" else max(1, *grades.values())
         chosen = sorted(doc_id for doc_id, grade in grades.items() if grade >= least)
         rows.append(Row(query_id, text, tuple(texts[d] for d in chosen), collection.id))

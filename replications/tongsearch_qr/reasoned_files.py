@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from shared.data.lines import json_lines, numbered_lines, only_file
+from shared.data.lines import files_of, json_lines, numbered_lines, only_file
 from shared.data.resolve import find_data_root
 from shared.errors import InputError
+from shared.fields import check_id, check_text
 from shared.files import atomic_write
-from shared.reading import parse_json
+from shared.reading import parse_json, user_path
 
 PROXY = "derived/bright-goldanswer"  # its query ids are "<BRIGHT subset>/<id>#q"
 
@@ -27,7 +29,7 @@ def read_reasoned(
     the paper's code writes it. Entries for other queries are ignored. Raises InputError with the
     place for anything malformed, empty or double, and one that names the queries that are missing.
     """
-    file = _find(Path(path), name)
+    file = _find(user_path(path), name)
     if file.name.endswith((".json", ".json.gz")):
         by_text = _read_map(file)
         found = {qid: by_text[text] for qid, text in queries.items() if text in by_text}
@@ -41,12 +43,13 @@ def read_reasoned(
 def write_reasoned(path: Path | str, reasoned: Mapping[str, str]) -> Path:
     """Write `{query id: reasoned query}` as JSON Lines that `read_reasoned` reads; return path.
 
-    The file (gzip when its name ends in .gz) appears whole or not at all. Raises InputError for an
-    empty text, which a reader would refuse, and when the disk refuses.
+    The file (gzip when its name ends in .gz) appears whole or not at all. Raises InputError for
+    an id or a text that a reader would refuse, empty ones among them, and when the disk refuses.
     """
-    path = Path(path)
+    path = user_path(path)
     for qid, text in reasoned.items():
-        if not text.strip():
+        check_id(qid, f"query id {str(qid)[:60]!r}")
+        if not check_text(text, f"the reasoned query of {qid!r}").strip():
             raise InputError(f"query {qid!r}: the reasoned query is empty; write the original one")
     lines = (
         json.dumps({"_id": qid, "text": text}, ensure_ascii=False) + "\n"
@@ -96,20 +99,19 @@ def read_released(
 
 def _find(path: Path, name: str | None) -> Path:
     """The file that `path` (and in a folder, `name`) stands for."""
-    if path.is_file():
-        return path
-    if not path.is_dir():
+    if not os.path.exists(path):
         raise InputError(f"{path}: no such file or folder; expected reasoned queries there")
+    if not os.path.isdir(path):
+        return path
     if name is not None:
         chosen = [only_file(path, f"{name}.jsonl"), only_file(path, f"{name}.json")]
         files = [file for file in chosen if file]
     else:
-        endings = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
-        files = sorted(file for file in path.iterdir() if file.name.endswith(endings))
+        files = files_of(path, ".jsonl", ".jsonl.gz", ".json", ".json.gz")
     if len(files) == 1:
         return files[0]
     wanted = f"{name}.jsonl" if name is not None else "one .jsonl or .json file"
-    there = ", ".join(sorted(file.name for file in path.iterdir())[:5]) or "nothing"
+    there = ", ".join(file.name for file in files_of(path, "")[:5]) or "nothing"
     raise InputError(f"{path}: expected {wanted}, found {there}; give the path of the file")
 
 
@@ -117,9 +119,8 @@ def _read_lines(path: Path) -> dict[str, str]:
     texts: dict[str, str] = {}
     for line, record in json_lines(path):
         where = f"{path}:{line}"
-        key, text = record.get("_id"), record.get("text")
-        if not isinstance(key, str) or not isinstance(text, str):
-            raise InputError(f'{where}: expected the strings "_id" and "text"')
+        key = check_id(record.get("_id"), '"_id"', where)
+        text = check_text(record.get("text"), '"text"', where)
         if not text.strip():
             raise InputError(f"{where}: the reasoned query is empty; put the original query there")
         if key in texts:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from shared.errors import InputError
-from shared.training import read_recipe
+from shared.training import bounds, named_recipe
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -20,59 +20,63 @@ RECIPES = Path(__file__).parent / "recipes"
 class Lora:
     """Low-rank adapters through peft; a recipe without them trains every parameter."""
 
-    rank: int = 16
-    alpha: int = 32
-    dropout: float = 0.0  # a dropped adapter would make old and new log-probabilities differ
-    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    rank: bounds.Few = 16
+    alpha: bounds.Few = 32
+    dropout: bounds.Share = 0.0  # a dropped adapter would make old and new log-probabilities differ
+    targets: bounds.Refs = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """One GRPO run. Batch sizes count completions, lengths count tokens."""
 
-    name: str
-    model: str
-    data: str
-    max_steps: int
+    name: bounds.Name
+    model: bounds.Ref
+    data: bounds.Ref
+    max_steps: bounds.Steps
     # --- batch: 16 x 4 x 3 completions are 12 prompts a step (paper script)
-    per_device_batch: int = 16
-    accumulation: int = 4
-    processes: int = 3
-    group_size: int = 16
+    per_device_batch: bounds.Batch = 16
+    accumulation: bounds.Batch = 4
+    processes: bounds.Few = 3
+    group_size: Annotated[int, bounds.Bounds(2, 65_536)] = 16
     # --- reward (paper script, reward.py)
-    embedder: str = "hub:BAAI/bge-base-en-v1.5@a5beb1e3e68b9ab74eb54cfd186867f64f240e1a"
-    reward_scale: float = 10.0
-    failure_reward: float = -1.0
+    embedder: bounds.Ref = "hub:BAAI/bge-base-en-v1.5@a5beb1e3e68b9ab74eb54cfd186867f64f240e1a"
+    reward_scale: bounds.Scale = 10.0
+    failure_reward: Annotated[float, bounds.Bounds(-1_000, 1_000)] = -1.0
     subtract_baseline: bool = True
     think: bool = False
     # --- data
     prompt: Literal["training", "inference", "earlier-inference", "readme"] = "training"
-    max_question_words: int | None = None  # ours, for CPU recipes: long prompts cost most
-    max_rows: int | None = None
-    held_out: int = 0
-    data_seed: int = 2024  # paper script: seed of the shuffle in build_dataset.py
+    max_question_words: Annotated[int, bounds.Bounds(1, 100_000)] | None = (
+        None  # ours, for CPU recipes: long prompts cost most
+    )
+    max_rows: Annotated[int, bounds.Bounds(1, 10**8)] | None = None
+    held_out: Annotated[int, bounds.Bounds(0, 100_000)] = 0
+    data_seed: bounds.Seed = 2024  # paper script: seed of the shuffle in build_dataset.py
     # --- optimiser (paper script)
-    learning_rate: float = 1e-6
-    adam_beta1: float = 0.9
-    adam_beta2: float = 0.99
-    weight_decay: float = 0.1
-    warmup_ratio: float = 0.1
-    scheduler: str = "cosine_with_min_lr"
-    min_lr_rate: float = 0.1
-    max_grad_norm: float = 0.1
+    learning_rate: bounds.Rate = 1e-6
+    adam_beta1: bounds.Share = 0.9
+    adam_beta2: bounds.Share = 0.99
+    weight_decay: Annotated[float, bounds.Bounds(0, 10)] = 0.1
+    warmup_ratio: bounds.Share = 0.1
+    scheduler: Literal[
+        "cosine_with_min_lr", "cosine", "linear", "constant", "constant_with_warmup"
+    ] = "cosine_with_min_lr"
+    min_lr_rate: Annotated[float, bounds.Bounds(0, 1)] = 0.1
+    max_grad_norm: bounds.Scale = 0.1
     # --- objective
-    kl_beta: float = 0.008  # paper script
-    epsilon: float = 0.2  # TRL 0.16 to 0.23 default
-    num_iterations: int = 1  # TRL 0.16 to 0.23 default
+    kl_beta: bounds.Weight = 0.008  # paper script
+    epsilon: bounds.Inner = 0.2  # TRL 0.16 to 0.23 default
+    num_iterations: bounds.Few = 1  # TRL 0.16 to 0.23 default
     scale_rewards: Literal["group", "batch", "none"] = "group"  # TRL default in every version
     loss_type: Literal["bnpo", "dapo", "grpo", "dr_grpo"] = "bnpo"  # TRL 0.17; 0.23: dapo
     mask_truncated: bool = False  # TRL default; 4 of 5 released outputs are truncated
     # --- rollout
-    temperature: float = 0.9  # TRL 0.16 and 0.17; 0.23: 1.0
-    top_k: int = 50  # TRL 0.16 and 0.17; 0.23: none
-    top_p: float = 1.0  # TRL default
-    max_prompt_tokens: int = 8000  # paper script
-    max_completion_tokens: int = 500  # paper script
+    temperature: bounds.Scale = 0.9  # TRL 0.16 and 0.17; 0.23: 1.0
+    top_k: Annotated[int, bounds.Bounds(0, 500_000)] = 50  # TRL 0.16 and 0.17; 0.23: none
+    top_p: bounds.Rate = 1.0  # TRL default
+    max_prompt_tokens: bounds.Length = 8000  # paper script
+    max_completion_tokens: bounds.Length = 500  # paper script
     vllm: Literal["off", "server", "colocate"] = "server"  # paper script: trl vllm-serve on GPU 0
     vllm_importance_correction: bool = False  # none in TRL 0.16 and 0.17; on in 0.23
     # --- weights
@@ -80,21 +84,20 @@ class Recipe:
     precision: Literal["bfloat16", "float32"] = "bfloat16"  # paper script
     gradient_checkpointing: bool = True  # paper script, non-reentrant
     # --- run
-    seed: int = 42  # paper script: its --seed 5202 names the folder; GRPOConfig.seed stays 42
-    save_steps: int = 50
+    seed: bounds.Seed = (
+        42  # paper script: its --seed 5202 names the folder; GRPOConfig.seed stays 42
+    )
+    save_steps: bounds.Steps = 50
     note: str = ""
 
     def __post_init__(self) -> None:
+        bounds.check_bounds(self, self.name)
         completions = self.per_device_batch * self.accumulation * self.processes
-        if self.group_size < 2 or completions % self.group_size:
+        if completions % self.group_size:
             raise InputError(
                 f"{self.name}: {self.per_device_batch} x {self.accumulation} x {self.processes} "
                 f"completions a step do not divide into groups of {self.group_size}; expected "
                 "groups of two or more that fill the batch"
-            )
-        if self.max_steps < 1 or self.max_completion_tokens < 1 or self.learning_rate <= 0:
-            raise InputError(
-                f"{self.name}: expected max_steps, max_completion_tokens and learning_rate above 0"
             )
 
     @property
@@ -112,11 +115,7 @@ class Recipe:
 
 def load_recipe(name: str, **changes: Any) -> Recipe:
     """A recipe by the name of its file in recipes/, or by path; `changes` replace settings."""
-    path = Path(name) if name.endswith((".yaml", ".yml")) else RECIPES / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
-        raise InputError(f"no recipe {name!r}; expected a .yaml file or one of {known}")
-    return read_recipe(path, Recipe, **changes)
+    return named_recipe(RECIPES, name, Recipe, **changes)
 
 
 def arithmetic(recipe: Recipe, rows: int | None = None) -> list[str]:

@@ -16,15 +16,18 @@ from pathlib import Path
 from replications.tongsearch_qr.bright import STACK_EXCHANGE, SUBSETS
 from replications.tongsearch_qr.reasoned_files import PROXY, read_reasoned, read_released
 from shared.data import pinned
-from shared.data.beir import read_qrels
 from shared.data.bright import load_bright_queries
 from shared.data.collection import Collection, Grades, fingerprint
 from shared.data.hub import load_rows
 from shared.data.lines import only_file
+from shared.data.qrels import read_qrels
 from shared.data.resolve import find_data_root
+from shared.data.rows import numbered
 from shared.errors import InputError, MissingDependencyError
+from shared.fields import check_id, check_text
 from shared.files import atomic_write, find_cache_dir
 from shared.hub_errors import explain
+from shared.reading import parse_json, read_text
 from shared.rehearsal import rehearsal
 
 FIXED = "test.fixed"  # the split of the corrected judgements
@@ -171,8 +174,8 @@ def _fetch_map(name: str, remedy: str) -> Path:
     file, sha256 = MAPS[name]
     path = _download(f"{_REASONED_AT}/{file}", find_cache_dir() / "bright" / file, remedy)
     try:
-        pairs = sorted(json.loads(path.read_text(encoding="utf-8")).items())
-    except (ValueError, AttributeError, TypeError):
+        pairs = sorted(parse_json(read_text(path), str(path), repeats=True).items())
+    except (InputError, AttributeError, TypeError):
         pairs = []
     _check(hashlib.sha256(json.dumps(pairs).encode("ascii")).hexdigest(), sha256, path)
     return path
@@ -188,7 +191,12 @@ def _fetch_hub(
     source = f"{pin.hub}@{pin.revision[:8]} {HUB[name]}"
     try:
         rows = load_rows(pin.hub, HUB[name], pin.revision, subset)[subset]
-        found = {str(row["id"]): str(row["query"]) for row in rows}
+        found = {
+            check_id(row["id"], "query id", where, numbers=True): check_text(
+                row["query"], "the reasoned query", where
+            )
+            for where, row in numbered(rows, source)
+        }
     except MissingDependencyError:
         raise
     except Exception as error:  # datasets raises many kinds: connection, file, arrow, value

@@ -7,6 +7,14 @@ reasoned query, because it is empty or lacks the tags of think mode, falls back 
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before what takes seconds to import: a signal must find its handler
+    from replications.start import start
+
+    start(
+        "replications.tongsearch_qr.rewrite_command:command",
+        "python -m replications.tongsearch_qr.rewrite",
+    )
+
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +29,7 @@ from shared.models import fetch_model, load_causal_lm
 from shared.reading import user_path
 from shared.text_generation import CachedGenerator, Produce, Prompt, Sampling, messages_of
 from shared.training import adapter_sha256, check_base, load_adapter
+from shared.training.folder import check_weights
 
 RELEASED: Sampling = Sampling(
     max_new_tokens=500, temperature=0.7, top_p=0.8, seed=0, top_k=20, repetition_penalty=1.05
@@ -213,6 +222,7 @@ def make_rewriter(
     files = fetch_model(model, download=download)
     sha256 = files.sha256
     if adapter is not None:
+        check_weights(Path(adapter))
         parts = f"{sha256}+{adapter_sha256(adapter)}"
         sha256 = hashlib.sha256(parts.encode()).hexdigest()
     path = cache or find_cache_dir() / "texts" / f"reasoned-{sha256[:12]}.jsonl"
@@ -247,11 +257,3 @@ def make_rewriter(
 def rewrite(queries: Mapping[str, str], model: str, **options: Any) -> Rewritten:
     """Rewrite `{query id: text}` with a model reference; `options` as in `make_rewriter`."""
     return make_rewriter(model, **options).rewrite(queries)
-
-
-if __name__ == "__main__":
-    import sys
-
-    from replications.tongsearch_qr.rewrite_command import main
-
-    sys.exit(main())

@@ -9,13 +9,16 @@ from typing import Any
 
 import click
 
+from replications.door import HELP, OUTPUT_FILE, USER_PATH, Door, tell
 from replications.tongsearch_qr.prompts import VARIANTS
 from replications.tongsearch_qr.reasoned_files import write_reasoned
 from replications.tongsearch_qr.rewrite import BACKENDS, RELEASED, Rewritten, make_rewriter
 from shared.data import load_bright_queries, load_collection
 from shared.data.lines import json_lines
 from shared.errors import InputError
+from shared.fields import check_id, check_text
 from shared.files import atomic_write
+from shared.reading import read_json, user_path
 from shared.text_generation import Sampling
 
 
@@ -27,13 +30,13 @@ def read_queries(
     BRIGHT's queries are read without its corpus; of other collections, those with judgements in
     `split` (by default the collection's own).
     """
-    path = Path(source)
+    path = user_path(source)
     if path.is_file():
         queries: dict[str, str] = {}
         for line, record in json_lines(path):
-            qid, text = record.get("_id"), record.get("text")
-            if not isinstance(qid, str) or not isinstance(text, str):
-                raise InputError(f'{path}:{line}: expected the strings "_id" and "text"')
+            where = f"{path}:{line}"
+            qid = check_id(record.get("_id"), '"_id"', where)
+            text = check_text(record.get("text"), '"text"', where)
             if qid in queries:
                 raise InputError(f"{path}:{line}: duplicate query id {qid!r}; keep one of the two")
             queries[qid] = text
@@ -51,26 +54,28 @@ def read_queries(
     return collection.topics(split)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Door, context_settings=HELP)
 @click.option("--model", required=True, help="Model reference: embedded:, hub:, or a folder.")
-@click.option("--adapter", type=click.Path(path_type=Path), help="Folder of a LoRA adapter.")
+@click.option("--adapter", type=USER_PATH, help="Folder of a LoRA adapter.")
 @click.option("--queries", required=True, help="JSON Lines file or id of a collection.")
 @click.option("--split", help="Split of the collection whose queries to rewrite.")
-@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--out", required=True, type=OUTPUT_FILE)
 @click.option("--prompt", default="inference", type=click.Choice(VARIANTS), show_default=True)
 @click.option("--think", is_flag=True, help="Ask for <think> and <answer> tags.")
-@click.option("--max-new-tokens", default=RELEASED.max_new_tokens, show_default=True)
+@click.option(
+    "--max-new-tokens", type=click.IntRange(1), default=RELEASED.max_new_tokens, show_default=True
+)
 @click.option("--temperature", default=RELEASED.temperature, show_default=True)
 @click.option("--top-p", default=RELEASED.top_p, show_default=True)
 @click.option("--top-k", default=RELEASED.top_k, show_default=True)
 @click.option("--repetition-penalty", default=RELEASED.repetition_penalty, show_default=True)
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--backend", default="transformers", type=click.Choice(BACKENDS), show_default=True)
 @click.option("--dtype", help="float32 (transformers), bfloat16 (vllm) unless given.")
 @click.option("--device", default="cpu", show_default=True)
-@click.option("--batch-size", default=16, show_default=True)
-@click.option("--cache", type=click.Path(path_type=Path), help="File of texts, to resume from.")
-@click.option("--data-root", type=click.Path(path_type=Path), help="Folder of collections.")
+@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--cache", type=USER_PATH, help="File of texts, to resume from.")
+@click.option("--data-root", type=USER_PATH, help="Folder of collections.")
 def command(out: Path, queries: str, split: str | None, data_root: Path | None, **o: Any) -> None:
     """Write a reasoned query for every query to OUT; a killed run goes on when run again."""
     texts = read_queries(queries, split, data_root)
@@ -94,11 +99,11 @@ def command(out: Path, queries: str, split: str | None, data_root: Path | None, 
         "queries_sha256": hashlib.sha256(content).hexdigest(),
     }
     if finished(out, config):
-        click.echo(f"{out}: already finished")
+        tell(f"{out}: already finished")
         return
     done = rewriter.rewrite(texts)
     finish(out, done, config)
-    click.echo(f"{out}: " + ", ".join(f"{name} {value}" for name, value in done.counts.items()))
+    tell(f"{out}: " + ", ".join(f"{name} {value}" for name, value in done.counts.items()))
 
 
 def about(out: Path) -> Path:
@@ -111,8 +116,8 @@ def finished(out: Path, config: dict[str, Any]) -> bool:
     if not out.exists():
         return False
     try:
-        there = json.loads(about(out).read_text("utf-8"))["config"]
-    except (OSError, ValueError, KeyError, TypeError):
+        there = read_json(about(out))["config"]
+    except (InputError, KeyError, TypeError):
         there = None
     if not isinstance(there, dict):
         raise InputError(f"{out}: exists, and {about(out).name} does not say what it is; move it")
@@ -131,20 +136,3 @@ def finish(out: Path, done: Rewritten, config: dict[str, Any]) -> None:
     with atomic_write(about(out)) as handle:
         handle.write(json.dumps({"config": config, "counts": done.counts}, indent=1) + "\n")
     write_reasoned(out, done.texts)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; bad input is one line on stderr and exit status 2."""
-    try:
-        return command.main(arguments, "rewrite", standalone_mode=False) or 0
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-    except click.UsageError as error:
-        click.echo(f"error: {error.format_message()} (see --help)", err=True)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"error: {where}{error.strerror or error}", err=True)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped; the texts so far are kept, run the same command to go on", err=True)
-        return 130
-    return 2

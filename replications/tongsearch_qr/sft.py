@@ -57,7 +57,7 @@ def make_sft_trainer(
         args=arguments,
         train_dataset=Dataset.from_list(entries),
         processing_class=tokenizer,
-        peft_config=lora_config(recipe),
+        peft_config=lora_config(recipe, model),
         callbacks=list(callbacks),
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -65,8 +67,8 @@ def test_queries_without_a_reasoned_one_are_named(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("x.jsonl", '{"_id": "a", "text": "t"}\n{"_id": "b"', r"x\.jsonl:2: malformed JSON"),
-        ("x.jsonl", lines({"_id": "a", "text": 1}), r"x\.jsonl:1: expected the strings"),
-        ("x.jsonl", lines({"id": "a", "text": "t"}), r"x\.jsonl:1: expected the strings"),
+        ("x.jsonl", lines({"_id": "a", "text": 1}), r'x\.jsonl:1: "text" is int'),
+        ("x.jsonl", lines({"id": "a", "text": "t"}), r'x\.jsonl:1: "_id" is NoneType'),
         ("x.jsonl", lines({"_id": "a", "text": " \n"}), r":1: the reasoned query is empty"),
         (
             "x.jsonl",
@@ -78,6 +80,13 @@ def test_queries_without_a_reasoned_one_are_named(tmp_path: Path) -> None:
         ("x.json", '{"Why?": ["t"]}', "reasoned query of 'Why\\?' is empty or not a text"),
         ("x.json", '{"Why?": "t", "Why?": "u"}', ".Why\\?. is given twice"),
         ("x.json", '{"Why?": "\\ud800"}', "half a character"),
+        ("x.json", "[" * 100_000, r"x\.json: JSON nested too deeply"),
+        ("x.json", "9" * 5000, r"x\.json: malformed JSON \(a number of too many digits"),
+        ("x.json", '{"Why?":\n\ufeff"t"}', r"x\.json:2: a byte order mark"),
+        ("x.jsonl", lines({"_id": "a\0", "text": "t"}), r":1: \"_id\" 'a.x00' holds"),
+        ("x.jsonl", lines({"_id": "a "}), r":1: \"_id\" 'a ' begins or ends with white space"),
+        ("x.jsonl", lines({"_id": "a", "text": None}), r'x\.jsonl:1: "text" is NoneType'),
+        ("x.jsonl", '{"_id": "a", "_id": "b", "text": "t"}', r":1: '_id' is given twice"),
     ],
 )
 def test_a_malformed_file_is_refused_in_one_line(
@@ -108,6 +117,42 @@ def test_nothing_empty_is_written_and_no_file_is_left(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="query 'a': the reasoned query is empty"):
         write_reasoned(tmp_path / "x.jsonl", {"b": "t", "a": "  "})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("reasoned", "message"),
+    [
+        ({"a ": "t"}, "query id 'a ' .* begins or ends with white space"),
+        ({"a\n": "t"}, "query id"),
+        ({"a": "\ud800"}, "the reasoned query of 'a' holds '.ud800', half a character"),
+        ({"a": None}, "the reasoned query of 'a' is NoneType"),
+        ({1: "t"}, "query id '1' is int"),
+    ],
+)
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz"])
+def test_what_a_reader_would_refuse_is_not_written(
+    tmp_path: Path, reasoned: dict, message: str, name: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        write_reasoned(tmp_path / name, reasoned)
+    assert not list(tmp_path.iterdir())
+
+
+def test_hidden_files_pipes_and_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_reasoned(tmp_path / "x.jsonl", REASONED)
+    (tmp_path / "._x.jsonl").write_bytes(b"\0\5\xff")
+    assert read_reasoned(tmp_path, QUERIES) == REASONED
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert read_reasoned("~/x.jsonl", QUERIES) == REASONED
+    content = path.read_bytes()
+    path.unlink()
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(content,))
+    writer.start()
+    assert read_reasoned(path, QUERIES) == REASONED
+    writer.join()
+    with pytest.raises(InputError, match="nobody writes to"):
+        read_reasoned(path, QUERIES)
 
 
 def test_the_proxys_ids_lead_to_the_subsets_files(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from replications.door import call
+from replications.tongsearch_qr import rewrite_command
 from replications.tongsearch_qr.reasoned_files import read_reasoned
 from replications.tongsearch_qr.rewrite import Rewriter
-from replications.tongsearch_qr.rewrite_command import main
+from shared.entry import answered
 from tests.tiny_model import tiny_model, tiny_tokenizer
 
 QUERIES = {"q1": "w1 w2", "q2": "w3", "q3": "w1 w2", "q4": "w5 w6 w7"}
@@ -40,7 +42,8 @@ class Command:
     def __call__(self, *more: str) -> tuple[int, str, str]:
         common = ["--model", self._model, "--queries", self.queries, "--out", self.out]
         common += ["--cache", self._cache, "--max-new-tokens", "8"]
-        status = main([*map(str, common), *more])
+        arguments = [*map(str, common), *more]
+        status = answered(lambda: call(rewrite_command.command, arguments, "rewrite"))
         said = self._capsys.readouterr()
         return status, said.out, said.err
 
@@ -78,7 +81,7 @@ def test_the_command_writes_what_can_be_read_and_never_overwrites(command: Comma
         (("--queries", "pydocs", "--split", "no"), "pydocs has no split 'no'"),
         (("--top-p", "2"), "0 < top_p <= 1"),
         (("--top-k", "x"), "is not a valid integer"),
-        (("--batch-size", "0"), "batch_size 0: expected a positive number"),
+        (("--batch-size", "0"), "'--batch-size': 0 is not in the range x>=1"),
         (("--dtype", "int8"), "dtype 'int8'"),
         (("--device", "nowhere"), "device 'nowhere': not usable"),
         (("--max-new-tokens", "63"), "a context of 64 tokens has no room"),
@@ -96,7 +99,7 @@ def test_a_wrong_option_is_one_line(
     ("content", "message"),
     [
         ("", "queries.jsonl:1: the file is empty"),
-        ('{"_id": 1, "text": "w1"}\n', "queries.jsonl:1: expected the strings"),
+        ('{"_id": 1, "text": "w1"}\n', 'queries.jsonl:1: "_id" is int, expected a string'),
         ('{"_id": "a", "text": "w1"}\n' * 2, "queries.jsonl:2: duplicate query id 'a'"),
         ('{"_id": "a", "text": ""}\n', "query 'a': the text is empty"),
     ],

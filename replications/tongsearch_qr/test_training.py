@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,13 @@ from replications.tongsearch_qr.recipe import (  # noqa: E402
     arithmetic,
     load_recipe,
 )
+from replications.tongsearch_qr.rewrite import make_rewriter  # noqa: E402
 from replications.tongsearch_qr.train import main  # noqa: E402
 from replications.tongsearch_qr.training_data import Row  # noqa: E402
 from replications.tongsearch_qr.training_run import TrainingRows, train  # noqa: E402
 from shared.errors import InputError  # noqa: E402
+from shared.own_code import code_of  # noqa: E402
+from tests.code_run import files_run, left_out, names_of  # noqa: E402
 from tests.tiny_model import WORDS, tiny_model, tiny_tokenizer  # noqa: E402
 
 ROWS = TrainingRows(
@@ -127,6 +131,88 @@ def test_a_finished_run_is_read_not_repeated(recipe: Recipe, tmp_path: Path) -> 
     assert again.result == first.result
     with pytest.raises(InputError, match="another learning_rate"):
         train(replace(recipe, learning_rate=1e-3), rows=ROWS, output=tmp_path / "run")
+
+
+@pytest.mark.parametrize("damaged", [["3"], ["2", "3"]], ids=["the last", "all"])
+def test_a_damaged_checkpoint_is_passed_over(
+    damaged: list[str], recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of transformers' own checkpoints, whose files nothing else checks."""
+    from transformers import TrainerCallback
+
+    class Kill(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == 3:
+                raise KeyboardInterrupt
+
+    often, run = replace(recipe, save_steps=1), tmp_path / "run"
+    unbroken = train(often, rows=ROWS, output=tmp_path / "unbroken")
+    with pytest.raises(KeyboardInterrupt):
+        train(often, rows=ROWS, output=run, callbacks=[Kill()])
+    assert sorted(p.name for p in run.glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-3"]
+    shutil.copytree(run / "checkpoint-3", run / "checkpoint-3.bak")
+    for step in damaged:
+        flip(run / f"checkpoint-{step}" / "adapter_model.safetensors")
+    resumed = train(often, rows=ROWS, output=run)
+    assert resumed.result["resumed_from"] == ("checkpoint-2" if damaged == ["3"] else None)
+    assert trace(resumed.log) == trace(unbroken.log)
+    assert resumed.result["weights_sha256"] == unbroken.result["weights_sha256"]
+    said = capsys.readouterr().err
+    assert said.count("adapter_model.safetensors was altered") == len(damaged)
+    assert [p.name for p in run.glob("checkpoint-*")] == ["checkpoint-3.bak"], "somebody's own"
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_altered_files_of_a_finished_run_are_refused(recipe: Recipe, tmp_path: Path) -> None:
+    short, run = replace(recipe, max_steps=1), tmp_path / "run"
+    final = train(short, rows=ROWS, output=run).weights
+    names = [p.name for p in final.iterdir() if p.name != "files.sha256.json"]
+    assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json"} <= set(names)
+    for name in names:
+        content = (final / name).read_bytes()
+        flip(final / name)
+        with pytest.raises(InputError, match="was altered; delete the folder"):
+            train(short, rows=ROWS, output=run)
+        with pytest.raises(InputError, match="was altered; delete the run's folder"):
+            make_rewriter(short.model, adapter=final)
+        (final / name).write_bytes(content)
+    assert train(short, rows=ROWS, output=run).weights == final
+
+
+def test_other_code_is_another_run(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = replace(recipe, max_steps=1)
+    result = train(short, rows=ROWS, output=tmp_path / "run").result
+    code = code_of("replications.tongsearch_qr.training_run")
+    assert result["provenance"]["training_code_sha256"] == code
+    monkeypatch.setattr(training_run, "code_of", lambda *_: "0" * 64)
+    with pytest.raises(InputError, match="holds a run with another code_sha256"):
+        train(short, rows=ROWS, output=tmp_path / "run")
+
+
+def test_what_runs_in_a_training_is_in_its_digest(recipe: Recipe, tmp_path: Path) -> None:
+    short = replace(recipe, max_steps=1)
+
+    def everything() -> None:
+        for method in ("grpo", "sft"):
+            train(short, method, rows=ROWS, output=tmp_path / method)
+
+    run = files_run(everything)
+    assert {f"replications/tongsearch_qr/{name}.py" for name in ("grpo", "reward", "sft")} <= run
+    assert run <= names_of("replications.tongsearch_qr.training_run") | left_out()
+
+
+def test_a_target_that_the_model_lacks_is_one_line(recipe: Recipe, tmp_path: Path) -> None:
+    lacking = replace(recipe, lora=Lora(rank=2, targets=("q_proj", "query")))
+    for method in ("grpo", "sft"):
+        with pytest.raises(InputError, match="tiny: lora: no layer of the model is named 'query'"):
+            train(lacking, method, rows=ROWS, output=tmp_path / method)
 
 
 def test_full_parameters_and_fine_tuning_train_too(recipe: Recipe, tmp_path: Path) -> None:

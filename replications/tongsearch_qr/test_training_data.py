@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,11 @@ def record(id: str, **fields: Any) -> dict[str, Any]:
     return {"site": "tea", "id": id, "title": f"Title {id}", "body": "Body", "answers": ANSWERS} | (
         fields
     )
+
+
+def scored(score: object, **fields: object) -> str:
+    """A line of a record whose one answer has this score."""
+    return json.dumps(record("2", answers=[{"text": "x", "score": score} | fields]))
 
 
 def write(path: Path, records: list[dict[str, Any]]) -> Path:
@@ -254,9 +261,28 @@ def test_fingerprint_ignores_order_and_compression_and_nothing_else(tmp_path: Pa
     [
         ('{"site": "tea", ', r"tea.jsonl:2: malformed JSON"),
         ("[]", r"tea.jsonl:2: expected a JSON object, found list"),
-        (json.dumps(record("")), r'tea.jsonl:2: expected a text "id"'),
-        (json.dumps(record("2", site=None)), r'tea.jsonl:2: expected a text "site"'),
-        (json.dumps(record("2", title=7)), r'tea.jsonl:2: "title" must be a text'),
+        (json.dumps(record("")), r'tea.jsonl:2: "id" is empty'),
+        (json.dumps(record("2", site=None)), r'tea.jsonl:2: "site" is NoneType, expected a string'),
+        (json.dumps(record("2", title=7)), r'tea.jsonl:2: "title" is int, expected a string'),
+        (json.dumps(record("2", title=0)), r'tea.jsonl:2: "title" is int'),
+        (json.dumps(record("2", title=[])), r'tea.jsonl:2: "title" is list'),
+        (json.dumps(record("2", body=False)), r'tea.jsonl:2: "body" is bool'),
+        (json.dumps(record("2") | {"id": True}), r'tea.jsonl:2: "id" is bool'),
+        (json.dumps(record("2") | {"id": 2.0}), r'tea.jsonl:2: "id" is float'),
+        (json.dumps(record("2", site="tea\0")), r'tea.jsonl:2: "site" .* holds the character'),
+        (json.dumps(record("2", answers=False)), r'tea.jsonl:2: expected "answers"'),
+        (json.dumps(record("2", answers="")), r'tea.jsonl:2: expected "answers"'),
+        (json.dumps(record("2", answers={})), r'tea.jsonl:2: expected "answers"'),
+        (scored(0, accepted=0), r'tea.jsonl:2: expected "answers"'),
+        (scored(0, accepted="true"), r'tea.jsonl:2: expected "answers"'),
+        (scored(True), r'tea.jsonl:2: expected "answers"'),
+        (scored("3"), r'tea.jsonl:2: expected "answers"'),
+        (scored(10**400), r'tea.jsonl:2: expected "answers"'),
+        (scored(float("nan")), r"tea.jsonl:2: NaN is no JSON number"),
+        (scored(float("inf")), r"tea.jsonl:2: Infinity is no JSON number"),
+        (scored(7).replace("7", "1e999"), r'tea.jsonl:2: expected "answers"'),
+        ('{"site": "tea", "id": "2", "body": "a", "body": "b"}', r"tea.jsonl:2: 'body' is given"),
+        ('{"site": "tea", "id": "2", "x": ' + "[" * 100_000, r"tea.jsonl:2: JSON nested too"),
         (json.dumps(record("2", answers=["yes"])), r'tea.jsonl:2: expected "answers"'),
         (json.dumps(record("2", answers=[{"id": "1"}])), r'tea.jsonl:2: expected "answers"'),
         (json.dumps(record("1")), r"tea.jsonl:2: question '1' of 'tea' was given before, at .*:1;"),
@@ -268,6 +294,37 @@ def test_malformed_records(tmp_path: Path, line: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as raised:
         load_rows(path)
     assert "\n" not in str(raised.value)
+
+
+def test_any_depth_of_nesting_is_a_record_or_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "tea.jsonl"
+    for depth in range(900, 1000, 4):
+        nested = json.dumps(record("2"))[:-1] + ', "x": ' + "[" * depth + "]" * depth + "}"
+        path.write_text(nested + "\n", encoding="utf-8")
+        try:
+            assert load_rows(path)[0][0].id == "tea-2"
+        except InputError as error:
+            assert str(error) == f"{path}:1: JSON nested too deeply"
+
+
+def test_records_from_a_pipe_beside_hidden_files_and_below_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    plain = write(tmp_path / "a" / "tea.jsonl", [record("1"), record("2")])
+    expected = load_rows(plain)
+    (plain.parent / "._tea.jsonl").write_bytes(b"\0\5\xff")
+    assert load_rows(plain.parent) == expected
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load_rows("~/a/tea.jsonl") == load_rows("~/a") == expected
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(gzip.compress(plain.read_bytes()),))
+    writer.start()
+    assert load_rows(pipe) == expected
+    writer.join()
+    with pytest.raises(InputError, match="nobody writes to"):
+        load_rows(pipe)
 
 
 def test_nothing_usable(tmp_path: Path) -> None:

@@ -5,24 +5,28 @@ Several GPUs: accelerate launch --config_file <...> -m replications.tongsearch_q
 
 from __future__ import annotations
 
-import sys
+if __name__ == "__main__":  # before what takes seconds to import: a signal must find its handler
+    from replications.start import start
+
+    start("replications.tongsearch_qr.train:main")
+
 from pathlib import Path
 
 import click
 
+from replications.door import HELP, OUTPUT_FOLDER, USER_PATH, Door, tell
 from replications.tongsearch_qr.recipe import arithmetic, load_recipe
-from shared.errors import InputError
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Door, context_settings=HELP)
 @click.argument("recipe")
 @click.option("--method", type=click.Choice(["grpo", "sft"]), default="grpo")
 @click.option("--data", help="Stack Exchange records, a BEIR folder with train qrels, or pydocs.")
 @click.option("--model", help="Model reference: embedded:, hub:<name>@<revision>, or a folder.")
-@click.option("--seed", type=int)
-@click.option("--max-steps", type=int)
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Run folder.")
-@click.option("--data-root", type=click.Path(path_type=Path), help="Folder of collections.")
+@click.option("--seed", type=click.IntRange(0))
+@click.option("--max-steps", type=click.IntRange(1))
+@click.option("--output", type=OUTPUT_FOLDER, help="Run folder.")
+@click.option("--data-root", type=USER_PATH, help="Folder of collections.")
 @click.option("--dry-run", is_flag=True, help="Print the batch arithmetic and train nothing.")
 def main(
     recipe: str,
@@ -36,22 +40,11 @@ def main(
     dry_run: bool,
 ) -> None:
     """Train RECIPE (a name in recipes/, or a YAML file); a killed run goes on when run again."""
-    try:
-        settings = load_recipe(recipe, data=data, model=model, seed=seed, max_steps=max_steps)
-        if dry_run:
-            click.echo("\n".join([f"{settings.name}: {settings.model}", *arithmetic(settings)]))
-            return
-        from replications.tongsearch_qr.training_run import train
+    settings = load_recipe(recipe, data=data, model=model, seed=seed, max_steps=max_steps)
+    if dry_run:
+        tell("\n".join([f"{settings.name}: {settings.model}", *arithmetic(settings)]))
+        return
+    from replications.tongsearch_qr.training_run import train
 
-        trained = train(settings, method, output=output, data_root=data_root)
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        click.echo("interrupted; run the same command again to go on", err=True)
-        sys.exit(130)
-    click.echo(f"weights in {trained.weights}")
-
-
-if __name__ == "__main__":
-    main()
+    trained = train(settings, method, output=output, data_root=data_root)
+    tell(f"weights in {trained.weights}")

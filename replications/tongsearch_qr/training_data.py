@@ -16,6 +16,7 @@ from typing import Any
 
 from replications.tongsearch_qr.prompts import instructed, messages
 from shared.errors import InputError
+from shared.reading import parse_json
 
 DOMAINS = (
     "Stackoverflow", "biology", "chemistry", "codereview", "cs", "earthscience", "economics",
@@ -249,16 +250,17 @@ def parse_answer(answer: str) -> tuple[str, tuple[str, ...], bool]:
 
     Raises InputError when it is not such JSON.
     """
-    try:
-        fields = json.loads(answer)
-        query, texts = fields["query"], fields["pos_docs_list"]
-        think = fields.get("think_flag", False)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    fields = parse_json(answer, "training record")
+    if not isinstance(fields, dict) or not {"query", "pos_docs_list"} <= set(fields):
         raise InputError(
             "training record: answer is not a JSON object with query and pos_docs_list"
-        ) from error
+        )
+    query, texts = fields["query"], fields["pos_docs_list"]
     texts = [texts] if isinstance(texts, str) else texts
     listed = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
     if not isinstance(query, str) or not listed:
         raise InputError("training record: query and pos_docs_list must hold texts")
-    return query, tuple(texts), bool(think)
+    think = fields.get("think_flag", False)
+    if type(think) is not bool:
+        raise InputError("training record: think_flag must be true or false")
+    return query, tuple(texts), think

@@ -25,6 +25,7 @@ from reports import provenance
 from shared.errors import InputError, MissingDependencyError
 from shared.files import find_cache_dir, sha256_file
 from shared.models import fetch_model, load_causal_lm
+from shared.own_code import code_of
 from shared.training import TrainingFolder, digest_of
 from shared.training.adapters import note_base
 
@@ -91,14 +92,15 @@ def train(
         "data_sha256": rows.sha256,
         "model_sha256": model_files.sha256,
         "embedder_sha256": fetch_model(recipe.embedder).sha256 if method == "grpo" else None,
+        "code_sha256": code_of(__name__),
     }
     name = f"tongsearch_qr-{recipe.name}-{method}-{digest_of(request)[:12]}"
     folder = TrainingFolder(output or find_cache_dir() / "training" / name, request)
     if done := folder.finished():
         return Trained(folder.final, folder.read_log(), done)
     check_machine(recipe, method)
-    checkpoint = folder.start(_bytes_needed(recipe, model_files.path))
     with folder.one_line_errors():
+        checkpoint = folder.start(_bytes_needed(recipe, model_files.path), recipe.max_steps)
         result = _run(recipe, method, rows, folder, checkpoint, list(callbacks))
     return Trained(folder.final, folder.read_log(), result)
 
@@ -129,7 +131,7 @@ def _run(
     """Train to the end and write the weights and finished.json."""
     from transformers import set_seed
 
-    from shared.training.callbacks import LogMetrics
+    from shared.training.callbacks import LogMetrics, SealCheckpoints
 
     if not sys.stderr.isatty():
         import datasets
@@ -145,7 +147,7 @@ def _run(
     # Trained weights stay in float32: in bfloat16 a step of 1e-6 would round to nothing.
     frozen = recipe.lora is not None
     model, tokenizer = load_causal_lm(recipe.model, dtype=recipe.precision if frozen else "float32")
-    callbacks = [LogMetrics(folder), *callbacks]
+    callbacks = [LogMetrics(folder), SealCheckpoints(folder), *callbacks]
     reward = None
     if method == "grpo":
         reward = RelevanceReward(
@@ -186,6 +188,7 @@ def _run(
                 started=started,
                 wall_s=time.perf_counter() - clock,
                 code_sha256=provenance.code_digest("tongsearch_qr"),
+                training_code_sha256=folder.request.get("code_sha256"),
             ),
         }
     )

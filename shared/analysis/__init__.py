@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
+import warnings
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,13 +17,13 @@ import numpy as np
 
 from shared.analysis.analyzers import ANALYZERS, Analyzer, get_analyzer
 from shared.analysis.tokens import Tokens, read_tokens, write_tokens
-from shared.errors import InputError
+from shared.errors import InputError, InputWarning
 from shared.files import find_cache_dir
 
 if TYPE_CHECKING:
     from shared.data import Collection
 
-__all__ = ["ANALYZERS", "Tokens", "corpus_tokens", "tokenize", "tokenize_queries"]
+__all__ = ["ANALYZERS", "Tokens", "corpus_tokens", "tokenize", "tokenize_queries", "unreadable"]
 
 
 class _PieceIds(dict[str, tuple[int, ...]]):
@@ -44,7 +46,9 @@ def _tokenize(texts: Sequence[str], analyzer: Analyzer) -> Tokens:
     pieces = _PieceIds(analyzer.terms)
     lookup, split = pieces.__getitem__, analyzer.split
     ids, ends = array("i"), array("q", [0])
-    for text in texts:
+    for position, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"text {position} is {type(text).__name__}, expected a text (str)")
         ids.extend(chain.from_iterable(map(lookup, split(text))))
         ends.append(len(ids))
     return Tokens(np.array(ids, np.int32), np.array(ends, np.int64), list(pieces.vocab))
@@ -53,12 +57,45 @@ def _tokenize(texts: Sequence[str], analyzer: Analyzer) -> Tokens:
 def tokenize(texts: Sequence[str], analyzer: str) -> Tokens:
     """Tokens of `texts` under the named analyzer (one of ANALYZERS).
 
-    An empty text, or one of stop words only, has no tokens. Raises InputError for an unknown
-    analyzer, and for a single string where a list of texts is expected.
+    An empty text, or one of stop words only, has no tokens. Warns where the analyzer cannot read
+    the texts (`unreadable`). Raises InputError for an unknown analyzer, for a single string where
+    a list of texts is expected, and for a text that is none.
     """
     if isinstance(texts, str):
         raise InputError(f"expected a list of texts, got the text {texts[:40]!r}")
-    return _tokenize(texts, get_analyzer(analyzer))
+    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
+        raise InputError(f"expected a list of texts, got {type(texts).__name__}")
+    if not isinstance(analyzer, str):
+        raise InputError(f"analyzer: {type(analyzer).__name__}, expected a name such as 'lucene'")
+    tokens = _tokenize(texts, get_analyzer(analyzer))
+    if line := unreadable(tokens, analyzer):
+        warnings.warn(line, InputWarning, stacklevel=2)
+    return tokens
+
+
+# Scripts without blanks between words: Chinese and Japanese; Thai, Lao, Burmese and Khmer.
+_CHINESE_JAPANESE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_THAI = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+
+
+def unreadable(tokens: Tokens, analyzer: str) -> str | None:
+    """One line where an analyzer makes little of the texts that gave `tokens`, else None.
+
+    No text has a token, or most tokens are of scripts that the analyzer does not cut into words,
+    so that whole clauses become tokens and hardly anything matches.
+    """
+    if not len(tokens):
+        return None
+    if not len(tokens.ids):
+        return f"analyzer {analyzer!r}: none of {len(tokens)} texts has a token; nothing matches"
+    scripts = _THAI if analyzer == "lucene" else _THAI + _CHINESE_JAPANESE
+    uncut = sum(map(bool, map(re.compile(f"[{scripts}]").search, tokens.vocab)))
+    if 2 * uncut <= len(tokens.vocab):
+        return None
+    return (
+        f"analyzer {analyzer!r} does not cut Chinese, Japanese or Thai into words; hardly anything "
+        "will match: use 'lucene' (Chinese and Japanese by character) or segment the texts first"
+    )
 
 
 def tokenize_queries(texts: Sequence[str], analyzer: str) -> list[list[str]]:
@@ -73,7 +110,7 @@ def corpus_tokens(
 
     The file is keyed by the collection's sha256, title mode and analyzer version; one that is
     damaged or answers another key is built again. A folder that cannot be written costs the
-    time, not the result. Default folder: `shared.files.find_cache_dir`.
+    time, not the result. Default folder: `shared.files.find_cache_dir`. Warns as `tokenize`.
     """
     chosen = get_analyzer(analyzer)
     key = {"collection": collection.sha256, "title": title, "analyzer": analyzer}
@@ -85,4 +122,6 @@ def corpus_tokens(
         tokens = _tokenize(collection.contents(title), chosen)
         with contextlib.suppress(InputError):
             write_tokens(path, tokens, key)
+    if line := unreadable(tokens, analyzer):
+        warnings.warn(f"{collection.id}: {line}", InputWarning, stacklevel=2)
     return tokens

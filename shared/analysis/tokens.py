@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,20 +60,86 @@ class Tokens:
 
     @classmethod
     def from_lists(cls, lists: Iterable[Sequence[str]]) -> Tokens:
-        """Tokens from ready-made token lists, kept exactly as they are."""
+        """Tokens from ready-made token lists, kept exactly as they are.
+
+        Raises InputError, with the place, for what is no list of tokens and no token.
+        """
         index: dict[str, int] = {}
         ids, ends = array("i"), array("q", [0])
-        for tokens in lists:
-            if isinstance(tokens, str):
-                raise InputError(f"expected a list of tokens, got the text {tokens[:40]!r}")
-            ids.extend(index.setdefault(token, len(index)) for token in tokens)
+        if isinstance(lists, str) or not isinstance(lists, Iterable):
+            raise InputError(f"expected lists of tokens, got {_shown(lists)}; tokenise the texts")
+        for position, tokens in enumerate(lists):
+            check_token_list(tokens, f"text {position}: ")
+            try:
+                ids.extend(index.setdefault(token, len(index)) for token in tokens)
+            except TypeError:  # a token that cannot be hashed
+                check_tokens(tokens, f"text {position}: ")
+                raise
             ends.append(len(ids))
+        if not all(isinstance(token, str) for token in index):
+            made = cls(np.array(ids, dtype=np.int32), np.array(ends, dtype=np.int64), list(index))
+            for position, tokens in enumerate(made):
+                check_tokens(tokens, f"text {position}: ")
         return cls(np.array(ids, dtype=np.int32), np.array(ends, dtype=np.int64), list(index))
 
     @classmethod
-    def of(cls, texts: Tokens | Iterable[Sequence[str]]) -> Tokens:
-        """`texts` itself when it is a Tokens, else `from_lists(texts)`."""
-        return texts if isinstance(texts, cls) else cls.from_lists(texts)
+    def of(cls, texts: Tokens | Tokenized | Iterable[Sequence[str]]) -> Tokens:
+        """`texts` itself when it is a Tokens, else its tokens: lists or what bm25s tokenised.
+
+        Raises InputError as `from_lists`, and for ids that are no places in the vocabulary.
+        """
+        if isinstance(texts, cls):
+            texts.check()
+            return texts
+        if hasattr(texts, "ids") and hasattr(texts, "vocab"):
+            return cls.from_lists(_words(texts))
+        return cls.from_lists(texts)
+
+    def check(self) -> None:
+        """Raise InputError where offsets or ids lead out of their arrays."""
+        offsets, ids = np.asarray(self.offsets), np.asarray(self.ids)
+        if not (len(offsets) and offsets[0] == 0 and bool(np.all(np.diff(offsets) >= 0))):
+            raise InputError("token offsets must ascend from 0 to the number of token ids")
+        if offsets[-1] != len(ids):
+            raise InputError("token offsets must ascend from 0 to the number of token ids")
+        if len(ids) and not (ids.min() >= 0 and ids.max() < len(self.vocab)):
+            raise InputError(
+                f"token ids must lie in 0..{len(self.vocab) - 1}, the vocabulary's range"
+            )
+
+
+def check_token_list(tokens: object, where: str) -> None:
+    """Raise InputError, beginning with `where`, for what is no list of tokens."""
+    if isinstance(tokens, str | bytes) or not hasattr(tokens, "__len__"):
+        raise InputError(
+            f"{where}expected a list of tokens, got {_shown(tokens)}; tokenise the text first"
+        )
+
+
+def check_tokens(tokens: Iterable[object], where: str) -> None:
+    """Raise InputError, beginning with `where`, for a token that is no text."""
+    for position, token in enumerate(tokens):
+        if not isinstance(token, str):
+            raise InputError(
+                f"{where}token {position} is {type(token).__name__} ({str(token)[:40]}), expected "
+                "a text; give tokens, not their ids"
+            )
+
+
+def _shown(value: object) -> str:
+    return f"the text {value[:40]!r}" if isinstance(value, str) else type(value).__name__
+
+
+def _words(tokenized: Any) -> Iterator[list[str]]:
+    """The token lists of a bm25s `Tokenized`: lists of ids and token -> id."""
+    words = {term: token for token, term in tokenized.vocab.items()}
+    for position, ids in enumerate(tokenized.ids):
+        try:
+            yield [words[term] for term in ids]
+        except KeyError as error:
+            raise InputError(
+                f"text {position}: token id {error} is not in the vocabulary"
+            ) from error
 
 
 def _digest(ids: np.ndarray, offsets: np.ndarray, vocab: np.ndarray) -> str:

@@ -1,11 +1,12 @@
 """Test collections: reading, checking and finding them."""
 
-from shared.data.beir import read_beir, read_qrels, write_beir
+from shared.data.beir import read_beir, write_beir
 from shared.data.bright import BRIGHT_SUBSETS, BrightQueries, load_bright_queries
 from shared.data.catalogue import Entry, collection_size, list_collections
 from shared.data.collection import TITLE_MODES, Collection, make_collection
 from shared.data.manifest import UNPINNED, Pin, check_collection, pinned
 from shared.data.pydocs import build_pydocs, load_pydocs
+from shared.data.qrels import read_qrels
 from shared.data.resolve import check_available, fetch_collection, load_collection
 
 __all__ = [

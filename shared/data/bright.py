@@ -7,6 +7,7 @@ corpus is corpus.jsonl[.gz], or documents/*.jsonl[.gz] or *.parquet with the col
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,11 @@ from shared.data.beir import (
     read_splits,
 )
 from shared.data.collection import Collection, Grades, fingerprint, make_collection
-from shared.data.lines import json_lines, only_file
-from shared.data.rows import gather_documents
+from shared.data.lines import files_of, json_lines, only_file
+from shared.data.rows import Placed, gather_documents, numbered
 from shared.errors import InputError, MissingDependencyError
+from shared.fields import check_id, check_text
+from shared.reading import user_path
 
 BRIGHT_SUBSETS = (
     "biology", "earth_science", "economics", "psychology", "robotics", "stackoverflow",
@@ -54,7 +57,7 @@ def load_bright_queries(subset: str, data_root: Path | str | None = None) -> Bri
     if subset not in BRIGHT_SUBSETS:
         raise InputError(f"BRIGHT subset {subset!r}: expected one of {', '.join(BRIGHT_SUBSETS)}")
     root = find_data_root(data_root)
-    if root is None or not (root / "bright" / subset).is_dir():
+    if root is None or not os.path.isdir(root / "bright" / subset):
         raise InputError(
             f"bright/{subset}: no such folder in the data root {root or '(none is set)'}; "
             "set IR_REPLICATIONS_DATA to a folder that holds it"
@@ -62,8 +65,9 @@ def load_bright_queries(subset: str, data_root: Path | str | None = None) -> Bri
     return read_bright_queries(root / "bright" / subset)
 
 
-def read_bright_queries(folder: Path) -> BrightQueries:
+def read_bright_queries(folder: Path | str) -> BrightQueries:
     """Read queries, judgements and exclusions of a BRIGHT folder (see the module's docstring)."""
+    folder = user_path(folder)
     notes: list[str] = []
     examples = only_file(folder, "examples.jsonl")
     if examples is None:
@@ -75,7 +79,7 @@ def read_bright_queries(folder: Path) -> BrightQueries:
     if not queries:
         raise InputError(f"{examples}:1: the file is empty; expected one query per line")
     qrels = {"test": gold}
-    if (folder / "qrels").is_dir():
+    if os.path.isdir(folder / "qrels"):
         splits = read_splits(folder, notes)
         if splits.get("test", gold) != gold:
             raise InputError(f"{folder}: qrels/test.tsv and gold_ids of {examples.name} differ")
@@ -84,7 +88,7 @@ def read_bright_queries(folder: Path) -> BrightQueries:
 
 
 def gather_examples(
-    records: Iterable[tuple[str, Mapping[str, Any]]], notes: list[str]
+    records: Iterable[Placed], notes: list[str]
 ) -> tuple[dict[str, str], Grades, dict[str, frozenset[str]]]:
     """Gather (place, example) into queries, gold documents and excluded documents.
 
@@ -97,9 +101,8 @@ def gather_examples(
     excluded: dict[str, frozenset[str]] = {}
     repeats = 0
     for where, record in records:
-        query_id, text = record.get("id"), record.get("query")
-        if not isinstance(query_id, str) or not isinstance(text, str):
-            raise InputError(f'{where}: expected the strings "id" and "query"')
+        query_id = check_id(record.get("id"), '"id"', where)
+        text = check_text(record.get("query"), '"query"', where)
         if query_id in queries:
             raise InputError(f"{where}: duplicate query id {query_id!r}; keep one of the two")
         relevant = _ids(record, "gold_ids", where)
@@ -120,9 +123,10 @@ def gather_examples(
 
 def _ids(record: Mapping[str, Any], key: str, where: str) -> list[str]:
     ids = record.get(key)
-    if not isinstance(ids, list) or not all(isinstance(doc_id, str) for doc_id in ids):
+    if not isinstance(ids, list):
         raise InputError(f'{where}: expected "{key}" to be a list of document ids')
-    return [doc_id for doc_id in ids if doc_id != "N/A"]
+    what = f"an id in {key}"
+    return [check_id(doc_id, what, where) for doc_id in ids if doc_id != "N/A"]
 
 
 def has_corpus(folder: Path) -> bool:
@@ -131,12 +135,12 @@ def has_corpus(folder: Path) -> bool:
 
 
 def _document_files(folder: Path) -> list[Path]:
-    endings = (".jsonl", ".jsonl.gz", ".parquet")
-    return sorted(p for p in (folder / "documents").glob("*") if p.name.endswith(endings))
+    return files_of(folder / "documents", ".jsonl", ".jsonl.gz", ".parquet")
 
 
-def read_bright(folder: Path, id: str) -> Collection:
+def read_bright(folder: Path | str, id: str) -> Collection:
     """Read a BRIGHT folder with its corpus; raise InputError that says how to get a missing one."""
+    folder = user_path(folder)
     corpus = only_file(folder, "corpus.jsonl")
     files = _document_files(folder)
     if corpus is None and not files:
@@ -147,7 +151,7 @@ def read_bright(folder: Path, id: str) -> Collection:
         documents = read_documents(corpus)
     else:
         rows = (row for path in files for row in _document_rows(path))
-        documents = gather_documents(rows, str(folder / "documents"), notes)
+        documents = gather_documents(rows, notes)
     return make_collection(
         id,
         documents,
@@ -169,10 +173,16 @@ def missing_corpus(folder: Path, id: str) -> str:
     )
 
 
-def _document_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def _document_rows(path: Path) -> Iterator[Placed]:
     if path.suffix != ".parquet":
-        yield from (record for _, record in json_lines(path))
-        return
+        yield from ((f"{path}:{line}", record) for line, record in json_lines(path))
+    else:
+        yield from numbered(_parquet_rows(path), str(path))
+
+
+def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    if not os.path.isfile(path):
+        raise InputError(f"{path}: is no regular file; parquet cannot be read from a pipe")
     try:
         from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
     except ImportError as error:
@@ -182,6 +192,6 @@ def _document_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         for batch in parquet.ParquetFile(path).iter_batches(columns=["id", "content"]):
             yield from batch.to_pylist()
-    except (ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: cannot be read as parquet ({reason})") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from shared.data.lines import only_file
 from shared.data.manifest import Pin, manifest, pinned
 from shared.data.resolve import find_data_root
 from shared.files import find_cache_dir
+from shared.reading import user_path
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ def list_collections(
     known = {entry.id for entry in entries}
     for corpus in sorted(root.glob("*/*/corpus.jsonl*")) if root else ():
         id = corpus.parent.relative_to(root).as_posix() if root else ""
-        if id not in known:
+        hidden = any(part.startswith(".") for part in id.split("/"))
+        if id not in known and not hidden and corpus.name in ("corpus.jsonl", "corpus.jsonl.gz"):
             known.add(id)
             entries.append(Entry(id, "", 0, 0, "", f"data root ({corpus.parent})"))
     return entries
@@ -53,8 +56,9 @@ def collection_size(
 ) -> str:
     """Return one line on size and place of a collection, without reading or downloading it."""
     if str(ref) not in manifest():
-        place = Path(ref)
-        return f"folder {place}" if place.is_dir() else "size not known before it is downloaded"
+        place = user_path(ref)
+        there = os.path.isdir(place)
+        return f"folder {place}" if there else "size not known before it is downloaded"
     entry = _entry(str(ref), find_data_root(data_root), find_cache_dir(cache_dir))
     parts = [
         f"{entry.documents:,} documents" if entry.documents else "",

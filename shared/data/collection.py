@@ -6,13 +6,23 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from shared.data.parts import (
+    Grades,
+    check_documents,
+    check_queries,
+    checked_grades,
+    checked_ids,
+)
 from shared.errors import InputError
 
-Grades = dict[str, dict[str, int]]
-"""Judgements of one split: query id -> document id -> grade."""
+__all__ = [
+    "TITLE_MODES", "Collection", "Grades", "check_id", "fingerprint", "group_qrels",
+    "make_collection",
+]  # fmt: skip
 
 TITLE_MODES: dict[str, str | None] = {"newline": "\n", "space": " ", "omit": None}
 """How `Collection.contents` joins a title to its text; None leaves the title out."""
@@ -35,7 +45,8 @@ class Collection:
     """One test collection; `doc_ids` ascend, so document order is the canonical order of ties.
 
     Make it with `make_collection`, which checks every field. Two objects hold the same content
-    when their `sha256` agree; `==` compares identity.
+    when their `sha256` agree; `==` compares identity. `qrels` are the benchmark's: judgements of
+    documents that the collection lacks are among them, because the ideal ranking counts them.
     """
 
     id: str
@@ -48,6 +59,7 @@ class Collection:
     licence: str = ""
     excluded: dict[str, frozenset[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    split: str = ""
 
     def __repr__(self) -> str:
         splits = ", ".join(f"{name} {len(rows)}" for name, rows in self.qrels.items())
@@ -58,10 +70,44 @@ class Collection:
         """Hex fingerprint of ids, texts, queries, judgements and exclusions, in sorted order.
 
         It depends neither on compression nor on the order of lines, nor on id, source, licence
-        and notes.
+        and notes, nor on judgements of documents that are not here: `outside_sha256` has those.
         """
         documents = zip(self.doc_ids, self.titles, self.texts, strict=True)
-        return fingerprint(documents, self.queries, self.qrels, self.excluded)
+        inside = {split: self.inside(split) for split in self.qrels}
+        return fingerprint(documents, self.queries, inside, self.excluded)
+
+    @cached_property
+    def _documents(self) -> frozenset[str]:
+        return frozenset(self.doc_ids)
+
+    def inside(self, split: str) -> Grades:
+        """The split's judgements of the collection's own documents; queries without any left out.
+
+        What training needs, whose documents must have a text.
+        """
+        known = self._documents
+        kept = {
+            query_id: {doc_id: grade for doc_id, grade in grades.items() if doc_id in known}
+            for query_id, grades in self._judged(split).items()
+        }
+        return {query_id: grades for query_id, grades in kept.items() if grades}
+
+    def outside(self, split: str) -> Grades:
+        """The split's judgements of documents that the collection lacks."""
+        known = self._documents
+        kept = {
+            query_id: {doc_id: grade for doc_id, grade in grades.items() if doc_id not in known}
+            for query_id, grades in self._judged(split).items()
+        }
+        return {query_id: grades for query_id, grades in kept.items() if grades}
+
+    def outside_sha256(self, splits: Iterable[str]) -> str:
+        """Hex fingerprint of the `outside` judgements of splits."""
+        return fingerprint((), {}, {split: self.outside(split) for split in splits}, {})
+
+    def judged_inside(self) -> Collection:
+        """The same collection with the judgements of its own documents alone."""
+        return replace(self, qrels={split: self.inside(split) for split in self.qrels})
 
     def contents(self, title: str) -> list[str]:
         """Return the text to index of each document, in `doc_ids` order.
@@ -79,18 +125,21 @@ class Collection:
 
     def topics(self, split: str) -> dict[str, str]:
         """Return the judged queries of `split`, query id -> text, in the order of `queries`."""
+        judged = self._judged(split)
+        return {query_id: text for query_id, text in self.queries.items() if query_id in judged}
+
+    def _judged(self, split: str) -> Grades:
+        """The judgements of a split; InputError where there is none of that name."""
         if split not in self.qrels:
             known = ", ".join(self.qrels) or "none"
             raise InputError(f"{self.id}: no split {split!r}; its splits: {known}")
-        return {
-            query_id: text
-            for query_id, text in self.queries.items()
-            if query_id in self.qrels[split]
-        }
+        return self.qrels[split]
 
     @property
     def default_split(self) -> str:
-        """The split to evaluate: the manifest's, else "test", else the only one there is."""
+        """The split to evaluate: the chosen, the manifest's, else "test", else the only one."""
+        if self.split:
+            return self.split
         from shared.data.manifest import pinned
 
         pin = pinned(self.id)
@@ -99,7 +148,20 @@ class Collection:
                 return name
         if len(self.qrels) == 1:
             return next(iter(self.qrels))
-        raise InputError(f"{self.id}: no split 'test'; name one of {', '.join(self.qrels)}")
+        raise InputError(
+            f"{self.id}: no split 'test' but {', '.join(self.qrels)}; choose one with --split, or "
+            "name its file qrels/test.tsv"
+        )
+
+    def with_split(self, split: str) -> Collection:
+        """The same collection, of which `split` is to be evaluated. Raises InputError as `topics`.
+
+        It is chosen for a use, so it does not change the fingerprint.
+        """
+        self.topics(split)
+        other = copy(self)
+        object.__setattr__(other, "split", split)
+        return other
 
 
 def fingerprint(
@@ -163,16 +225,26 @@ def make_collection(
 ) -> Collection:
     """Check and order the parts of a collection; the only way that readers make one.
 
+    Ids, texts and grades must be as `shared.fields` says; a title may be None.
+
     `documents` maps document id to (title, text), `qrels` split to query id to document id to
-    grade. Judgements of unknown documents or queries and empty queries are left out and counted
-    in `notes`. Raises InputError, beginning with `where` (a path; default: the id), when there
-    is no document, no query or no judgement, or when a relevant document is also excluded.
+    grade. Judgements of unknown queries and empty queries are left out, those of unknown documents
+    are kept, and all are counted in `notes`. Raises InputError, beginning with `where` (a path;
+    default: the id), when there is no document, no query or no judgement of both, or when a
+    relevant document is also excluded.
     """
     check_id(id)
     where = where or id
     noted = list(notes)
     if not documents:
         raise InputError(f"{where}: no documents; give at least one")
+    check_documents(documents, where)
+    check_queries(queries, where)
+    qrels = {split: checked_grades(rows, f"{where}: {split}") for split, rows in qrels.items()}
+    excluded = {
+        query_id: checked_ids(ids, f"{where}: documents excluded for query {query_id!r}")
+        for query_id, ids in (excluded or {}).items()
+    }
     kept = {query_id: text for query_id, text in queries.items() if text.strip()}
     if dropped := len(queries) - len(kept):
         first = next(query_id for query_id in queries if query_id not in kept)
@@ -180,33 +252,34 @@ def make_collection(
     if not kept:
         raise InputError(f"{where}: no queries with a text; give at least one")
     doc_ids = sorted(documents)
-    titles = [documents[doc_id][0] for doc_id in doc_ids]
+    titles = [documents[doc_id][0] or "" for doc_id in doc_ids]
     texts = [documents[doc_id][1] for doc_id in doc_ids]
     bare = [doc_id for doc_id, text in zip(doc_ids, texts, strict=True) if not text.strip()]
     if bare:
         noted.append(f"{len(bare)} documents have an empty text (first: {bare[0]})")
     judged = {split: _known(split, rows, documents, kept, noted) for split, rows in qrels.items()}
-    if not any(judged.values()):
+    if not any(d in documents for rows in judged.values() for g in rows.values() for d in g):
         raise InputError(f"{where}: no judgement names a known query and document; check the ids")
     barred = {
         query_id: frozenset(ids) for query_id, ids in (excluded or {}).items() if query_id in kept
     }
     for split, by_query in judged.items():
         for query_id, grades in by_query.items():
-            relevant = {doc_id for doc_id, grade in grades.items() if grade > 0}
+            relevant = {d for d, grade in grades.items() if grade > 0 and d in documents}
             clash = barred.get(query_id, frozenset()) & relevant
             if clash:
                 raise InputError(
                     f"{where}: document {min(clash)!r} is both excluded for query {query_id!r} "
                     f"and relevant to it in {split!r}; remove one of the two"
                 )
+    noted += [f"{split}: no judgement is left, ignored" for split in judged if not judged[split]]
     return Collection(
         id=id,
         doc_ids=doc_ids,
         titles=titles,
         texts=texts,
         queries=kept,
-        qrels=judged,
+        qrels={split: rows for split, rows in judged.items() if rows},
         source=source,
         licence=licence,
         excluded={query_id: ids for query_id, ids in barred.items() if ids},
@@ -221,25 +294,29 @@ def _known(
     queries: Mapping[str, str],
     notes: list[str],
 ) -> Grades:
-    """Keep the judgements whose query and document exist; count the others in `notes`."""
-    grades: Grades = {}
-    lost: dict[str, list[str]] = {"queries": [], "documents": []}
-    unjudged = 0
-    for query_id, of_query in rows.items():
-        if query_id not in queries:
-            lost["queries"] += [query_id] * len(of_query)
-            continue
-        found = {doc_id: grade for doc_id, grade in of_query.items() if doc_id in documents}
-        lost["documents"] += [doc_id for doc_id in of_query if doc_id not in documents]
-        if found:
-            grades[query_id] = found
-        else:
-            unjudged += 1
-    for what, ids in lost.items():
-        if ids:
-            notes.append(
-                f"{split}: {len(ids)} qrels rows name unknown {what} (first: {ids[0]}), ignored"
-            )
-    if unjudged:
-        notes.append(f"{split}: {unjudged} queries have no judged document left, ignored")
-    return grades
+    """Keep the judgements whose query exists; count others, and unknown documents, in `notes`."""
+    kept = {
+        query_id: dict(rows[query_id])
+        for query_id in rows
+        if query_id in queries and rows[query_id]
+    }
+    strays = [query_id for query_id in rows if query_id not in queries for _ in rows[query_id]]
+    if strays:
+        notes.append(
+            f"{split}: {len(strays)} qrels rows name unknown queries (first: {strays[0]}), ignored"
+        )
+    absent = [
+        doc_id for of_query in kept.values() for doc_id in of_query if doc_id not in documents
+    ]
+    if absent:
+        notes.append(
+            f"{split}: {len(absent)} qrels rows name unknown documents (first: {absent[0]}), kept: "
+            "the ideal ranking counts them"
+        )
+    bare = [query_id for query_id, grades in kept.items() if not grades.keys() & documents.keys()]
+    if bare:
+        notes.append(
+            f"{split}: {len(bare)} queries have no judged document in the collection (first: "
+            f"{bare[0]}), kept: they score 0"
+        )
+    return kept

@@ -18,7 +18,7 @@ from shared.data.beir import write_beir
 from shared.data.bright import gather_examples
 from shared.data.collection import Collection, make_collection
 from shared.data.manifest import Pin
-from shared.data.rows import gather_documents, gather_qrels, gather_queries
+from shared.data.rows import gather_documents, gather_qrels, gather_queries, numbered
 from shared.errors import InputError, MissingDependencyError
 from shared.hub_client import check_network, damaged_files, discard, hub_client
 from shared.hub_errors import explain
@@ -115,20 +115,20 @@ def _load(id: str, hub: str, revision: str, pin: Pin | None) -> Collection:
     if id.startswith("bright/"):
         subset = id.removeprefix("bright/")
         corpus = load_rows(hub, "documents", revision, subset)[subset]
-        rows = enumerate(load_rows(hub, "examples", revision, subset)[subset], start=1)
-        examples = ((f"{name} examples row {number}", row) for number, row in rows)
+        examples = numbered(
+            load_rows(hub, "examples", revision, subset)[subset], f"{name} examples"
+        )
         queries, gold, excluded = gather_examples(examples, notes)
         qrels = {"test": gold}
     else:
         corpus = _only(load_rows(hub, "corpus", revision, None), f"{name} corpus")
-        queries = gather_queries(
-            _only(load_rows(hub, "queries", revision, None), f"{name} queries"), f"{name} queries"
-        )
+        rows = _only(load_rows(hub, "queries", revision, None), f"{name} queries")
+        queries = gather_queries(numbered(rows, f"{name} queries"))
         qrels = {
             split: gather_qrels(rows, f"{name} {split}", notes)
             for split, rows in load_rows(hub, "default", revision, None).items()
         }
-    documents = gather_documents(corpus, f"{name} corpus", notes)
+    documents = gather_documents(numbered(corpus, f"{name} corpus"), notes)
     collection = make_collection(
         id,
         documents,

@@ -11,7 +11,7 @@ import zlib
 from typing import Any
 
 from shared.data.collection import Collection, make_collection
-from shared.data.rows import gather_documents, gather_qrels, gather_queries
+from shared.data.rows import gather_documents, gather_qrels, gather_queries, numbered
 from shared.errors import InputError, MissingDependencyError
 from shared.hub_client import tell_as_notes
 from shared.hub_errors import explain
@@ -57,9 +57,10 @@ def load_irds(dataset_id: str, id: str | None = None) -> Collection:
             else:
                 judged.append(row._asdict())
         qrels = {split: gather_qrels(judged, f"{name} qrels", notes)}
-        queries = gather_queries(map(_query, dataset.queries_iter()), f"{name} queries")
+        rows = map(_query, dataset.queries_iter())
+        queries = gather_queries(numbered(rows, f"{name} queries"))
         rows = map(_document, dataset.docs_iter())
-        documents = gather_documents(rows, f"{name} documents", notes)
+        documents = gather_documents(numbered(rows, f"{name} documents"), notes)
     except InputError:
         raise
     except Exception as error:  # whatever a download, an archive or a licence check raises
@@ -83,11 +84,11 @@ def load_irds(dataset_id: str, id: str | None = None) -> Collection:
     )
 
 
-def _document(record: Any) -> dict[str, str]:
+def _document(record: Any) -> dict[str, Any]:
     text = record.text if hasattr(record, "text") else record.default_text()
-    return {"_id": record.doc_id, "title": getattr(record, "title", "") or "", "text": text}
+    return {"_id": record.doc_id, "title": getattr(record, "title", None), "text": text}
 
 
-def _query(record: Any) -> dict[str, str]:
+def _query(record: Any) -> dict[str, Any]:
     text = record.text if hasattr(record, "text") else record.default_text()
     return {"_id": record.query_id, "text": text}

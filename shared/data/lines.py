@@ -1,9 +1,12 @@
-"""Lines of a UTF-8 file, plain or gzip, with line numbers in every error."""
+"""Lines of a UTF-8 file, plain or gzip, with line numbers in every error; files of a folder."""
 
 from __future__ import annotations
 
 import gzip
 import io
+import json
+import os
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,10 +48,31 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is given twice")
+    return found
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no JSON number")
+
+
+# One decoder for all lines: making one costs as much as reading a line of a corpus.
+_decode = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_number).decode
+_half_character = re.compile(r"\\u[dD][89a-fA-F]").search
+
+
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, object) of a file with one JSON object on each line."""
     for number, line in numbered_lines(path):
-        record = parse_json(line, f"{path}:{number}")
+        try:
+            if _half_character(line):
+                raise ValueError("perhaps half a character")
+            record = _decode(line)
+        except (ValueError, RecursionError):
+            record = parse_json(line, f"{path}:{number}")  # which says what is wrong, if anything
         if not isinstance(record, dict):
             raise InputError(
                 f"{path}:{number}: expected a JSON object, found {type(record).__name__}"
@@ -58,7 +82,22 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def only_file(folder: Path, name: str) -> Path | None:
     """Return `folder/name` or its .gz form, None if neither exists; both at once is an error."""
-    found = [path for path in (folder / name, folder / f"{name}.gz") if path.exists()]
+    found = [path for path in (folder / name, folder / f"{name}.gz") if os.path.exists(path)]
     if len(found) == 2:
         raise InputError(f"{folder}: both {name} and {name}.gz are there; remove one of them")
     return found[0] if found else None
+
+
+def files_of(folder: Path, *endings: str) -> list[Path]:
+    """The files of `folder` whose names end so, by name; none where there is no such folder.
+
+    Hidden files are left out: macOS puts a `._test.tsv` beside every `test.tsv` that it copies.
+    Raises InputError for a folder that cannot be read.
+    """
+    try:
+        names = sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror or error})") from error
+    return [folder / name for name in names if name.endswith(endings) and name[0] != "."]

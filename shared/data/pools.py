@@ -7,14 +7,21 @@ best first: the format in which RankLLM's data come.
 from __future__ import annotations
 
 import math
+import os
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from shared.data.beir import read_qrels
 from shared.data.collection import Grades
-from shared.data.lines import json_lines
+from shared.data.lines import files_of, json_lines, only_file
+from shared.data.qrels import read_qrels
 from shared.errors import InputError
+from shared.fields import check_id
+from shared.reading import is_finite, is_whole, user_path
 from shared.runs import Run
+
+COMPLETE = "test.full"
+"""The split of a pool that holds the whole track's judgements."""
 
 _CANDIDATE = '{"docid": "...", "rank": 1, "score": 0.5}'
 
@@ -25,12 +32,12 @@ def pools(folder: Path | str) -> dict[str, Run]:
     Raises InputError, beginning with the folder or `file:line`, when there is none, when one is
     there plain and gzipped, and for whatever `read_pool` refuses.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
+    folder = user_path(folder)
+    if not os.path.isdir(folder):
         raise InputError(f"{folder}: no such folder; give one that holds run.<name>.jsonl")
     files: dict[str, Path] = {}
-    for path in sorted(folder.glob("run.*.jsonl*")):
-        if not path.name.endswith((".jsonl", ".jsonl.gz")):
+    for path in files_of(folder, ".jsonl", ".jsonl.gz"):
+        if not fnmatchcase(path.name, "run.*.jsonl*"):
             continue
         name = path.name.removeprefix("run.").removesuffix(".gz").removesuffix(".jsonl")
         if name in files:
@@ -50,13 +57,14 @@ def read_pool(path: Path | str) -> Run:
     3, ... in order, a score above the one before it or not finite, and a query or a candidate
     given twice; with `path` for an empty or unreadable file.
     """
-    path = Path(path)
+    path = user_path(path)
     run: Run = {}
     for line, record in json_lines(path):
         where = f"{path}:{line}"
-        qid, candidates = record.get("qid"), record.get("candidates")
-        if not isinstance(qid, str) or not qid or not isinstance(candidates, list):
+        candidates = record.get("candidates")
+        if "qid" not in record or not isinstance(candidates, list):
             raise InputError(f'{where}: expected {{"qid": "...", "candidates": [{_CANDIDATE}]}}')
+        qid = check_id(record["qid"], '"qid"', where)
         if qid in run:
             raise InputError(f"{where}: query {qid!r} is there twice; keep one line")
         run[qid] = _candidates(candidates, where)
@@ -65,17 +73,17 @@ def read_pool(path: Path | str) -> Run:
     return run
 
 
-def pool_qrels(folder: Path | str, split: str = "test.full") -> Grades:
+def pool_qrels(folder: Path | str, split: str = COMPLETE) -> Grades:
     """Every judgement of qrels/<split>.tsv, those of documents outside the corpus too.
 
     A pool's corpus holds the candidates alone, so the qrels of its `Collection` lack the relevant
     documents that no pool found, and nDCG and recall against them come out too high.
     """
-    place = Path(folder) / "qrels"
-    found = [path for path in (place / f"{split}.tsv", place / f"{split}.tsv.gz") if path.exists()]
-    if not found:
+    place = user_path(folder) / "qrels"
+    found = only_file(place, f"{split}.tsv")
+    if found is None:
         raise InputError(f"{place}: no {split}.tsv; put the complete judgements there")
-    return read_qrels(found[0])
+    return read_qrels(found)
 
 
 def _candidates(candidates: list[Any], where: str) -> list[tuple[str, float]]:
@@ -84,12 +92,15 @@ def _candidates(candidates: list[Any], where: str) -> list[tuple[str, float]]:
     stored = previous = math.inf
     for rank, candidate in enumerate(candidates, start=1):
         fields = candidate if isinstance(candidate, dict) else {}
-        docid, score = fields.get("docid"), _number(fields.get("score"))
-        if not isinstance(docid, str) or not docid or not math.isfinite(score):
+        score = fields.get("score", math.nan)
+        if "docid" not in fields or not is_finite(score):
             raise InputError(f"{where}: candidate {rank}: expected {_CANDIDATE}, a finite score")
-        if fields.get("rank") != rank:
+        docid = check_id(fields["docid"], '"docid"', f"{where}: candidate {rank}")
+        given = fields.get("rank")
+        if not is_whole(given) or given != rank:
+            shown = given if is_whole(given) or given is None else type(given).__name__
             raise InputError(
-                f"{where}: candidate {rank} has rank {fields.get('rank')!r}; "
+                f"{where}: candidate {rank} has rank {shown}; "
                 "list the candidates best first, ranks counting from 1"
             )
         if docid in seen:
@@ -100,16 +111,7 @@ def _candidates(candidates: list[Any], where: str) -> list[tuple[str, float]]:
                 f"({stored}); ranks and scores must agree"
             )
         seen.add(docid)
-        stored = score
+        stored = float(score)
         previous = min(stored, math.nextafter(previous, -math.inf))
         results.append((docid, previous))
     return results
-
-
-def _number(value: Any) -> float:
-    """A JSON number as float, NaN for anything else."""
-    numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
-    try:
-        return float(value) if numeric else math.nan
-    except OverflowError:  # an integer of some 310 digits
-        return math.nan

@@ -16,6 +16,7 @@ from shared.data.manifest import manifest, pinned
 from shared.data.pydocs import load_pydocs
 from shared.errors import InputError
 from shared.files import find_cache_dir
+from shared.reading import user_path
 
 
 def find_data_root(data_root: Path | str | None = None) -> Path | None:
@@ -23,8 +24,8 @@ def find_data_root(data_root: Path | str | None = None) -> Path | None:
     chosen = data_root or os.environ.get("IR_REPLICATIONS_DATA")
     if not chosen:
         return None
-    folder = Path(chosen).expanduser()
-    if not folder.is_dir():
+    folder = user_path(chosen)
+    if not os.path.isdir(folder):
         raise InputError(f"{folder}: no such folder; the data root must be one that exists")
     return folder
 
@@ -43,8 +44,9 @@ def load_collection(
     root, then in the cache, then fetched into the cache unless `download` is false. Raises
     InputError when it is not found, and for a name that could lead out of these folders.
     """
-    if isinstance(ref, Path) or (ref != "pydocs" and os.path.isdir(ref)):
-        return _read_folder(Path(ref), _folder_id(Path(ref)))
+    if isinstance(ref, Path) or (ref != "pydocs" and os.path.isdir(user_path(ref))):
+        folder = user_path(ref)
+        return _read_folder(folder, _folder_id(folder))
     cache = find_cache_dir(cache_dir)
     if ref == "pydocs":
         return load_pydocs(cache)

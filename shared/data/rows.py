@@ -7,6 +7,10 @@ from typing import Any
 
 from shared.data.collection import Grades, group_qrels
 from shared.errors import InputError
+from shared.fields import check_grade, check_id, check_text, check_title
+
+Placed = tuple[str, Mapping[str, Any]]
+"""A row with the place that an error names: a file's line, a table's row."""
 
 _DOC_ID = ("_id", "id", "docid", "doc_id")
 _TEXT = ("text", "content")
@@ -16,33 +20,37 @@ _GRADE = ("score", "relevance")
 
 
 def _pick(row: Mapping[str, Any], names: tuple[str, ...], where: str) -> Any:
-    for name in names:
-        if row.get(name) is not None:
+    there = [name for name in names if name in row]
+    for name in there:
+        if row[name] is not None:
             return row[name]
-    raise InputError(f"{where}: no column {' or '.join(names)}; it has {', '.join(row)}")
+    if there:
+        raise InputError(f"{where}: {' and '.join(there)} is null; give a value")
+    shown = ", ".join(repr(name[:30]) for name in list(row)[:8])
+    raise InputError(f"{where}: no column {' or '.join(names)}; it has {shown or 'none'}")
 
 
-def _text(row: Mapping[str, Any], where: str) -> str:
-    text = _pick(row, _TEXT, where)
-    if not isinstance(text, str):
-        raise InputError(f"{where}: the text is {type(text).__name__}, expected a string")
-    return text
+def _id(row: Mapping[str, Any], names: tuple[str, ...], what: str, where: str) -> str:
+    return check_id(_pick(row, names, where), what, where, numbers=True)
 
 
-def gather_documents(
-    rows: Iterable[Mapping[str, Any]], name: str, notes: list[str]
-) -> dict[str, tuple[str, str]]:
+def numbered(rows: Iterable[Mapping[str, Any]], name: str) -> Iterator[Placed]:
+    """Yield each row with its place: `name` and its number from 1."""
+    return ((f"{name} row {number}", row) for number, row in enumerate(rows, start=1))
+
+
+def gather_documents(rows: Iterable[Placed], notes: list[str]) -> dict[str, tuple[str, str]]:
     """Gather rows into document id -> (title, text).
 
     A document given twice with one text is kept once and counted in `notes`. Raises InputError,
-    with `name` and the row from 1, when the texts differ or a column is missing.
+    with the place, when the texts differ, a column is missing or holds something else.
     """
     documents: dict[str, tuple[str, str]] = {}
     repeats = 0
-    for number, row in enumerate(rows, start=1):
-        where = f"{name} row {number}"
-        key = str(_pick(row, _DOC_ID, where))
-        value = (str(row.get("title") or ""), _text(row, where))
+    for where, row in rows:
+        key = _id(row, _DOC_ID, "document id", where)
+        title = check_title(row.get("title"), where)
+        value = (title, check_text(_pick(row, _TEXT, where), "the text", where))
         if key not in documents:
             documents[key] = value
         elif documents[key] == value:
@@ -54,15 +62,14 @@ def gather_documents(
     return documents
 
 
-def gather_queries(rows: Iterable[Mapping[str, Any]], name: str) -> dict[str, str]:
+def gather_queries(rows: Iterable[Placed]) -> dict[str, str]:
     """Gather rows into query id -> text; raise InputError on an id given twice."""
     queries: dict[str, str] = {}
-    for number, row in enumerate(rows, start=1):
-        where = f"{name} row {number}"
-        key = str(_pick(row, _DOC_ID, where))
+    for where, row in rows:
+        key = _id(row, _DOC_ID, "query id", where)
         if key in queries:
             raise InputError(f"{where}: query {key!r} is there twice")
-        queries[key] = _text(row, where)
+        queries[key] = check_text(_pick(row, _TEXT, where), "the text", where)
     return queries
 
 
@@ -72,11 +79,9 @@ def gather_qrels(rows: Iterable[Mapping[str, Any]], name: str, notes: list[str])
     def parsed() -> Iterator[tuple[str, str, int, int]]:
         for number, row in enumerate(rows, start=1):
             where = f"{name} row {number}"
-            grade = _pick(row, _GRADE, where)
-            if not isinstance(grade, int | float) or grade != int(grade):
-                raise InputError(f"{where}: grade {grade!r} is not a whole number")
-            query_id, doc_id = _pick(row, _QUERY_ID, where), _pick(row, _CORPUS_ID, where)
-            yield str(query_id), str(doc_id), int(grade), number
+            query_id = _id(row, _QUERY_ID, "query id", where)
+            doc_id = _id(row, _CORPUS_ID, "document id", where)
+            yield query_id, doc_id, check_grade(_pick(row, _GRADE, where), where), number
 
     grades, repeats = group_qrels(parsed(), name)
     if repeats:

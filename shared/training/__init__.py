@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.training.adapters import adapter_sha256, check_base, load_adapter
 from shared.training.folder import TrainingFolder, digest_of
-from shared.training.recipes import read_recipe
+from shared.training.recipes import named_recipe, read_recipe
 from shared.training.updates import Updates
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "check_base",
     "digest_of",
     "load_adapter",
+    "named_recipe",
     "read_recipe",
 ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from shared.errors import InputError, MissingDependencyError
 from shared.files import atomic_write, sha256_file
+from shared.reading import read_json
 
 _BASE = "base.json"  # sha256 of the base weights; peft keeps only a name or a path
 
@@ -26,6 +28,17 @@ def note_base(folder: Path | str, ref: str, sha256: str) -> None:
     """Write beside an adapter which base model it belongs to."""
     with atomic_write(Path(folder) / _BASE) as handle:
         handle.write(json.dumps({"ref": ref, "sha256": sha256}) + "\n")
+
+
+def check_targets(model: Any, targets: Sequence[str], name: str) -> None:
+    """Raise InputError, starting with `name`, for a target that no layer of the model is.
+
+    peft trains those that it finds and says nothing of the others.
+    """
+    layers = [layer for layer, _ in model.named_modules()]
+    for target in targets:
+        if not any(layer == target or layer.endswith(f".{target}") for layer in layers):
+            raise InputError(f"{name}: lora: no layer of the model is named {target!r:.60}")
 
 
 def load_adapter(model: Any, folder: Path | str, base_sha256: str | None = None) -> Any:
@@ -48,10 +61,17 @@ def load_adapter(model: Any, folder: Path | str, base_sha256: str | None = None)
         with safe_open(folder / "adapter_model.safetensors", "pt") as weights:
             names = list(weights.keys())
             saved = {name: tuple(weights.get_slice(name).get_shape()) for name in names}
+            strange = [name for name in names if not weights.get_tensor(name).isfinite().all()]
+        if strange:
+            raise InputError(f"{folder}: {strange[0]} holds numbers that are not finite")
         with warnings.catch_warnings():  # peft asks transformers by a name that is about to change
             warnings.simplefilter("ignore", FutureWarning)
             loaded = PeftModel.from_pretrained(model, str(folder))
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except InputError:
+        raise
+    except (
+        OSError, ValueError, TypeError, AttributeError, LookupError, RuntimeError, SafetensorError,
+    ) as error:  # fmt: skip
         reason = " ".join(str(error).split())
         raise InputError(f"{folder}: does not fit this model ({reason:.150})") from error
     if tied := _tied(loaded):
@@ -87,11 +107,10 @@ def check_base(folder: Path | str, base_sha256: str | None) -> None:
     note = Path(folder) / _BASE
     if base_sha256 is None or not note.is_file():
         return
-    try:
-        base = json.loads(note.read_text("utf-8"))
-        ref, sha256 = base["ref"], base["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{note}: cannot be read; expected ref and sha256 of the base") from error
+    base = read_json(note)
+    ref, sha256 = (base.get(k) for k in ("ref", "sha256")) if isinstance(base, dict) else (0, 0)
+    if not isinstance(ref, str) or not isinstance(sha256, str):
+        raise InputError(f"{note}: expected ref and sha256 of the base")
     if sha256 != base_sha256:
         raise InputError(
             f"{folder}: the adapter was trained on {ref} ({sha256[:12]}), not on this model "

@@ -1,4 +1,4 @@
-"""Trainer callbacks: metrics to the run's log, progress on a terminal."""
+"""Trainer callbacks: metrics to the run's log, checkpoints with their checksums."""
 
 from __future__ import annotations
 
@@ -8,7 +8,23 @@ from typing import Any
 from transformers import TrainerCallback
 
 from shared.errors import DivergedError
+from shared.training.distributed import total
 from shared.training.folder import TrainingFolder
+
+
+class SealCheckpoints(TrainerCallback):
+    """Seals each checkpoint once every process has written its part, and removes old ones.
+
+    In place of `save_total_limit`, which takes any folder named like checkpoint-4.bak for its own.
+    """
+
+    def __init__(self, folder: TrainingFolder) -> None:
+        self.folder = folder
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        total(0.0)
+        if state.is_world_process_zero:
+            self.folder.keep_checkpoint(state.global_step)
 
 
 class LogMetrics(TrainerCallback):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -21,11 +20,10 @@ import torch
 from tqdm import tqdm
 
 from shared.errors import DivergedError, InputError
+from shared.reading import read_json
 from shared.training.distributed import is_first, place, start_alike, sum_gradients, total
-from shared.training.folder import TrainingFolder
+from shared.training.folder import KEPT, TrainingFolder
 from shared.training.updates import Updates
-
-KEPT = 2  # checkpoints
 
 
 class UpdateLoop:
@@ -72,7 +70,7 @@ class UpdateLoop:
             num_training_steps=updates,
         )
         weights = sum(p.numel() * p.element_size() for p in self.trainable.values())
-        if checkpoint := folder.start(needed_bytes=(1 + 3 * KEPT) * weights):
+        if checkpoint := folder.start((1 + 3 * KEPT) * weights, settings.steps):
             self._resume(checkpoint)
         start_alike(self.trainable.values(), self.done)
         self._bar: Any = None
@@ -147,8 +145,7 @@ class UpdateLoop:
 
     def _save(self) -> None:
         """A checkpoint, complete or not there: written beside and moved in place."""
-        target = self.folder.path / f"checkpoint-{self.done}"
-        scratch = self.folder.path / f".{target.name}"
+        scratch = self.folder.path / f".checkpoint-{self.done}"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
         state = {
@@ -160,24 +157,22 @@ class UpdateLoop:
         torch.save(state, scratch / "state.pt")
         note = {"global_step": self.done, "seconds": self.seconds}
         (scratch / "trainer_state.json").write_text(json.dumps(note) + "\n", "utf-8")
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(scratch, target)
-        found = sorted(self.folder.path.glob("checkpoint-*"), key=lambda p: int(p.name[11:]))
-        for old in found[:-KEPT]:
-            shutil.rmtree(old, ignore_errors=True)
+        self.folder.keep_checkpoint(self.done, scratch)
 
     def _resume(self, checkpoint: Path) -> None:
         try:
             state = torch.load(checkpoint / "state.pt", weights_only=True)
-            note = json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
+            note = read_json(checkpoint / "trainer_state.json")
             with torch.no_grad():
                 for name, parameter in self.trainable.items():
                     parameter.copy_(state["weights"][name])
             self.optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
             self.generator.set_state(state["generator"])
-            self.done, self._seconds = int(note["global_step"]), float(note["seconds"])
-        except (OSError, EOFError, LookupError, ValueError, RuntimeError, UnpicklingError) as error:
+            self.done, self._seconds = note["global_step"], float(note["seconds"])
+        except (
+            OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, UnpicklingError,
+        ) as error:  # fmt: skip
             raise InputError(
                 f"{checkpoint}: cannot be read ({type(error).__name__}); delete it, and the run "
                 "goes on from the one before"

@@ -114,8 +114,10 @@ def test_judgements_that_disagree(root: Path) -> None:
     [
         ({"gold_ids": ["b"]}, "document 'b' is both gold and excluded; remove one of the two"),
         ({"gold_ids": "b"}, 'expected "gold_ids" to be a list of document ids'),
-        ({"excluded_ids": [1]}, 'expected "excluded_ids" to be a list of document ids'),
-        ({"id": 1}, 'expected the strings "id" and "query"'),
+        ({"excluded_ids": [1]}, "an id in excluded_ids is int, expected a string in quotes"),
+        ({"gold_ids": [" a"]}, "an id in gold_ids ' a' begins or ends with white space; remove it"),
+        ({"id": 1}, '"id" is int, expected a string in quotes'),
+        ({"query": None}, '"query" is NoneType, expected a string in quotes'),
         ({"id": "0"}, "duplicate query id '0'; keep one of the two"),
     ],
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.data import Collection, make_collection
+from shared.data import Collection, make_collection, read_beir, write_beir
 from shared.data.collection import check_id
 from shared.errors import InputError
 
@@ -110,15 +111,36 @@ def test_unknown_ids_and_empty_texts_are_counted() -> None:
         queries=QUERIES | {"q0": " ", "q3": "c"},
         qrels={"test": {"q1": {"d1": 2, "d7": 1, "d8": 1}, "q9": {"d1": 1}, "q3": {"d9": 1}}},
     )
-    assert collection.qrels == {"test": {"q1": {"d1": 2}}}
+    everything = {"q1": {"d1": 2, "d7": 1, "d8": 1}, "q3": {"d9": 1}}
+    assert collection.qrels == {"test": everything}, "as trec_eval and BEIR count them"
+    assert collection.inside("test") == {"q1": {"d1": 2}}
+    assert collection.outside("test") == {"q1": {"d7": 1, "d8": 1}, "q3": {"d9": 1}}
+    assert list(collection.topics("test")) == ["q1", "q3"]
     assert list(collection.queries) == ["q2", "q1", "q3"]
     assert collection.notes == (
         "1 queries have an empty text (first: q0), ignored",
         "1 documents have an empty text (first: d10)",
         "test: 1 qrels rows name unknown queries (first: q9), ignored",
-        "test: 3 qrels rows name unknown documents (first: d7), ignored",
-        "test: 1 queries have no judged document left, ignored",
+        "test: 3 qrels rows name unknown documents (first: d7), kept: "
+        "the ideal ranking counts them",
+        "test: 1 queries have no judged document in the collection (first: q3), kept: they score 0",
     )
+
+
+def test_the_fingerprint_has_the_judgements_of_own_documents() -> None:
+    """The published fingerprints of pools were made so; `outside_sha256` tells the others apart."""
+    known = tiny(qrels={"test": {"q1": {"d1": 2}}})
+    more = tiny(qrels={"test": {"q1": {"d1": 2, "d7": 1}, "q2": {"d9": 1}}})
+    others = tiny(qrels={"test": {"q1": {"d1": 2, "d7": 2}, "q2": {"d9": 1}}})
+    assert known.sha256 == more.sha256 == others.sha256
+    assert len({made.outside_sha256(["test"]) for made in (known, more, others)}) == 3
+    assert more.judged_inside().qrels == known.qrels
+    assert more.judged_inside().sha256 == more.sha256
+
+
+def test_judgements_of_absent_documents_survive_a_folder(tmp_path: Path) -> None:
+    more = tiny(qrels={"test": {"q1": {"d1": 2, "d7": 1}, "q2": {"d9": 1}}})
+    assert read_beir(write_beir(more, tmp_path / "tiny"), "tiny").qrels == more.qrels
 
 
 @pytest.mark.parametrize(

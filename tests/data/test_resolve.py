@@ -68,9 +68,7 @@ def test_folder_names_its_collection(tmp_path: Path) -> None:
     assert load_collection(str(write_folder(tmp_path / "beir" / "fiqa"))).id == "beir/fiqa"
 
 
-@pytest.mark.parametrize(
-    "ref", ["../up", "beir/../../etc", "/etc/none", "beir//x", "a\\..\\b", "~"]
-)
+@pytest.mark.parametrize("ref", ["../up", "beir/../../etc", "/etc/none", "beir//x", "a\\..\\b"])
 def test_names_that_lead_out(ref: str, tmp_path: Path) -> None:
     for call in (load_collection, fetch_collection):
         with pytest.raises(InputError, match="collection id"):

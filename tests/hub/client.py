@@ -99,7 +99,7 @@ def _serve() -> None:
     import huggingface_hub
     import pyarrow.parquet  # noqa: F401
 
-    from replications import __main__  # noqa: F401
+    from replications.commands import group  # noqa: F401
 
     huggingface_hub.snapshot_download  # noqa: B018 - imported on first use
     children: dict[int, int] = {}

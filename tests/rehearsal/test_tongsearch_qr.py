@@ -62,7 +62,7 @@ def test_the_released_training(hub: LoopbackHub, tmp_path: Path) -> None:
     stage.environment[VARIABLE] = SHORT
     assert "weights in" in stage.python(*train)
     (folder,) = (stage.cache / "training").glob("tongsearch_qr-released-1.5b-grpo-*")
-    finished = json.loads((folder / "finished.json").read_text())
+    finished = json.loads((folder / "finished.json").read_text())["result"]
     assert finished["provenance"][KEY] == SHORT
     assert finished["outputs"]["scored"] > 0
     assert [line["step"] for line in log_of(folder) if "loss" in line] == [1, 2]

@@ -23,11 +23,13 @@ note = "The paper's ablation table could not be recovered."
 title = "The paper, Table 2"
 url = "https://arxiv.org/abs/2101.00001"
 trust = "primary"
+of = "paper"
 
 [sources.blog]
 title = "A blog post that quotes the paper"
 url = "https://example.org/post"
 trust = "second-hand"
+of = "paper"
 
 [[deviation]]
 id = "D1"
@@ -141,7 +143,8 @@ def record(
     spread: float = 0.2,
     **fields: Any,
 ) -> Record:
-    """A record whose nDCG@10 is `mean` on 40 queries."""
+    """A record whose nDCG@10 is `mean` on 40 queries, or which holds an `error` instead."""
+    failed = fields.get("error") is not None
     config: dict[str, Any] = {"system": system, "collection": collection}
     if seed is not None:
         config["seed"] = seed
@@ -151,8 +154,8 @@ def record(
         tier=tier,
         label=fields.pop("label", f"{collection} {system}"),
         config={**config, **fields.pop("config", {})},
-        means={"nDCG@10": mean, "R@100": 0.9},
-        per_query={"nDCG@10": values(mean, spread)},
+        means={} if failed else {"nDCG@10": mean, "R@100": 0.9},
+        per_query={} if failed else {"nDCG@10": values(mean, spread)},
         provenance={
             "command": f"replicate run toy --tier {tier} --collection {collection}",
             "data": {collection: "aa"},

@@ -138,6 +138,10 @@ def test_an_error_without_a_bound_is_refused(tmp_path: Path) -> None:
         held(tmp_path, other, other)
 
 
+def float32(relative: str, names: str = '["x"]') -> str:
+    return f'[[E1.float32]]\nnames = {names}\nrelative = {relative}\nreason = "r"'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -145,12 +149,55 @@ def test_an_error_without_a_bound_is_refused(tmp_path: Path) -> None:
         ('[E1]\nexact = ["x"]\nmachine = ["x"]', "key 'machine' names 'x', which has a kind"),
         ('[[E1.float32]]\nnames = ["x"]\nrelative = 1e-5', "key 'reason' is missing"),
         ("[E1.bounds]\nx = true", "key 'x' must be a number"),
+        ("[E1.bounds]\nx = inf", "key 'x' must be a number"),
+        ("[E1.bounds]\nx = 0", "key 'x' must be a number above 0"),
+        ("[E1.bounds]\nx = -1e-6", "key 'x' must be a number above 0"),
+        (f"[E1.bounds]\nx = 0x{'f' * 9999}", "found <number of 39996 bits>"),
+        (float32("nan"), "key 'relative' must be a number"),
+        (float32("inf"), "key 'relative' must be a number"),
+        (float32("0"), "key 'relative' must be a number above 0"),
+        (float32("-1e-5"), "key 'relative' must be a number above 0"),
+        (float32("2"), "key 'relative' must be a number from -1e.15 to 1"),
+        (float32("1e-5", "[]"), "key 'names' must not be empty"),
+        (float32("1e-5", '[""]'), "key 'names' must be a list of texts"),
+        ("x = 1", "key 'x' must be a table"),
         ("[E1", "not valid TOML"),
+        (f"[E1]\nexact = {'[' * 100000}", "not valid TOML .nested too deeply"),
+        (f"[E1]\nexact = {'9' * 9999}", "not valid TOML .a number of too many digits"),
     ],
 )
 def test_declarations_are_checked(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(InputError, match=message.replace("[", r"\[")):
-        load_numbers(write_paper(tmp_path, numbers=text))
+    folder = write_paper(tmp_path, numbers=text)
+    with pytest.raises(InputError, match=message.replace("[", r"\[")) as error:
+        load_numbers(folder)
+    assert str(error.value).startswith(str(folder / "numbers.toml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "malformed JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[]", "expected an object"),
+        ('{"spreads": []}', "expected an object"),
+        ('{"spreads": {"small": []}}', r"small is \[\]; expected"),
+        ('{"spreads": {"big": {}}}', "big is {}; expected tier"),
+        ('{"spreads": {"small": {"E1": 1}}}', r"small.E1 is 1; expected"),
+        ('{"spreads": {"small": {"E1": {"loss.#": -1}}}}', r"small.E1.loss.# is -1; expected"),
+        ('{"spreads": {"small": {"E1": {"loss.#": true}}}}', r"small.E1.loss.# is True"),
+        ('{"spreads": {"small": {"E1": {"loss.#": "1"}}}}', r"small.E1.loss.# is '1'"),
+        ('{"spreads": {"small": {"E1": {"loss.#": 1e999}}}}', r"small.E1.loss.# is inf"),
+        ('{"spreads": {"small": {"E1": {"loss.#": NaN}}}}', "NaN is no JSON number"),
+        (f'{{"spreads": {{"small": {{"E1": {{"x": 1{"0" * 400}}}}}}}}}', "number of 1329 bits"),
+        ('{"spreads": {"small": {"E1": {"x": 1, "x": 2}}}}', "'x' is given twice"),
+    ],
+)
+def test_measured_spreads_are_checked(tmp_path: Path, text: str, message: str) -> None:
+    folder = write_paper(tmp_path)
+    (folder / "spreads.json").write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        load_numbers(folder)
+    assert str(error.value).startswith(str(folder / "spreads.json"))
 
 
 def test_the_nearest_declaration_decides(tmp_path: Path) -> None:

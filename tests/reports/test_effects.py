@@ -127,14 +127,14 @@ def numbers(effect: Effect) -> list[float]:
 def test_a_side_with_one_run_keeps_the_bootstrap_over_queries(base_seeds: list[int] | None) -> None:
     diffs = tables(0.0)
     effect = macro(pairs(diffs, [1, 2, 3, 4], base_seeds), MEASURE)
-    boot = macro_bootstrap([table.mean(axis=0) for table in diffs.values()])
+    means = [table.mean(axis=0) for table in diffs.values()]
+    boot, flips = macro_bootstrap(means), macro_randomization_test(means)
     low, high, p = over_seeds(diffs)
-    assert boot.p is not None
     assert (effect.low, effect.high) == pytest.approx(
         (min(boot.low, low), max(boot.high, high)), abs=1e-6
     )
-    assert effect.p == pytest.approx(max(boot.p, p), rel=1e-3)
-    assert effect.test == "stratified bootstrap and t over seeds"
+    assert effect.p == pytest.approx(max(flips.p, p), rel=1e-3)
+    assert effect.test == "stratified sign-flip randomisation and t over seeds"
 
 
 def test_one_run_is_compared_with_the_other_sides_run_of_its_seed() -> None:
@@ -150,10 +150,11 @@ def test_one_run_is_compared_with_the_other_sides_run_of_its_seed() -> None:
 def test_one_seed_keeps_the_bootstrap_over_queries() -> None:
     diffs = {name: table[:1] for name, table in tables(0.0).items()}
     effect = macro(pairs(diffs, [1], [1]), MEASURE)
-    boot = macro_bootstrap([table[0] for table in diffs.values()])
-    expected = (boot.low, boot.high, boot.p)
+    rows = [table[0] for table in diffs.values()]
+    boot, flips = macro_bootstrap(rows), macro_randomization_test(rows)
+    expected = (boot.low, boot.high, flips.p)
     assert (effect.low, effect.high, effect.p) == pytest.approx(expected, abs=1e-6)
-    assert (effect.test, effect.seeds) == ("stratified bootstrap", 1)
+    assert (effect.test, effect.seeds) == ("stratified sign-flip randomisation", 1)
 
 
 def test_one_collection_keeps_the_bootstrap_of_the_seed_means() -> None:

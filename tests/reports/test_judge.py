@@ -9,7 +9,7 @@ import pytest
 from reports.claim_types import Paper
 from reports.claims import load_paper
 from reports.findings import Finding
-from reports.judge import Cell, Judgement, judge
+from reports.judge import Cell, Judgement, cell_counts, judge
 from reports.results import Record
 from tests.reports.example import CLAIMS, record, records, values, write_paper
 
@@ -94,7 +94,7 @@ def test_table_cells_by_hand(example: dict[str, Judgement]) -> None:
         (1, 3): None,  # no sourced value: our number stands without a verdict
     }
     assert found[1, 3].ours == pytest.approx(47.5)
-    assert example["small"].cell_counts() == {
+    assert cell_counts(example["small"].cells) == {
         cell.verdict: n for cell, n in ((found[0, 0], 4), (found[0, 1], 1)) if cell.verdict
     }
 
@@ -327,7 +327,7 @@ def test_a_row_that_is_not_run_here_shows_its_printed_value_alone(tmp_path: Path
     judged = judge(paper, [], "small")
     (cell,) = judged.cells
     assert (cell.paper, cell.verdict, cell.values, cell.selectors) == (0.5, None, (), ())
-    assert judged.cell_counts() == {}
+    assert cell_counts(judged.cells) == {}
 
 
 def test_numbers_on_other_data_than_pinned_are_not_compared(tmp_path: Path) -> None:

@@ -75,6 +75,21 @@ def _set(*keys: str, to: object) -> Callable[[Any], None]:
     ("change", "word"),
     [
         (_set("schema", to=2), "schema 2"),
+        (_set("schema", to=True), "schema True"),
+        (_set("schema", to=1.0), "schema 1.0"),
+        (_set("schema", to=10**400), "schema <number of 1329 bits>"),
+        (_set("date", to=20260131), "date is 20260131"),
+        (_set("cores", to=2**63), "cores is 9223372036854775808"),
+        (_set("cores", to=1.0), "cores is 1.0"),
+        (_set("system", to="\x1b[2J"), r"system is '\x1b[2J'"),
+        (_set("system", to="a\u202eb"), r"system is 'a\u202eb'"),
+        (_set("packages", to={"a" * 2000: "1"}), "packages"),
+        (_set("full", to=1), "full is 1"),
+        (_set("papers", to=[1]), "papers is [1]"),
+        (_set("papers", "toy", to=[1]), "toy: expected a JSON object"),
+        (_set("papers", "toy", "verdicts", to={"reproduced": 10**400}), "toy: verdicts"),
+        (_set("papers", "toy", "deviation", to={"float64": 10**400}), "toy: deviation"),
+        (_set("papers", "toy", "deviation", to={"float64": True}), "toy: deviation"),
         (_set("date", to="1 March"), "date is '1 March'"),
         (_set("date", to="2026-02-30"), "date"),
         (_set("cores", to=0), "cores is 0"),
@@ -115,7 +130,15 @@ def test_a_foreign_file_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize(
-    ("text", "word"), [("{", "not JSON"), ("[1]", "JSON object"), ('{"x": NaN}', "NaN")]
+    ("text", "word"),
+    [
+        ("{", "malformed JSON"),
+        ("[1]", "JSON object"),
+        ('{"x": NaN}', "NaN"),
+        ("[" * 100_000, "nested too deeply"),
+        ("9" * 5_000, "too many digits"),
+        ('{"x": 1, "x": 1}', "given twice"),
+    ],
 )
 def test_what_is_no_object_is_refused(text: str, word: str, tmp_path: Path) -> None:
     path = tmp_path / "0123456789abcdef.json"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import os
 import re
 import subprocess
+import sys
 from html.parser import HTMLParser
 from importlib.metadata import version
 from pathlib import Path
@@ -14,12 +17,13 @@ import pytest
 
 from reports.claims import load_paper
 from reports.formatting import MINUS, interval, number, p_value, signed
-from reports.judge import judge
+from reports.judge import cell_counts, judge
 from reports.machine_views import verified
 from reports.machines import read_machines
-from reports.render import MANIFEST, render_site
+from reports.render import MANIFEST, per_query_csv, render_site
 from reports.results import TIERS, Record, Store
 from reports.verdicts import Verdict
+from reports.views import tier_view
 from shared.errors import InputError
 from tests.reports.example import CLAIMS, record, records, write_paper
 
@@ -171,11 +175,29 @@ def test_overview_has_a_row_per_paper_and_every_verdict_of_every_tier(tmp_path: 
         judgement = judge(load_paper(folder), records(), tier)
         total = judgement.counts()
         parts = [f"{v.symbol} {total[v]} {v.word}" for v in Verdict if total.get(v)]
-        cells = judgement.cell_counts()
+        cells = cell_counts(judgement.cells)
         measured = sum(n for v, n in cells.items() if v is not Verdict.NOT_RUN)
         expected += f" {' '.join(parts) or 'no claim of the paper at this tier'}"
-        expected += f" cells: {measured} of {sum(cells.values())}" if cells else ""
+        expected += f" printed cells: {measured} of {sum(cells.values())}" if cells else ""
     assert expected.replace(MINUS, "-") in overview
+
+
+def test_what_is_not_the_papers_is_counted_apart(tmp_path: Path) -> None:
+    """Statements of released code are no claims of the paper, nor are cells of others its cells."""
+    release = CLAIMS.replace('of = "paper"', 'of = "release"')
+    for text, claims, cells in ((CLAIMS, "claims", "cells"), (release, "released", "other_cells")):
+        paper = load_paper(write_paper(tmp_path, text))
+        shown = tier_view(paper, judge(paper, records(), "small"), records())
+        filled = {name for name in ("claims", "released", "checks") if getattr(shown, name)}
+        assert filled == {claims}
+        assert {n for n in ("cells", "other_cells") if getattr(shown, n)} == {cells}
+        assert (
+            shown.in_small_print
+            == {
+                "claims": ["printed cells: 5 of 5"],
+                "released": ["released code: 2 of 4", "cells of others: 5 of 5"],
+            }[claims]
+        )
 
 
 def test_our_own_expectations_are_not_called_the_papers(tmp_path: Path) -> None:
@@ -243,6 +265,89 @@ def test_per_query_files_lie_beside_the_page(tmp_path: Path, papers: Path) -> No
     assert rows[0] == ["query-id", "nDCG@10"]
     assert rows[1] == ["q0", "0.3004"] and len(rows) == 41
     assert json.loads(Path(f"{stem}.json").read_text())["digest"] == chosen.digest
+
+
+@pytest.mark.parametrize(
+    ("qid", "cell"),
+    [
+        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+        ('=HYPERLINK("http://x","y")', '\'=HYPERLINK("http://x","y")'),
+        ("+1+1", "'+1+1"),
+        ("-1+1", "'-1+1"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("-12", "-12"),  # a number is none
+        ("+5.5e3", "+5.5e3"),
+        ("-inf", "'-inf"),
+        ('a,"b"\nc', 'a,"b"\nc'),
+        ("a;=1", "a;=1"),  # in quotes: a spreadsheet may part cells by semicolons
+        ("q=1", "q=1"),
+        ("日本", "日本"),
+    ],
+)
+def test_no_cell_of_a_download_is_a_formula(qid: str, cell: str) -> None:
+    made = Record.create(
+        paper="toy", experiment="E1", tier="small", label="x", config={},
+        means={"m": -0.5, "=m": 1.0}, per_query={"m": {qid: -0.5}, "=m": {qid: 1.0}},
+    )  # fmt: skip
+    text = per_query_csv(made)
+    assert list(csv.reader(io.StringIO(text, newline=""))) == [
+        ["query-id", "m", "'=m"],
+        [cell, "-0.5", "1.0"],
+    ]
+    assert not any(
+        found.startswith(("=", "@", "+1+", "-1+", "\t", "\r"))
+        for separator in ",;\t"
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        for found in row
+    )
+
+
+def test_what_acts_in_a_terminal_is_visible_on_the_page(tmp_path: Path, papers: Path) -> None:
+    bad = "\x1b]0;x\x07\x00 \u202egnp"
+    made = record("x", "c", 0.5, label=bad, facts={bad: bad}, provenance={"command": bad})
+    render_site(papers, [made], tmp_path / "out")
+    page = (tmp_path / "out" / "toy.html").read_text()
+    assert page.count(r"\x1b]0;x\x07\x00 \u202egnp") >= 4
+    assert not set(page) & {"\x1b", "\x07", "\x00", "\u202e"}
+
+
+def test_pages_are_utf8_whatever_the_locale(tmp_path: Path) -> None:
+    """A process whose locale knows ASCII alone writes the same bytes."""
+    papers = write_paper(tmp_path / "papers", CLAIMS.replace("Ada", "Æda \u2212 日本")).parent
+    store, root = Store(tmp_path / "store"), Path(__file__).resolve().parents[2]
+    store.put(record("bm25", "lauf\u2013é", 0.5, label="lauf\u2013é"), {"日本": [("é", 1.0)]})
+    render_site(papers, store.records(), tmp_path / "here")
+    script = (
+        "import sys; from reports.render import render_site; from reports.results import Store; "
+        "assert sys.flags.utf8_mode == 0; "
+        "render_site(sys.argv[1], Store(sys.argv[2]).records(), sys.argv[3])"
+    )
+    plain = {
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONIOENCODING": "ascii",
+    }
+    names = [str(tmp_path / name) for name in ("papers", "store", "there")]
+    command = [sys.executable, "-c", script, *names]
+    subprocess.run(command, cwd=root, env={**os.environ, **plain}, check=True)
+    here, there = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
+        for folder in (tmp_path / "here", tmp_path / "there")
+    )
+    assert here == there and "lauf\u2013é".encode() in here[Path("toy.html")]
+
+
+def test_stale_pages_survive_a_manifest_that_is_none(tmp_path: Path, papers: Path) -> None:
+    render_site(papers, records(), tmp_path / "out")
+    before = (tmp_path / "out" / MANIFEST).read_bytes()
+    for content in (b"[" * 100_000, b"\xff", b"[1]", b"", b'{"../x": "y", "/etc/passwd": 1}'):
+        (tmp_path / "out" / MANIFEST).write_bytes(content)
+        render_site(papers, records(), tmp_path / "out")
+        assert (tmp_path / "out" / MANIFEST).read_bytes() == before
 
 
 def test_run_file_is_linked_from_the_store_beside(tmp_path: Path, papers: Path) -> None:

@@ -55,14 +55,14 @@ def test_one_seed_can_agree_but_cannot_differ() -> None:
 
 
 # Seeds 1, 2, 3: mean 2, s = 1, t(.975, 2) = 4.3027, so the interval for one more seed is
-# 2 +- 4.3027 * sqrt(1 + 1/3) = [-2.968, 6.968].
+# 2 +- 4.3027 * sqrt(1 + 1/3) = [-2.968, 6.968], far wider than 2 % of any value in it.
 @pytest.mark.parametrize(
     ("printed", "word"),
     [
-        (2.0, "reproduced"),
-        (6.96, "within tolerance"),
+        (2.0, "inconclusive"),
+        (6.96, "inconclusive"),
         (6.98, "differs (lower)"),
-        (-2.96, "within tolerance"),
+        (-2.96, "inconclusive"),
         (-2.98, "differs (higher)"),
     ],
 )
@@ -70,11 +70,26 @@ def test_prediction_interval_over_seeds(printed: float, word: str) -> None:
     assert value([1, 2, 3], printed) == word
 
 
+# Seeds 99.8, 100, 100.2: 100 +- .2 * 4.3027 * sqrt(4/3) = [99.0064, 100.9936], under 2 % of 100.
+@pytest.mark.parametrize(
+    ("printed", "word"),
+    [(100.0, "within tolerance"), (100.99, "within tolerance"), (101.0, "differs (lower)")],
+)
+def test_a_narrow_interval_over_seeds_agrees(printed: float, word: str) -> None:
+    assert value([99.8, 100, 100.2], printed) == word
+
+
+def test_seeds_apart_do_not_reproduce_their_mean() -> None:
+    assert value([0.1, 0.9], 0.5) == "inconclusive"
+    assert value([0.1, 0.5, 0.9], 0.5) == "inconclusive"
+
+
 @pytest.mark.parametrize(
     ("printed", "tolerance", "word"),
     [
         (3.0, 6.0, "reproduced"),  # [-2.968, 6.968] inside [-3, 9]
-        (3.0, 1.0, "within tolerance"),  # the mean 2 is inside [2, 4], the interval is not
+        (3.0, 5.0, "within tolerance"),  # the mean 2 is inside [-2, 8], the interval no wider
+        (3.0, 1.0, "inconclusive"),  # the mean 2 is inside [2, 4], but the interval says much else
         (3.1, 1.0, "inconclusive"),  # the mean is outside [2.1, 4.1], the interval reaches in
         (9.0, 1.0, "differs (lower)"),  # [8, 10] and the interval are apart
     ],
@@ -113,8 +128,11 @@ def effect(difference: float, low: float, high: float, p: float = 0.01, **option
         ((0.1, -0.2, 0.4), {"sesoi": 0.5}, "negligible"),
         ((0.1, -0.2, 0.5), {"sesoi": 0.5}, "inconclusive"),
         ((0.1, -0.2, 0.4), {"sesoi": 0.5, "expect": "less"}, "negligible"),
-        ((2.0, 1.0, 3.0), {"printed": 6.9, "seed_differences": [1, 2, 3]}, "within tolerance"),
-        ((2.0, 1.0, 3.0), {"printed": 7.1, "seed_differences": [1, 2, 3]}, "direction only"),
+        # Seeds 1.9, 2, 2.1: [1.503, 2.497], no wider than half of a printed 2.4; 2.6 is outside.
+        ((2.0, 1.0, 3.0), {"printed": 2.4, "seed_differences": [1.9, 2, 2.1]}, "within tolerance"),
+        ((2.0, 1.0, 3.0), {"printed": 5.6, "seed_differences": [1.9, 2, 2.1]}, "direction only"),
+        # Seeds 1, 2, 3: [-2.968, 6.968] holds the printed 2, and much else.
+        ((2.0, 1.0, 3.0), {"printed": 2.0, "seed_differences": [1, 2, 3]}, "direction only"),
     ],
 )
 def test_effects(arguments: tuple[float, ...], options: dict[str, Any], word: str) -> None:
@@ -172,7 +190,7 @@ def test_bounds(
 
 def test_words_symbols_and_classes_are_distinct() -> None:
     words = "reproduced|within tolerance|direction only|differs (higher)|differs (lower)"
-    words += "|negligible|inconclusive|not comparable|not run|error"
+    words += "|preliminary|negligible|inconclusive|not comparable|not run|error"
     assert [verdict.word for verdict in Verdict] == words.split("|")
     assert len({verdict.symbol for verdict in Verdict}) == len(Verdict)
     assert len({verdict.css for verdict in Verdict}) == len(Verdict)

@@ -86,3 +86,35 @@ def test_a_folder_without_adapter_is_refused(tmp_path: Path) -> None:
     for use in (adapter_sha256, lambda folder: load_adapter(tiny_model(), folder)):
         with pytest.raises(InputError, match="no adapter_model"):
             use(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["[1]", "null", '{"ref": 1, "sha256": "a"}', '{"ref": "tiny"}', "{", "[" * 100_000]
+)
+def test_a_damaged_note_of_the_base_is_one_line(adapter: Path, text: str) -> None:
+    (adapter / "base.json").write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_adapter(tiny_model(), adapter, "a" * 64)
+    assert str(caught.value).startswith(f"{adapter / 'base.json'}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[1]", "null", "{", '{"peft_type": "LORA", "r": "x"}', "{}"])
+def test_a_damaged_configuration_is_one_line(adapter: Path, text: str) -> None:
+    (adapter / "adapter_config.json").write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_adapter(tiny_model(), adapter)
+    assert str(caught.value).startswith(f"{adapter}: ") and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(adapter: Path, value: float) -> None:
+    from safetensors.torch import load_file, save_file
+
+    path = adapter / "adapter_model.safetensors"
+    tensors = load_file(path)
+    name = sorted(tensors)[0]
+    tensors[name][0, 0] = value
+    save_file(tensors, path)
+    with pytest.raises(InputError, match=rf"{name} holds numbers that are not finite"):
+        load_adapter(tiny_model(), adapter)

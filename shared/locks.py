@@ -1,0 +1,30 @@
+"""A lock that a file stands for, between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from shared.errors import InputError
+
+
+@contextmanager
+def turn_at(path: Path) -> Iterator[None]:
+    """Wait for the lock of `path` and hold it to the end of the block; its folder is made.
+
+    Raises InputError where the lock's file cannot be written.
+    """
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()  # where no file can be made filelock would try for ever
+        lock.acquire()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    try:
+        yield
+    finally:
+        lock.release()

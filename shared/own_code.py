@@ -1,0 +1,78 @@
+"""Which of the project's own files a module runs on: found by its imports, not kept by hand.
+
+What is kept for later (trained weights, scores, generated texts) names the digest of the code that
+made it, so that other code makes it anew.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("shared", "replications")
+# They find, run and record cells, and tell the user: no result depends on them.
+WITHOUT = ("replications.execute", "shared.errors", "shared.hub_errors", "shared.own_code")
+
+
+@cache
+def code_of(*modules: str) -> str:
+    """Hex sha256 of the modules and of all that they import, by path and content.
+
+    Comments count, and so do imports inside functions; reports/ and WITHOUT do not. It is that of
+    the code as it was when this process first asked.
+    """
+    digest = hashlib.sha256()
+    for path in files_of(*modules):
+        content = path.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{path.relative_to(ROOT).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+@cache
+def files_of(*modules: str) -> list[Path]:
+    """The files of the modules and of all of the project's that they import, sorted."""
+    found: dict[str, Path] = {}
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        path = _file(name)
+        if path is None or name in found or name in WITHOUT:
+            continue
+        found[name] = path
+        waiting += _imported(path, name)
+    return sorted(set(found.values()))
+
+
+def _file(module: str) -> Path | None:
+    """The file of one of the project's modules; None for any other name."""
+    if module.partition(".")[0] not in PACKAGES:
+        return None
+    path = ROOT.joinpath(*module.split("."))
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
+        if file.is_file():
+            return file
+    return None
+
+
+def _imported(path: Path, module: str) -> Iterator[str]:
+    """Every module that a file may import, and every name that may be one."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join(filter(None, [*above, base]))
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")  # importing a.b.c runs a and a.b first
+            yield from (".".join(parts[:n]) for n in range(1, len(parts) + 1))
