@@ -14,6 +14,7 @@ from typing import Any
 
 from shared.errors import InputError
 from shared.model_libraries import require
+from shared.printable import printable
 from shared.reading import is_finite, is_whole, read_json
 
 INDEX = "model.safetensors.index.json"
@@ -157,8 +158,7 @@ def loading(where: Path | str, note: str = "cannot be loaded") -> Iterator[None]
         words = " ".join(str(error).split()) or type(error).__name__
         if "ignore_mismatched_sizes" in words:  # transformers' advice, which nobody can follow here
             words = "the shapes of its weights are not those that config.json says"
-        said = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words[:150])
-        raise InputError(f"{where}: {note} ({said})") from error
+        raise InputError(f"{where}: {note} ({printable(words[:150])})") from error
 
 
 def check_finite(tensors: Mapping[str, Any], where: Path | str) -> None:

@@ -101,7 +101,8 @@ NO_FILE = {
     "read_bytes": "what readers are made of", "load_pydocs": "reads what it wrote, as read_beir",
     "load_irds": "reads through ir_datasets; its rows are those of hub rows",
     "load_rows": "the hub's client; its rows are those of hub rows",
-    "load_figures": "imports a module", "read_first_stage": "read_run and load_collection",
+    "read_toml": "what readers are made of", "load_figures": "imports a module",
+    "read_first_stage": "read_run and load_collection",
 }  # fmt: skip
 
 

@@ -70,8 +70,7 @@ def make_checkpoints(folder: Path) -> None:
             place.mkdir()
             (place / "state.pt").write_bytes(WEIGHTS + bytes([step]))
             (place / "trainer_state.json").write_text(json.dumps({"global_step": step}))
-            if keep := getattr(training, "keep_checkpoint", None):
-                keep(step)
+            training.keep_checkpoint(step)
     training._lock.release()
 
 
