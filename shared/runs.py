@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.data.lines import numbered_lines
+from shared.data.lines import blank_separated, numbered_lines
 from shared.errors import InputError
 from shared.fields import check_id
 from shared.files import atomic_write
@@ -119,7 +119,7 @@ def read_run(path: Path | str) -> Run:
     for number, line in numbered_lines(path):
         if line.startswith("#"):
             continue
-        columns = line.split()
+        columns = blank_separated(line)
         if len(columns) != 6:
             raise InputError(f"{path}:{number}: {len(columns)} columns found, expected {_COLUMNS}")
         qid, _, docid, rank, score_text, _ = columns

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shared.errors import InputError
+from shared.reading import is_finite, is_whole
 
 if TYPE_CHECKING:
     import torch
@@ -39,11 +40,15 @@ class Sampling:
     repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.max_new_tokens < 1 or not self.temperature >= 0 or not 0 < self.top_p <= 1:
+        whole = is_whole(self.max_new_tokens, at_least=1) and is_whole(self.seed, -(2**63))
+        if not whole or not is_finite(self.temperature) or not is_finite(self.top_p) or (
+            self.temperature < 0 or not 0 < self.top_p <= 1
+        ):  # fmt: skip
             raise InputError(
                 f"{self}: expected max_new_tokens > 0, temperature >= 0 and 0 < top_p <= 1"
             )
-        if self.top_k < 0 or not 0 < self.repetition_penalty < float("inf"):
+        penalty = self.repetition_penalty
+        if not is_whole(self.top_k) or not is_finite(penalty) or penalty <= 0:
             raise InputError(f"{self}: expected top_k >= 0 (0 is all) and repetition_penalty > 0")
 
     def identity(self) -> dict[str, Any]:

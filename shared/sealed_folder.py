@@ -11,6 +11,7 @@ from pathlib import Path
 
 from shared.errors import InputError
 from shared.files import atomic_write, sha256_file, sha256_unchanged
+from shared.printable import printable
 from shared.reading import read_json
 
 SEAL = "files.sha256.json"  # what the folder held when it was made
@@ -43,11 +44,12 @@ def problem_of(folder: Path) -> str:
     for name, expected in sums.items():
         try:
             if sha256_unchanged(folder / name) != expected:
-                return f"{folder / name} was altered"
+                return f"{printable(folder / name)} was altered"
         except (OSError, ValueError) as error:  # ValueError: NUL in a name
-            return f"{folder / name} cannot be read ({getattr(error, 'strerror', None) or error})"
+            reason = getattr(error, "strerror", None) or error
+            return printable(f"{folder / name} cannot be read ({reason})")
     if more := sorted(set(_held(folder)) - sums.keys()):
-        return f"{folder / more[0]} was added"
+        return f"{printable(folder / more[0])} was added"
     return ""
 
 

@@ -124,15 +124,28 @@ class CachedGenerator:
 
     def _fill(self, prompts: Sequence[Prompt], rows: list[Row], keys: Mapping[Row, str]) -> None:
         assert self._loaded is not None
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         results = self._produce(*self._loaded, prompts, rows, self._sampling, self._batch_size)
-        with open(self.path, "a", encoding="utf-8") as handle:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 (closed below)
+        except OSError as error:
+            raise self._not_written(error) from error
+        with handle:
             for row, text in results:
-                handle.write(json.dumps({"key": keys[row], "text": text}) + "\n")
-                handle.flush()
-                os.fsync(handle.fileno())
+                try:
+                    handle.write(json.dumps({"key": keys[row], "text": text}) + "\n")
+                    handle.flush()
+                    os.fsync(handle.fileno())
+                except OSError as error:
+                    raise self._not_written(error) from error
                 self._texts[keys[row]] = text
                 self.generated += 1
+
+    def _not_written(self, error: OSError) -> InputError:
+        return InputError(
+            f"{self.path}: cannot be written ({error.strerror or error}); mend that and run the "
+            "same command again, it goes on"
+        )
 
     def _key(self, prompt: Prompt, sample: int) -> str:
         content = json.dumps([*self._identity, messages_of(prompt), sample], sort_keys=True)

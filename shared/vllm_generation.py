@@ -7,13 +7,13 @@ transformers'; they can also differ with the batch, since it computes with other
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from shared.errors import InputError, MissingDependencyError
+from shared.reading import is_whole, read_json
 from shared.sampling import Sampling, text_seed
 from shared.text_generation import Prompt, Row, encode
 
@@ -102,11 +102,12 @@ def produce_with_vllm(
 def _room_for_rank(adapter: Path) -> int:
     """The least of the maximal ranks that vLLM knows which holds the adapter's."""
     path = adapter / "adapter_config.json"
-    try:
-        rank = json.loads(path.read_text("utf-8"))["r"]
-        return next(size for size in _RANKS if size >= rank)
-    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-        raise InputError(f"{path}: expected a LoRA adapter of rank <= {_RANKS[-1]}") from error
+    config = read_json(path) if path.is_file() else None
+    rank = config.get("r") if isinstance(config, dict) else None
+    for size in _RANKS:
+        if is_whole(rank, at_least=1) and size >= rank:  # type: ignore[operator]
+            return size
+    raise InputError(f"{path}: expected a LoRA adapter of rank <= {_RANKS[-1]}")
 
 
 def _vllm() -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -75,5 +77,9 @@ def extract_members(archive: Path, members: Mapping[str, str], folder: Path) -> 
                     shutil.copyfileobj(source, target, 1 << 20)
     except KeyError as error:
         raise InputError(f"{archive.name}: holds no {member!r}; expected it") from error
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise InputError(f"{archive.name}: damaged archive; download it again") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what a seek to before the start of the file gives
+            raise
         raise InputError(f"{archive.name}: damaged archive; download it again") from error

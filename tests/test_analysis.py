@@ -317,3 +317,25 @@ def test_analyzers_that_cannot_read_a_script_say_so(texts: list[str], warned: se
         lines = [str(w.message) for w in caught if w.category is InputWarning]
         assert bool(lines) is (analyzer in warned), (analyzer, texts)
         assert all(f"analyzer {analyzer!r}" in line for line in lines)
+
+
+@pytest.mark.parametrize("damage", ["ids", "offsets", "types", "repeated", "no text", "object"])
+def test_cached_tokens_with_the_right_checksum_are_checked_as_well(
+    tmp_path: Path, damage: str
+) -> None:
+    from shared.analysis.tokens import Tokens, read_tokens, write_tokens
+
+    tokens = Tokens.from_lists([["a", "b"], ["a"]])
+    ids, offsets, vocab = tokens.ids, tokens.offsets, tokens.vocab
+    write_tokens(tmp_path / "t.npz", tokens, {})
+    assert list(read_tokens(tmp_path / "t.npz", {}) or []) == [["a", "b"], ["a"]]
+    altered = {
+        "ids": Tokens(ids + 1, offsets, vocab),
+        "offsets": Tokens(ids, offsets[::-1].copy(), vocab),
+        "types": Tokens(ids.astype("int64"), offsets, vocab),
+        "repeated": Tokens(ids, offsets, ["a", "a"]),
+        "no text": Tokens(ids, offsets, ["a", 1]),  # type: ignore[list-item]
+        "object": Tokens(ids, offsets, {"a": 0, "b": 1}),  # type: ignore[arg-type]
+    }
+    write_tokens(tmp_path / "t.npz", altered[damage], {})
+    assert read_tokens(tmp_path / "t.npz", {}) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.util
@@ -119,7 +120,11 @@ def test_a_compiled_wheel_is_the_same_file_on_every_machine(
     assert asked | {"--implementation=cp", "--abi=cp311"} <= set(index.commands[0])
 
 
-@pytest.mark.parametrize("damage", ["altered", "truncated", "file lost", "seal lost", "seal bad"])
+@pytest.mark.parametrize(
+    "damage",
+    ["altered", "truncated", "file lost", "seal lost", "[1", "[1]", "{}", '{"a/b": "0"}',
+     "[" * 9999, '{"config.json": 3}', '{"a\\u0000": "0"}'],
+)  # fmt: skip
 def test_a_damaged_cached_model_is_noticed_and_fetched_again(index: Index, damage: str) -> None:
     path = fetch_model("embedded:toy").path
     if damage == "altered":
@@ -131,7 +136,7 @@ def test_a_damaged_cached_model_is_noticed_and_fetched_again(index: Index, damag
     elif damage == "seal lost":
         (path / "files.sha256.json").unlink()
     else:
-        (path / "files.sha256.json").write_text("[1")
+        (path / "files.sha256.json").write_text(damage)
     assert len(check_model("embedded:toy")) == 1
     with pytest.raises(InputError, match="fetch the model again"):
         fetch_model("embedded:toy", download=False)
@@ -208,6 +213,14 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.whl").write_bytes(b"PK")
     with pytest.raises(InputError, match="damaged archive"):
         extract_members(tmp_path / "x.whl", {"x": "y"}, tmp_path)
+    with zipfile.ZipFile(tmp_path / "y.whl", "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr("y", b"1234567890" * 9)
+    content = (tmp_path / "y.whl").read_bytes()
+    for place in range(len(content)):
+        (tmp_path / "x.whl").write_bytes(content[:place] + b"\xff" + content[place + 1 :])
+        with contextlib.suppress(InputError):
+            extract_members(tmp_path / "x.whl", {"x": "y"}, tmp_path)
+            assert (tmp_path / "x").read_bytes() == b"1234567890" * 9
 
 
 @pytest.mark.parametrize(

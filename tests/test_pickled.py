@@ -79,13 +79,31 @@ def test_a_pickle_that_runs_code_is_refused(snapshot: Path, tmp_path: Path) -> N
     assert not list((tmp_path / "cache").rglob("*.safetensors"))
 
 
-@pytest.mark.parametrize("content", [{"a": [1, 2]}, [torch.zeros(1)]])
+@pytest.mark.parametrize(
+    "content",
+    [{"a": [1, 2]}, [torch.zeros(1)], {3: torch.zeros(1)}, {"a": torch.eye(2).to_sparse()}],
+)
 def test_other_content_is_refused(snapshot: Path, content: Any) -> None:
     torch.save(content, snapshot / "pytorch_model.bin")
-    with pytest.raises(InputError, match="more than named tensors"):
+    with pytest.raises(InputError, match=r"more than named (dense )?tensors"):
         convert_model(REF)
 
 
 def test_nothing_to_convert_is_one_line(snapshot: Path) -> None:
     with pytest.raises(InputError, match="there is nothing to convert"):
+        convert_model(REF)
+
+
+def test_damaged_pickles_are_one_line(snapshot: Path) -> None:
+    for content, said in ((b"", "no file of plain"), (b"\x80\x02", "no file of plain")):
+        (snapshot / "pytorch_model.bin").write_bytes(content)
+        with pytest.raises(InputError, match=said) as caught:
+            convert_model(REF)
+        assert "\n" not in str(caught.value)
+    torch.save({"a": torch.tensor([float("nan")])}, snapshot / "pytorch_model.bin")
+    with pytest.raises(InputError, match="a holds NaN"):
+        convert_model(REF)
+    torch.save({"a": torch.zeros(1)}, snapshot / "pytorch_model.bin")
+    torch.save({"a": torch.ones(1)}, snapshot / "pytorch_model-2.bin")
+    with pytest.raises(InputError, match="another a than in a file before it"):
         convert_model(REF)

@@ -292,3 +292,13 @@ def test_why_not_writable_is_what_writing_refuses(tmp_path: Path, run: Run, reas
     with pytest.raises(InputError):
         write_run(tmp_path / "x.run", run, "t")
     assert why_not_writable(RUN) is None
+
+
+def test_columns_lie_between_blanks_of_ascii_as_for_trec_eval(tmp_path: Path) -> None:
+    path = tmp_path / "a.run"
+    for blank in ("\u00a0", "\u3000", "\x85", "\x1c"):
+        path.write_text(f"q1{blank}Q0 d1 1 2.5 t\n", "utf-8")
+        with pytest.raises(InputError, match=r"a\.run:1: 5 columns"):
+            read_run(path)
+    path.write_text("q1\u4e2d Q0 d\u3000x 1 2.5 t\n", "utf-8")
+    assert read_run(path) == {"q1\u4e2d": [("d\u3000x", 2.5)]}

@@ -114,7 +114,13 @@ def test_top_k_keeps_ties_and_comes_before_top_p() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"top_k": -1}, {"repetition_penalty": 0.0}, {"repetition_penalty": float("nan")}],
+    [
+        {"top_k": -1},
+        {"top_k": 1.5},
+        {"repetition_penalty": 0.0},
+        {"repetition_penalty": True},
+        {"repetition_penalty": float("nan")},
+    ],
 )
 def test_impossible_filters_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="expected top_k >= 0"):
@@ -123,7 +129,20 @@ def test_impossible_filters_are_refused(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"max_new_tokens": 0}, {"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.1}],
+    [
+        {"max_new_tokens": 0},
+        {"max_new_tokens": 2.0},
+        {"max_new_tokens": 10**30},
+        {"temperature": -1.0},
+        {"temperature": float("inf")},
+        {"temperature": float("nan")},
+        {"temperature": "1"},
+        {"top_p": 0.0},
+        {"top_p": 1.1},
+        {"top_p": float("nan")},
+        {"seed": 1.5},
+        {"seed": None},
+    ],
 )
 def test_impossible_sampling_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="expected max_new_tokens > 0"):

@@ -19,8 +19,9 @@ import torch
 
 from replications.bert_distill_losses.ranker import HEADS, Ranker
 from shared.errors import InputError
+from shared.model_folder import check_finite, loading
 from shared.models import load_encoder
-from shared.reading import read_json
+from shared.reading import is_whole, read_json, user_path
 
 FORMAT, VERSION = "bert_distill_losses ranker", 1
 
@@ -36,7 +37,7 @@ def save_ranker(ranker: Ranker, folder: Path | str) -> Path:
 
     if not sys.stderr.isatty():
         logging.disable_progress_bar()
-    folder = Path(folder)
+    folder = user_path(folder)
     if ranker.tokenizer is None:
         raise InputError(f"{folder}: this ranker has no tokenizer to save; build it with one")
     if folder.exists() and not (folder / "ranker.json").is_file() and (
@@ -67,29 +68,29 @@ def load_ranker(folder: Path | str) -> Ranker:
 
     Raises InputError for a folder of something else, another version, and damaged files.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    folder = Path(folder)
+    folder = user_path(folder)
     path = folder / "ranker.json"
-    if not path.exists():
+    if not path.is_file():
         raise InputError(f"{folder}: no ranker.json; expected a folder of save_ranker")
     stated = read_json(path)
     if not isinstance(stated, dict) or stated.get("format") != FORMAT:
         raise InputError(f"{path}: not a ranker's; expected the format {FORMAT!r}")
-    if stated.get("version") != VERSION or stated.get("head") not in [*HEADS]:
+    version, head = stated.get("version"), stated.get("head")
+    if not is_whole(version) or version != VERSION or not isinstance(head, str) or (
+        head not in HEADS
+    ):  # fmt: skip
         raise InputError(
-            f"{path}: version {stated.get('version')}, head {stated.get('head')!r}; expected "
-            f"version {VERSION} and one of {', '.join(HEADS)}"
+            f"{path}: version {version!r:.40}, head {head!r:.40}; expected version {VERSION} and "
+            f"one of {', '.join(HEADS)}"
         )
     encoder, tokenizer = load_encoder(str(folder / "encoder"))
-    ranker = Ranker(encoder, stated["head"], tokenizer)
+    ranker = Ranker(encoder, head, tokenizer)
     weights = folder / "head.safetensors"
-    try:
+    with loading(weights, "not this head's weights"):
         ranker.head.load_state_dict(load_file(weights))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip().splitlines() or [""])[-1].strip()
-        raise InputError(f"{weights}: not this head's weights ({reason:.100})") from error
+    check_finite(ranker.head.state_dict(), weights)
     return ranker.eval()
 
 

@@ -250,11 +250,14 @@ def test_folders_of_something_else_are_refused(tmp_path: Path) -> None:
     folder = save_ranker(ranker, tmp_path / "ranker")
     good = json.loads((folder / "ranker.json").read_text())
     for change, said in (
-        ("{", "not JSON"),
+        ("{", "malformed JSON"),
         ("[]", "expected the format"),
         (json.dumps(good | {"format": "other"}), "expected the format"),
         (json.dumps(good | {"version": 2}), "version 2"),
+        (json.dumps(good | {"version": True}), "version True"),
         (json.dumps(good | {"head": "sum"}), "head 'sum'"),
+        (json.dumps(good | {"head": ["cls"]}), r"head \['cls'\]"),
+        ("[" * 100_000, "nested too deeply"),
         (json.dumps(good | {"head": "cls"}), "not this head's weights"),
     ):
         (folder / "ranker.json").write_text(change)
@@ -262,6 +265,10 @@ def test_folders_of_something_else_are_refused(tmp_path: Path) -> None:
             load_ranker(folder)
         assert "\n" not in str(error.value)
     (folder / "ranker.json").write_text(json.dumps(good))
+    head = (folder / "head.safetensors").read_bytes()
+    (folder / "head.safetensors").write_bytes(head[:-4] + b"\xff\xff\xff\x7f")
+    with pytest.raises(InputError, match=r"head\.safetensors: .* holds NaN"):
+        load_ranker(folder)
     (folder / "head.safetensors").write_bytes(b"damaged")
     with pytest.raises(InputError, match="not this head's weights"):
         load_ranker(folder)

@@ -17,6 +17,7 @@ from replications.prorank.space import spread
 from shared.data import Collection
 from shared.errors import InputError
 from shared.files import find_cache_dir, sha256_file
+from shared.model_folder import check_finite, loading
 from shared.models import fetch_model, load_causal_lm
 from shared.own_code import code_of
 from shared.score_file import ScoreFile
@@ -141,7 +142,9 @@ def trained_model(ref: str, weights: Path | None = None, dtype: str = "float32")
     if weights is not None and (weights / "adapter_model.safetensors").is_file():
         model = load_adapter(model, weights, fetch_model(ref).sha256)
     elif weights is not None:
-        model = type(model).from_pretrained(str(weights), dtype=model.dtype).eval()
+        with loading(weights, "not this model's weights"):
+            model = type(model).from_pretrained(str(weights), dtype=model.dtype).eval()
+        check_finite(model.state_dict(), weights)
     model = model.to(getattr(torch, dtype))
     return (model.to("cuda") if torch.cuda.is_available() else model), tokenizer
 

@@ -24,6 +24,7 @@ import numpy as np
 from replications.prorank.prompt import MAX_LENGTH, Pairs, PromptTokenizer, answer_ids
 from replications.prorank.score import finite
 from shared.errors import InputError, MissingDependencyError
+from shared.model_folder import check_texts, loading
 from shared.models import ModelFiles, fetch_model, load_causal_lm
 from shared.training.adapters import load_adapter
 
@@ -141,12 +142,10 @@ def _config_and_tokenizer(path: Path) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoTokenizer
 
     options = {"local_files_only": True, "trust_remote_code": False}
-    try:
+    check_texts(path)
+    with loading(path, "no model of transformers"):
         config = AutoConfig.from_pretrained(str(path), **options)
         return config, AutoTokenizer.from_pretrained(str(path), **options)
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: no model of transformers ({reason:.150})") from error
 
 
 def _raw_scores(vllm: Any) -> Any:

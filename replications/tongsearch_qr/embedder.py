@@ -6,8 +6,8 @@ The reward model is BAAI/bge-base-en-v1.5 as sentence-transformers runs it: CLS 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from shared.errors import InputError
+from shared.model_folder import files_in, loading
 from shared.models import fetch_model, load_encoder
+from shared.reading import is_whole, read_json
 
 MINILM = "embedded:minilm-l6"
 WORDLLAMA = "embedded:wordllama-256"
@@ -91,7 +93,10 @@ class StaticEmbedder:
             if not encoding.ids:
                 raise InputError(f"text {i + 1} has no tokens; expected at least one word")
             mean = self.vectors[encoding.ids].mean(axis=0)
-            found[i] = mean / np.linalg.norm(mean)
+            length = np.linalg.norm(mean)
+            if not length > 0:
+                raise InputError(f"{self.ref}: the token vectors of text {i + 1} add up to zero")
+            found[i] = mean / length
         return found
 
 
@@ -136,16 +141,17 @@ def stated_pooling(folder: Path) -> str:
     layers (modules.json), which are not applied here.
     """
     path = folder / "1_Pooling" / "config.json"
-    if (folder / "modules.json").is_file():
-        for module in _json(folder / "modules.json"):
-            kind = str(module["type"]).rpartition(".")[2]
+    if os.path.lexists(folder / "modules.json"):
+        for kind, place in _modules(folder / "modules.json"):
             if kind == "Pooling":
-                path = folder / module["path"] / "config.json"
+                path = folder / place / "config.json"
             elif kind not in ("Transformer", "Normalize"):
-                raise InputError(f"{folder / 'modules.json'}: layer {kind} is not supported")
-    if not path.is_file():
+                raise InputError(f"{folder / 'modules.json'}: layer {kind:.60} is not supported")
+    if not os.path.lexists(path):
         raise InputError(f"{folder}: no 1_Pooling/config.json; pass pooling='cls' or 'mean'")
-    stated = _json(path)
+    stated = read_json(path)
+    if not isinstance(stated, dict):
+        raise InputError(f"{path}: expected a JSON object")
     modes = [key for key, on in stated.items() if key.startswith("pooling_mode_") and on is True]
     if "pooling_mode" in stated:  # how newer releases of sentence-transformers write it
         modes = [str(stated["pooling_mode"])]
@@ -159,7 +165,27 @@ def stated_pooling(folder: Path) -> str:
 def stated_length(folder: Path) -> int | None:
     """The greatest text length in tokens by sentence_bert_config.json, None where unstated."""
     path = folder / "sentence_bert_config.json"
-    return _json(path).get("max_seq_length") if path.is_file() else None
+    if not os.path.lexists(path):
+        return None
+    stated = read_json(path)
+    length = stated.get("max_seq_length") if isinstance(stated, dict) else 0
+    if length is not None and not is_whole(length, at_least=3):
+        raise InputError(f"{path}: expected max_seq_length, a number of tokens from 3 on, or null")
+    return length
+
+
+def _modules(path: Path) -> Iterator[tuple[str, str]]:
+    """(kind, folder below) of each layer of a modules.json."""
+    modules = read_json(path)
+    for module in modules if isinstance(modules, list) else [modules]:
+        kind, place = (
+            (module.get(key) if isinstance(module, dict) else None) for key in ("type", "path")
+        )
+        if not isinstance(kind, str) or not isinstance(place, str):
+            raise InputError(f"{path}: expected a list of layers, each with type and path")
+        if "\0" in place or Path(place).is_absolute() or ".." in Path(place).parts:
+            raise InputError(f"{path}: the path {place!r:.60} leads out of the model's folder")
+        yield kind.rpartition(".")[2], place
 
 
 def _pooled(states: Any, mask: Any, pooling: str) -> Any:
@@ -170,24 +196,25 @@ def _pooled(states: Any, mask: Any, pooling: str) -> Any:
     return (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error})") from error
-
-
 def _load_static(ref: str, folder: Path, sha256: str) -> StaticEmbedder:
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer
 
-    weights = sorted(folder.glob("*.safetensors"))
-    if len(weights) != 1 or not (folder / "tokenizer.json").is_file():
+    weights = files_in(folder, "*.safetensors")
+    texts = folder / "tokenizer.json"
+    if len(weights) != 1 or not texts.is_file():
         raise InputError(f"{folder}: expected one *.safetensors and tokenizer.json")
-    tables = list(load_file(weights[0]).values())
-    if len(tables) != 1 or tables[0].ndim != 2:
+    with loading(weights[0], "no safetensors"):
+        tables = list(load_file(weights[0]).values())
+    if len(tables) != 1 or tables[0].ndim != 2 or not tables[0].size > 0:
         raise InputError(f"{weights[0]}: expected one matrix, tokens x dimensions")
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return StaticEmbedder(ref, sha256, tables[0].astype(np.float32), tokenizer)
+    vectors = tables[0].astype(np.float32)
+    if tables[0].dtype.kind != "f" or not np.isfinite(vectors).all():
+        raise InputError(f"{weights[0]}: holds NaN, infinity or whole numbers; expected vectors")
+    with loading(texts, "no tokenizer"):
+        tokenizer = Tokenizer.from_file(str(texts))
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+    if (last := max(tokenizer.get_vocab().values(), default=-1)) >= len(vectors):
+        raise InputError(f"{texts}: a token {last}, and {weights[0].name} has {len(vectors)} rows")
+    return StaticEmbedder(ref, sha256, vectors, tokenizer)

@@ -16,7 +16,6 @@ if __name__ == "__main__":  # before what takes seconds to import: a signal must
     )
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,9 @@ from typing import Any
 from replications.tongsearch_qr.prompts import extract, instructed, messages
 from shared.errors import InputError
 from shared.files import find_cache_dir
+from shared.model_folder import check_texts
 from shared.models import fetch_model, load_causal_lm
+from shared.reading import user_path
 from shared.text_generation import CachedGenerator, Produce, Prompt, Sampling, messages_of
 from shared.training import adapter_sha256, check_base, load_adapter
 from shared.training.folder import check_weights
@@ -85,7 +86,7 @@ class Rewriter:
         self.prompt, self.think, self.dtype = prompt, think, dtype
         self._load = load
         self._loaded: tuple[Any, Any] | None = None
-        self._cache, self._batch_size, self._produce = Path(cache), batch_size, produce
+        self._cache, self._batch_size, self._produce = user_path(cache), batch_size, produce
 
     def config(self) -> dict[str, Any]:
         """What decides the texts."""
@@ -244,8 +245,8 @@ def make_rewriter(
     def load_engine() -> tuple[Any, Any]:
         if adapter is not None:
             check_base(adapter, files.sha256)
-        config = json.loads((files.path / "config.json").read_text("utf-8"))
-        context = min(CONTEXT, config.get("max_position_embeddings", CONTEXT))
+        stated = check_texts(files.path).get("max_position_embeddings")
+        context = min(CONTEXT, stated or CONTEXT)
         engine = VllmModel(files.path, dtype=dtype, max_model_len=context, adapter=adapter)
         return engine, engine.tokenizer
 

@@ -127,9 +127,25 @@ def test_folders_that_state_nothing_or_too_much_are_refused(tmp_path: Path) -> N
     (tmp_path / "modules.json").write_text(json.dumps(dense))
     with pytest.raises(InputError, match="layer Dense is not supported"):
         stated_pooling(tmp_path)
-    (tmp_path / "modules.json").write_text("{")
-    with pytest.raises(InputError, match="not JSON"):
-        stated_pooling(tmp_path)
+    for content, said in (
+        ("{", "malformed JSON"),
+        ("3", "expected a list of layers"),
+        ('[{"type": "a.Pooling"}]', "expected a list of layers"),
+        ('[{"type": 3, "path": ""}]', "expected a list of layers"),
+        ('[{"type": "a.Pooling", "path": "../other"}]', "leads out of the model's folder"),
+        ('[{"type": "a.Pooling", "path": "/tmp"}]', "leads out of the model's folder"),
+    ):
+        (tmp_path / "modules.json").write_text(content)
+        with pytest.raises(InputError, match=rf"modules\.json: .*{said}"):
+            stated_pooling(tmp_path)
+    (tmp_path / "sentence_bert_config.json").mkdir()
+    with pytest.raises(InputError, match=r"sentence_bert_config\.json: .*is a folder"):
+        stated_length(tmp_path)
+    (tmp_path / "sentence_bert_config.json").rmdir()
+    for content in ("[]", '{"max_seq_length": "256"}', '{"max_seq_length": 0}', "{", "[" * 10**5):
+        (tmp_path / "sentence_bert_config.json").write_text(content)
+        with pytest.raises(InputError, match=r"sentence_bert_config\.json: "):
+            stated_length(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +181,33 @@ def test_static_vectors_are_averaged(tmp_path: Path) -> None:
     assert found == pytest.approx(np.array(expected), abs=1e-6)
     with pytest.raises(InputError, match="text 2 has no tokens"):
         static(tmp_path).encode(["a", " "])
+    with pytest.raises(InputError, match="the token vectors of text 1 add up to zero"):
+        static(tmp_path).encode(["b d"])
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (np.full((5, 2), np.nan, np.float32), "holds NaN, infinity"),
+        (np.full((5, 2), np.inf, np.float16), "holds NaN, infinity"),
+        (np.ones((5, 2), np.int64), "whole numbers"),
+        (np.ones((4, 2), np.float32), r"a token 4, and model\.safetensors has 4 rows"),
+        (np.ones(5, np.float32), "expected one matrix"),
+        (b"damaged", "no safetensors"),
+    ],
+)
+def test_damaged_static_vectors_are_refused(tmp_path: Path, table: Any, said: str) -> None:
+    static(tmp_path)
+    path = tmp_path / "model.safetensors"
+    if isinstance(table, bytes):
+        path.write_bytes(table)
+    else:
+        pytest.importorskip("safetensors.numpy").save_file({"e": table}, str(path))
+    with pytest.raises(InputError, match=said):
+        load_embedder(str(tmp_path), pooling="static")
+    (tmp_path / "tokenizer.json").write_text('{"model": 3}')
+    with pytest.raises(InputError, match=r"tokenizer\.json: no tokenizer|safetensors: "):
+        load_embedder(str(tmp_path), pooling="static")
 
 
 def present(ref: str) -> None:

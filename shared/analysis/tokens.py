@@ -16,6 +16,7 @@ import numpy as np
 
 from shared.errors import InputError
 from shared.files import atomic_write
+from shared.reading import parse_json
 
 if TYPE_CHECKING:
     from bm25s.tokenization import Tokenized
@@ -163,10 +164,22 @@ def read_tokens(path: Path, key: dict[str, str]) -> Tokens | None:
     """The tokens of `write_tokens`, or None when the file is absent, damaged or of another key."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            meta = json.loads(stored["meta"].tobytes())
+            meta = parse_json(stored["meta"].tobytes().decode("utf-8"), str(path))
             ids, offsets, vocab = stored["ids"], stored["offsets"], stored["vocab"]
         if meta["key"] != key or meta["sha256"] != _digest(ids, offsets, vocab):
             return None
-        return Tokens(ids, offsets, json.loads(vocab.tobytes()))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-        return None
+        found = Tokens(ids, offsets, parse_json(vocab.tobytes().decode("utf-8"), str(path)))
+        return found if _is_whole(found) else None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, RuntimeError):
+        return None  # RuntimeError: a zip file that says encrypted, or packed in a way of its own
+
+
+def _is_whole(tokens: Tokens) -> bool:
+    """Whether a file's arrays and vocabulary are what Tokens says of them."""
+    ids, offsets, vocab = tokens.ids, tokens.offsets, tokens.vocab
+    if ids.dtype != np.int32 or offsets.dtype != np.int64 or ids.ndim != 1 or offsets.ndim != 1:
+        return False
+    if not isinstance(vocab, list) or not all(isinstance(word, str) for word in vocab):
+        return False
+    tokens.check()
+    return len(set(vocab)) == len(vocab)

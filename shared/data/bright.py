@@ -25,6 +25,7 @@ from shared.data.lines import files_of, json_lines, only_file
 from shared.data.rows import Placed, gather_documents, numbered
 from shared.errors import InputError, MissingDependencyError
 from shared.fields import check_id, check_text
+from shared.printable import printable
 from shared.reading import user_path
 
 BRIGHT_SUBSETS = (
@@ -194,4 +195,4 @@ def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
             yield from batch.to_pylist()
     except (ArrowException, OSError, UnicodeDecodeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: cannot be read as parquet ({reason})") from error
+        raise InputError(f"{path}: cannot be read as parquet ({printable(reason)})") from error

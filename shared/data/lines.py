@@ -64,6 +64,16 @@ _decode = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_number).d
 _half_character = re.compile(r"\\u[dD][89a-fA-F]").search
 
 
+_no_blank_of_c = re.compile("[\x1c-\x1f]").search
+
+
+def blank_separated(line: str) -> list[str]:
+    """The columns between blanks of ASCII alone, as trec_eval reads them."""
+    if line.isascii() and not _no_blank_of_c(line):
+        return line.split()
+    return [part.decode("utf-8") for part in line.encode("utf-8").split()]
+
+
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, object) of a file with one JSON object on each line."""
     for number, line in numbered_lines(path):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shared.data.collection import Grades, group_qrels
-from shared.data.lines import numbered_lines
+from shared.data.lines import blank_separated, numbered_lines
 from shared.errors import InputError
 from shared.fields import check_grade, check_id
 from shared.reading import user_path
@@ -40,7 +40,7 @@ def _qrels_rows(path: Path) -> Iterator[tuple[str, str, int, int]]:
         if columns != 3 and tabs != 2 and text.startswith("#"):
             continue
         of_beir = columns == 3 or (not columns and tabs == 2)
-        parts = tabbed(text, where) if of_beir else text.split()
+        parts = tabbed(text, where) if of_beir else blank_separated(text)
         first, columns = not columns, columns or (4 if len(parts) == 4 else 3)
         if len(parts) != columns or not all(parts):
             raise InputError(
