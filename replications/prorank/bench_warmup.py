@@ -73,7 +73,9 @@ def case(request: pytest.FixtureRequest) -> tuple[str, Case]:
 def steps_of(way: Any, case: Case, folder: Path) -> list[float]:
     """CPU seconds of each step but the first."""
     model, tokenizer, pairs, recipe = case
-    recipe = replace(recipe, warmup=replace(recipe.warmup, method=way, save_steps=10**6))
+    recipe = replace(
+        recipe, warmup=replace(recipe.warmup, method=way, save_steps=recipe.warmup.steps + 1)
+    )
     clock = Clock(folder, recipe.request("warmup"))
     warmup(copy.deepcopy(model), tokenizer, pairs, recipe, clock)
     return [after - before for before, after in pairwise(clock.times)]

@@ -193,8 +193,8 @@ def test_an_interrupted_run_says_how_to_go_on(
     [
         (PermissionError(13, "Permission denied", "/x"), "error: /x: Permission denied"),
         (OSError(28, "No space left on device"), "error: No space left on device"),
-        (MemoryError(), "error: not enough memory; close other programs"),
-        (RuntimeError("CUDA out of memory. Tried"), "error: not enough memory (CUDA out of"),
+        (MemoryError(), "error: out of memory; ask for less"),
+        (RuntimeError("CUDA out of memory. Tried"), "error: out of memory (CUDA out of"),
     ],
 )
 def test_what_the_machine_refuses_is_one_line(

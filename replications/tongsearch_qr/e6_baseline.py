@@ -46,7 +46,10 @@ def run(config: Config, context: Context) -> Outcome:
     recipe = load_recipe(config["recipe"], seed=config["seed"], max_steps=config["steps"])
     # float32: rounding must be far below the differences looked for. One group a step is enough.
     recipe = replace(
-        recipe, precision="float32", per_device_batch=recipe.group_size, save_steps=10**6
+        recipe,
+        precision="float32",
+        per_device_batch=recipe.group_size,
+        save_steps=config["steps"] + 1,
     )
     try:
         models = {recipe.model: fetch_model(recipe.model, download=context.download).sha256}

@@ -27,7 +27,7 @@ def kl_by_weight(recipe: Recipe, rows: TrainingRows) -> dict[str, Any]:
             kl_beta=beta or _UNFELT,
             max_steps=STEPS,
             per_device_batch=recipe.group_size,
-            save_steps=10**6,
+            save_steps=STEPS + 1,
         )
         with tempfile.TemporaryDirectory() as folder:
             log = train(short, rows=rows, output=Path(folder) / "run").log

@@ -102,7 +102,7 @@ def test_default_split(id: str, splits: list[str], expected: str) -> None:
 
 def test_no_default_split() -> None:
     collection = tiny(qrels=dict.fromkeys(["a", "b"], QRELS["test"]))
-    with pytest.raises(InputError, match="tiny: no split 'test'; name one of a, b"):
+    with pytest.raises(InputError, match="tiny: no split 'test' but a, b; choose one with --split"):
         _ = collection.default_split
 
 
