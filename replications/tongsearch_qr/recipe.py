@@ -51,6 +51,7 @@ class Recipe:
     max_rows: int | None = None
     held_out: int = 0
     data_seed: int = 2024  # paper script: seed of the shuffle in build_dataset.py
+    loading_seed: int | None = 5202  # paper script: of the shuffle of what is loaded; None: none
     # --- optimiser (paper script)
     learning_rate: float = 1e-6
     adam_beta1: float = 0.9
