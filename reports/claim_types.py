@@ -108,6 +108,7 @@ class Check:
     each: str | None
     pool: str | None
     over: Mapping[str, Parts]
+    subtract_from: float | None
     bound: float
     sesoi: float | None
     seeds: int

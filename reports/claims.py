@@ -24,7 +24,8 @@ Format (every key that is not listed here is refused, so a typing error cannot h
       [claim.check]   kind and, by kind:
         bound         select, fact or measure, op (<= >= == < >), value, tolerance, seeds
         interval      select, fact (of {estimate, low, high}), op (<= >= < >), value
-        value         select, measure, value, decimals, scale, tolerance + reason
+        value         select, measure, over, value, decimals, scale, subtract_from,
+                      tolerance + reason
         effect        a, b, where, measure, expect = "greater" | "less", each or pool = "macro",
                       over, sesoi, seeds, these_weights, paper_effect or paper_a + paper_b
                       (number, or one per group), scale, decimals, tolerance + reason
@@ -37,7 +38,9 @@ training is all there is to test. A Holm family has all tests that the file plan
 
 `over` of a check names the groups (collections) to judge, as one list or as a table of lists per
 tier, {small = ["beir/scifact"]}; without it, every group that has records is judged. Name them
-where `comparable` is true, so that a user's own collection is never taken for the paper's.
+where `comparable` is true, so that a user's own collection is never taken for the paper's. A value
+with `over` is the mean over these collections, as in a table's column; with `subtract_from`, a
+number of the paper in its scale, it is that number less our own.
 
 Numbers are finite and below 1e15, scale is positive, tolerance not negative, sesoi and bound are
 above 0, decimals at most 15; `requires` leads to no circle.
@@ -223,7 +226,8 @@ def _check(keys: Keys) -> Check:
         expect=keys.choice("expect", ("greater", "less"), required=True) if effect else "",
         each=(keys.text("each") or None) if pair else None,
         pool=(keys.choice("pool", ("macro",)) or None) if pair else None,
-        over=keys.parts_by("over", TIERS) if pair else {},
+        over=keys.parts_by("over", TIERS) if pair or kind == "value" else {},
+        subtract_from=keys.number("subtract_from") if kind == "value" else None,
         bound=keys.number("bound", required=True, above=0.0) or 0.0
         if kind == "equivalent"
         else 0.0,
@@ -240,7 +244,7 @@ def _check(keys: Keys) -> Check:
     )
     if check.each and check.pool:
         keys.fail("each", "cannot stand beside pool; keep one of them")
-    if check.over and not (check.pool or check.each):
+    if check.over and pair and not (check.pool or check.each):
         keys.fail("over", "needs each or pool")
     if (check.paper_a is None) != (check.paper_b is None):
         keys.fail("paper_a", "and paper_b must be given together")

@@ -13,6 +13,7 @@ from reports.results import Record
 from reports.select import (
     SelectionError,
     as_pinned,
+    average,
     groups,
     is_own,
     matching,
@@ -128,25 +129,33 @@ def _bound(claim: Claim, blank: Finding, records: Sequence[Record], comparable: 
 
 def _value(claim: Claim, blank: Finding, records: Sequence[Record], comparable: bool) -> Finding:
     check = claim.check
-    found = sample(records, check.select, claim.id)
-    if not found.records:
-        return blank
-    if found.failed:
-        return replace(blank, verdict=Verdict.ERROR, why=found.failed, records=found.records)
-    values = [value * check.scale for value in found.values(check.measure)]
+    shares = weights(check.over.get(blank.tier, ())) or {"": 1.0}
+    found = [
+        sample(records, {**check.select, "collection": name} if name else check.select, claim.id)
+        for name in shares
+    ]
+    used = tuple(record for each in found for record in each.records)
+    if missing := sum(not each.records for each in found):
+        why = f"{missing} of {len(found)} collections not run" if check.over else blank.why
+        return replace(blank, why=why)
+    if failed := [each.failed for each in found if each.failed]:
+        return replace(blank, verdict=Verdict.ERROR, why=failed[0] or "", records=used)
+    values = [v * check.scale for v in average(found, list(shares.values()), check.measure)]
+    if check.subtract_from is not None:
+        values = [check.subtract_from - value for value in values]
     decision = judge_value(
         values,
         check.value,
         decimals=check.decimals,
         tolerance=check.tolerance,
-        stochastic=found.stochastic,
-        comparable=comparable and as_pinned(found.records),
+        stochastic=any(each.stochastic for each in found),
+        comparable=comparable and as_pinned(used),
     )
     return replace(
         _decided(blank, decision),
         value=math.fsum(values) / len(values),
         printed=check.value,
-        records=found.good,
+        records=tuple(record for each in found for record in each.good),
     )
 
 

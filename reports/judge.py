@@ -12,7 +12,7 @@ from typing import TypeVar
 from reports.claim_types import Claim, Column, Paper, Row, Table
 from reports.findings import Finding, decide_effects, measure_claim
 from reports.results import Record
-from reports.select import Sample, SelectionError, as_pinned, sample, weights
+from reports.select import SelectionError, as_pinned, average, sample, weights
 from reports.toml_reader import Selector
 from reports.verdicts import Verdict, judge_value
 from shared.rehearsal import is_rehearsal
@@ -128,7 +128,7 @@ def _cell(
             return replace(blank, verdict=Verdict.ERROR, why=failed[0] or "", records=used)
         scale = column.scale if column.scale is not None else table.scale
         measure = column.measure or table.measure
-        values = [value * scale for value in _average(samples, list(shares.values()), measure)]
+        values = [value * scale for value in average(samples, list(shares.values()), measure)]
     except SelectionError as error:
         return replace(blank, verdict=Verdict.ERROR, why=str(error))
     cell = replace(blank, values=tuple(values), verdict=None, records=used)
@@ -143,18 +143,6 @@ def _cell(
         comparable=tier in table.comparable and as_pinned(used),
     )
     return replace(cell, verdict=decision.verdict, why=decision.why)
-
-
-def _average(samples: Sequence[Sample], shares: Sequence[float], measure: str) -> list[float]:
-    """One value per seed: the weighted mean over the samples (one per collection)."""
-    if len(samples) == 1:
-        return samples[0].values(measure)
-    tables = [found.by_seed(measure) for found in samples]
-    seeds = [seed for seed in tables[0] if all(seed in table for table in tables)]
-    if not seeds:
-        raise SelectionError("the collections share no seed; run the same seeds on each")
-    pairs = list(zip(shares, tables, strict=True))
-    return [math.fsum(share * table[seed] for share, table in pairs) for seed in seeds]
 
 
 def _apply_gates(claims: Sequence[Claim], findings: Sequence[Finding]) -> list[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,6 +135,18 @@ def weights(parts: Parts) -> dict[str, float]:
         members = (part,) if isinstance(part, str) else part
         shares.update(dict.fromkeys(members, 1 / len(parts) / len(members)))
     return shares
+
+
+def average(samples: Sequence[Sample], shares: Sequence[float], measure: str) -> list[float]:
+    """One value per seed: the weighted mean over the samples (one per collection)."""
+    if len(samples) == 1:
+        return samples[0].values(measure)
+    tables = [found.by_seed(measure) for found in samples]
+    seeds = [seed for seed in tables[0] if all(seed in table for table in tables)]
+    if not seeds:
+        raise SelectionError("the collections share no seed; run the same seeds on each")
+    pairs = list(zip(shares, tables, strict=True))
+    return [math.fsum(share * table[seed] for share, table in pairs) for seed in seeds]
 
 
 def quantity(record: Record, name: str) -> list[float]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ Run = dict[str, list[tuple[str, float]]]
 # The six components of ir_metadata v0.1 (Breuer et al., SIGIR 2022), in the order of its letters.
 METADATA_KEYS = ("platform", "research goal", "implementation", "method", "actor", "data")
 _COLUMNS = "six columns: query-id Q0 document-id rank score tag"
+# What stands between the second column and the last three, whatever white space it holds.
+_SPACED = re.compile(r"(\S+)\s+(\S+)\s+(\S.*?)\s+(\S+)\s+(\S+)\s+(\S+)")
 _TINY = np.finfo(np.float32).tiny
 
 
@@ -102,17 +105,18 @@ def why_not_writable(run: Run) -> str | None:
     return None
 
 
-def read_run(path: Path | str) -> Run:
+def read_run(path: Path | str, *, spaced_ids: bool = False) -> Run:
     """Read a TREC run file, plain or gzip, into canonical order.
 
     Blank lines and lines starting "#" are skipped.
     The rank column must be an integer but does not order the results: trec_eval and the tools
     built on it rank by score alone, and files exist whose ranks disagree with their scores, so
     reading ranks here would score another list than everybody else's. Ties are ordered by
-    document id ascending. Raises InputError with `path:line` for a line that is not six columns,
-    a score that is not a finite number, a rank that is not an integer (both in ASCII digits), an
-    id that `check_id` refuses, a document listed twice for a query, text that is not UTF-8; and
-    with `path` for an empty, damaged or absent file.
+    document id ascending. With `spaced_ids` a document id may hold blanks, as in published runs
+    of BRIGHT. Raises InputError with `path:line` for a line that is not six columns, a score that
+    is not a finite number, a rank that is not an integer (both in ASCII digits), an id that
+    `check_id` refuses, a document listed twice for a query, text that is not UTF-8; and with
+    `path` for an empty, damaged or absent file.
     """
     path = user_path(path)
     results: dict[str, dict[str, float]] = {}
@@ -120,6 +124,8 @@ def read_run(path: Path | str) -> Run:
         if line.startswith("#"):
             continue
         columns = blank_separated(line)
+        if spaced_ids and len(columns) > 6 and (spaced := _SPACED.fullmatch(line.strip())):
+            columns = list(spaced.groups())
         if len(columns) != 6:
             raise InputError(f"{path}:{number}: {len(columns)} columns found, expected {_COLUMNS}")
         qid, _, docid, rank, score_text, _ = columns

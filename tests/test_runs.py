@@ -261,6 +261,21 @@ def test_an_absent_file_is_one_line(tmp_path: Path) -> None:
         read_run(tmp_path / "none.trec")
 
 
+def test_document_ids_with_spaces_are_read_where_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    path.write_text("4 Q0 a/Memory  Management_2.txt 1 0.6 t\n4 Q0 plain 2 0.5 t\n")
+    with pytest.raises(InputError, match=":1: 7 columns found"):
+        read_run(path)
+    found = [("a/Memory  Management_2.txt", 0.6), ("plain", 0.5)]
+    assert read_run(path, spaced_ids=True) == {"4": found}
+    path.write_text("4 Q0 a 1 0.6 my tag\n")
+    with pytest.raises(InputError, match=":1: score 'my' is not a finite number"):
+        read_run(path, spaced_ids=True)
+    path.write_text("4 Q0 a 0.6 t\n")
+    with pytest.raises(InputError, match=":1: 5 columns found"):
+        read_run(path, spaced_ids=True)
+
+
 def test_scores_decide_the_order_and_ranks_do_not(tmp_path: Path) -> None:
     path = tmp_path / "run"
     path.write_text("q Q0 a 1 1.0 t\nq Q0 b 2 5.0 t\nq Q0 d 3 1.0 t\nq Q0 c 4 1.0 t\n")

@@ -9,6 +9,7 @@ from replications.tongsearch_qr import (
     e4_released,
     e5_training,
     e6_baseline,
+    e7_published_runs,
 )
 from replications.tongsearch_qr.reasoned_files import PROXY
 
@@ -25,6 +26,7 @@ EXPERIMENTS = (
     e4_released.EXPERIMENT,
     e5_training.EXPERIMENT,
     e6_baseline.EXPERIMENT,
+    e7_published_runs.EXPERIMENT,
 )
 
 __all__ = ["COLLECTIONS", "EXPERIMENTS"]

@@ -113,8 +113,9 @@ def common_arguments(recipe: Recipe, output_dir: Path) -> dict[str, Any]:
 def dataset(recipe: Recipe, tokenizer: Any, rows: Sequence[Row]) -> Any:
     """The training questions as TRL takes them: prompt (chat messages), query, positives.
 
-    `query` is the instruction-wrapped question, whose similarity the released code subtracts.
-    Questions whose prompt is longer than the recipe allows are left out.
+    They are shuffled as the released script shuffles what it loads (Dataset.shuffle). `query` is
+    the instruction-wrapped question, whose similarity the released code subtracts. Questions whose
+    prompt is longer than the recipe allows are left out.
     """
     from datasets import Dataset
 
@@ -136,7 +137,9 @@ def dataset(recipe: Recipe, tokenizer: Any, rows: Sequence[Row]) -> Any:
             f"{recipe.data}: {len(entries)} of {len(rows)} questions have a prompt of at most "
             f"{recipe.max_prompt_tokens} tokens; one step takes {recipe.prompts_per_step}"
         )
-    return Dataset.from_list(entries)
+    questions = Dataset.from_list(entries)
+    seed = recipe.loading_seed
+    return questions if seed is None else questions.shuffle(seed=seed)
 
 
 def lora_config(recipe: Recipe, model: Any) -> Any:

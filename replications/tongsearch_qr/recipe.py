@@ -53,6 +53,7 @@ class Recipe:
     max_rows: Annotated[int, bounds.Bounds(1, 10**8)] | None = None
     held_out: Annotated[int, bounds.Bounds(0, 100_000)] = 0
     data_seed: bounds.Seed = 2024  # paper script: seed of the shuffle in build_dataset.py
+    loading_seed: bounds.Seed | None = 5202  # paper script: of the shuffle when loaded; None: none
     # --- optimiser (paper script)
     learning_rate: bounds.Rate = 1e-6
     adam_beta1: bounds.Share = 0.9

@@ -18,6 +18,7 @@ from click.testing import CliRunner  # noqa: E402
 
 from replications.tongsearch_qr import training_run  # noqa: E402
 from replications.tongsearch_qr.e6_baseline import trajectory  # noqa: E402
+from replications.tongsearch_qr.grpo import dataset  # noqa: E402
 from replications.tongsearch_qr.recipe import (  # noqa: E402
     RECIPES,
     Lora,
@@ -270,6 +271,20 @@ def test_vllm_that_is_missing_or_does_not_answer_is_one_line(
     monkeypatch.setattr("trl.GRPOTrainer", unanswered)
     with pytest.raises(InputError, match="no vLLM server answers; start it on a GPU of its own"):
         train(served, rows=ROWS, output=tmp_path / "b")
+
+
+def test_what_is_loaded_is_shuffled_as_the_released_script_does(recipe: Recipe) -> None:
+    def order(seed: int | None) -> list[int]:
+        found = dataset(replace(recipe, loading_seed=seed), tiny_tokenizer(), ROWS.train)
+        return [ROWS.train.index(row) for query in found["query"] for row in ROWS.train
+                if query.endswith(row.query)]  # fmt: skip
+
+    assert load_recipe("released-1.5b").loading_seed == load_recipe("v2-7b").loading_seed == 5202
+    # numpy.random.default_rng(5202).permutation(8), which the released Dataset.shuffle draws
+    assert order(5202) == [4, 6, 5, 7, 1, 3, 0, 2]
+    assert order(5203) != order(5202)
+    assert load_recipe("small").loading_seed is load_recipe("embedded").loading_seed is None
+    assert order(None) == list(range(8))
 
 
 def test_the_released_recipe_takes_twelve_prompts_a_step() -> None:

@@ -123,7 +123,8 @@ def _locate(ref: str, root: Path | None, cache: Path) -> tuple[str, Path | None,
     cached = cache / "collections" / id
     for folder in ((root / id) if root else None, cached):
         # A BRIGHT folder may hold queries only; then the cache or the hub has the corpus.
-        if folder and folder.is_dir() and (not id.startswith("bright/") or has_corpus(folder)):
+        queries_only = id.startswith("bright/") and id.count("/") == 1 and folder
+        if folder and folder.is_dir() and (not queries_only or has_corpus(folder)):
             return id, folder, cached
     return id, None, cached
 

@@ -345,3 +345,35 @@ def test_numbers_on_other_data_than_pinned_are_not_compared(tmp_path: Path) -> N
         found = Record.create(**fields, provenance=provenance)
         words.append(judge(paper, [found], "small").cells[0].verdict)
     assert [word and word.word for word in words] == ["reproduced", "not comparable"]
+
+
+MEAN = """
+kind = "value"
+select = {experiment = "E1"}
+over = ["beir/alpha", "beir/beta"]
+value = 52.5
+scale = 100
+decimals = 1
+"""
+
+
+def test_a_value_over_collections_is_their_mean(tmp_path: Path) -> None:
+    found = [
+        record("bm25", name, value)
+        for name, value in (("beir/alpha", 0.4), ("beir/beta", 0.65), ("beir/gamma", 0.9))
+    ]
+    finding = only(judged(tmp_path, HEAD + claim(MEAN), found))
+    assert finding.value == pytest.approx(52.5)
+    assert (finding.verdict.word, len(finding.records)) == ("reproduced", 2)
+    less = MEAN.replace("value = 52.5", "value = 8.0\nsubtract_from = 60.5")
+    finding = only(judged(tmp_path, HEAD + claim(less), found))
+    assert (finding.value, finding.verdict.word) == (pytest.approx(8.0), "reproduced")
+    finding = only(judged(tmp_path, HEAD + claim(less.replace("8.0", "7.9")), found))
+    assert finding.verdict.word == "differs (higher)"
+    finding = only(judged(tmp_path, HEAD + claim(MEAN), found[:1]))
+    assert (finding.verdict.word, finding.why) == ("not run", "1 of 2 collections not run")
+    assert "--collection beir/alpha --collection beir/beta" in finding.command
+    assert finding.value is None
+    broken = [found[0], record("bm25", "beir/beta", 0.65, error="no disk")]
+    finding = only(judged(tmp_path, HEAD + claim(MEAN), broken))
+    assert (finding.verdict.word, finding.why) == ("error", "no disk")
