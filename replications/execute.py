@@ -182,13 +182,13 @@ def cached_collection(ref: str | Path, data_root: Path | None, download: bool) -
 
 
 def files_sha256(place: Path) -> str:
-    """One file's sha256; of a folder, that of its files' names and sums."""
+    """One file's sha256; of a folder, that of its files' names and sums, hidden ones left out."""
     if place.is_file():
         return sha256_unchanged(place)
     lines = [
         f"{sha256_unchanged(path)}  {path.relative_to(place).as_posix()}\n"
         for path in sorted(place.rglob("*"))
-        if path.is_file()
+        if path.is_file() and not path.name.startswith(".")
     ]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from shared.errors import InputError
-from shared.files import atomic_write, sha256_file, sha256_unchanged
+from shared.files import atomic_write, scratch_folder, sha256_file, sha256_unchanged
 from shared.printable import printable
 from shared.reading import read_json
 
@@ -77,24 +76,19 @@ def ensure_sealed(path: Path, build: Callable[[Path], None] | None, ref: str) ->
             problem = f"{path} is not in the cache"
         raise InputError(f"{ref}: {problem}; fetch the model again")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(prefix=".making-", dir=path.parent)
-    except OSError as error:
-        raise InputError(f"{path}: not written ({error.strerror or error})") from error
-    with scratch as name:
-        made = Path(name) / "model"
-        made.mkdir()
-        try:
+        with scratch_folder(path) as scratch:
+            made = scratch / "model"
+            made.mkdir()
             build(made)
             for item in made.iterdir():
                 item.chmod(0o644)
             seal(made)
             if path.exists() and problem_of(path):
                 shutil.rmtree(path)
-        except OSError as error:
-            raise InputError(f"{path}: not written ({error.strerror or error})") from error
-        try:
-            os.replace(made, path)
-        except OSError as error:  # another process finished first
-            if problem_of(path):
-                raise InputError(f"{path}: not written ({error.strerror or error})") from error
+            try:
+                os.replace(made, path)
+            except OSError:  # another process finished first
+                if problem_of(path):
+                    raise
+    except OSError as error:
+        raise InputError(f"{path}: not written ({error.strerror or error})") from error

@@ -12,13 +12,13 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import torch
 
 from replications.bert_distill_losses.ranker import HEADS, Ranker
 from shared.errors import InputError
+from shared.files import scratch_folder
 from shared.model_folder import check_finite, loading
 from shared.models import load_encoder
 from shared.reading import is_whole, read_json, user_path
@@ -45,9 +45,8 @@ def save_ranker(ranker: Ranker, folder: Path | str) -> Path:
     ):  # fmt: skip
         raise InputError(f"{folder}: holds something else than a ranker; choose another folder")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".making-", dir=folder.parent) as scratch:
-            made = Path(scratch) / "ranker"
+        with scratch_folder(folder) as scratch:
+            made = scratch / "ranker"
             made.mkdir()
             ranker.encoder.save_pretrained(str(made / "encoder"))
             ranker.tokenizer.save_pretrained(str(made / "encoder"))

@@ -23,6 +23,7 @@ from shared.analysis import tokenize_queries
 from shared.bm25 import BM25
 from shared.errors import InputError, MissingDependencyError
 from shared.files import find_cache_dir
+from shared.locks import turn_at
 from shared.metrics import evaluate
 from shared.models import fetch_model, load_causal_lm
 from shared.runs import Run, canonical
@@ -133,16 +134,15 @@ def paraphrase(
     queries: Sequence[str], config: Config, download: bool = True
 ) -> tuple[list[list[str]], str]:
     """`paraphrases` texts per query, kept on disk text by text, and the sha256 of the model."""
-    from filelock import FileLock
-
     try:
         files = fetch_model(config["model"], download=download)
     except InputError as error:  # this cell fails; the experiments that need no model go on
         raise MissingDependencyError(str(error)) from error
     name = config["collection"].replace("/", "-")
     path = find_cache_dir() / "texts" / f"bmx-{name}-{files.sha256[:12]}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):  # cells that run side by side need the same paraphrases
+    with turn_at(
+        path.with_name(f"{path.name}.lock")
+    ):  # cells that run side by side need the same paraphrases
         generator = CachedGenerator(
             path,
             lambda: load_causal_lm(config["model"], dtype="float32"),

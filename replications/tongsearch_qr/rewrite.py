@@ -24,6 +24,7 @@ from typing import Any
 from replications.tongsearch_qr.prompts import extract, instructed, messages
 from shared.errors import InputError
 from shared.files import find_cache_dir
+from shared.locks import turn_at
 from shared.model_folder import check_texts
 from shared.models import fetch_model, load_causal_lm
 from shared.reading import user_path
@@ -104,15 +105,12 @@ class Rewriter:
         The end of a question that is too long for the model's context is cut off, and counted.
         Raises InputError for an empty query.
         """
-        from filelock import FileLock
-
         if empty := [qid for qid, text in queries.items() if not text.strip()]:
             raise InputError(f"query {empty[0]!r}: the text is empty; write one or remove it")
         model, tokenizer = self._model()
         asked = {text: self._fit(text, model, tokenizer) for text in queries.values()}
         prompts: list[Prompt] = [self._messages(question) for question in asked.values()]
-        self._cache.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self._cache}.lock"):
+        with turn_at(Path(f"{self._cache}.lock")):
             generator = CachedGenerator(
                 self._cache,
                 lambda: (model, tokenizer),

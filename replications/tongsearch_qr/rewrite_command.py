@@ -31,7 +31,7 @@ def read_queries(
     `split` (by default the collection's own).
     """
     path = user_path(source)
-    if path.is_file():
+    if path.exists() and not path.is_dir():  # a file or a pipe
         queries: dict[str, str] = {}
         for line, record in json_lines(path):
             where = f"{path}:{line}"

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -16,7 +15,7 @@ from shared.data.lines import files_of, json_lines, numbered_lines, only_file
 from shared.data.qrels import read_qrels, tabbed
 from shared.errors import InputError
 from shared.fields import check_id, check_text, check_title
-from shared.files import atomic_write
+from shared.files import atomic_write, scratch_folder
 from shared.reading import read_json, user_path
 
 
@@ -164,22 +163,17 @@ def write_beir(collection: Collection, folder: Path | str) -> Path:
         if "/" in split or split.startswith(".") or len(split.encode()) > 200:
             raise InputError(f"{folder}: split {split[:60]!r} is no file name; give it another")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
-    try:
-        _write_files(collection, temporary)
-        temporary.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
+        with scratch_folder(folder) as scratch:
+            made = scratch / "collection"
+            made.mkdir()
+            _write_files(collection, made)
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(made, folder)
     except OSError as error:
         # Another process may have finished the same folder first: its content is as good.
         if not (folder / "SOURCE.json").exists():
             raise InputError(f"{folder}: not written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 

@@ -88,7 +88,11 @@ def load_adapter(model: Any, folder: Path | str, base_sha256: str | None = None)
         raise InputError(
             f"{folder}: {strange[0]} and {len(strange) - 1} more tensors fit no layer of this model"
         )
-    return loaded.merge_and_unload().eval()
+    try:
+        return loaded.merge_and_unload().eval()
+    except (ValueError, TypeError, AttributeError, LookupError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{folder}: cannot be merged ({reason:.150})") from error
 
 
 def _tied(loaded: Any) -> str:
