@@ -99,10 +99,7 @@ def check_model(ref: str, cache_dir: Path | str | None = None) -> list[str]:
         return [str(error)]
     if not ref.startswith("hub:"):
         return []
-    return [
-        f"{ref}: {path.name} differs from the checksum of the hub; fetch the model again"
-        for path in damaged_files(files.path)
-    ]
+    return [_differs(ref, path) for path in damaged_files(files.path)]
 
 
 def load_causal_lm(
@@ -226,7 +223,16 @@ def _hub(ref: str, cache_dir: Path | str | None, download: bool) -> ModelFiles:
             f"{ref}: no *.safetensors at this revision; where you trust its pickled weights, read "
             f"them once as plain tensors: replicate models convert {ref}"
         )
-    return _checked_folder(ref, folder, licence, "", verified=download)
+    try:
+        return _checked_folder(ref, folder, licence, "", verified=download)
+    except InputError as error:
+        if damaged := damaged_files(folder):
+            raise InputError(_differs(ref, damaged[0])) from error
+        raise
+
+
+def _differs(ref: str, path: Path) -> str:
+    return f"{ref}: {path.name} differs from the checksum of the hub; fetch the model again"
 
 
 def _hub_cache(cache_dir: Path | str | None) -> Path | None:

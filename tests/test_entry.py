@@ -100,14 +100,18 @@ def test_a_signal_ends_the_work_which_tidies_up(
             tidied.append(True)
             raise RuntimeError("a library says it otherwise") from error
 
-    before = signal.getsignal(number)
-    assert answered(work) == 128 + number
-    name = "" if number == signal.SIGINT else f" by {number.name}"
-    assert tidied and capsys.readouterr().err == (
-        f"stopped{name}; what is finished is kept, run the same command to go on\n"
-    )
-    assert signal.getsignal(number) == before
-    assert answered(lambda: None) == 0, "it is not remembered"
+    given = signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler
+    before = signal.signal(number, given)  # a shell may start the tests with the signal ignored
+    try:
+        assert answered(work) == 128 + number
+        name = "" if number == signal.SIGINT else f" by {number.name}"
+        assert tidied and capsys.readouterr().err == (
+            f"stopped{name}; what is finished is kept, run the same command to go on\n"
+        )
+        assert signal.getsignal(number) == given
+        assert answered(lambda: None) == 0, "it is not remembered"
+    finally:
+        signal.signal(number, before)
 
 
 def test_an_ignored_signal_stays_ignored() -> None:
