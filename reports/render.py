@@ -9,6 +9,7 @@ file, off-line and in print. Per-query values are in the records that they link 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import json
 import re
@@ -94,6 +95,10 @@ def render_site(
                 of_paper[shown.csv_file] = per_query_csv(shown.record)
         return replace(view, claims=[], tables=[], figures=[], records=[]), of_paper
 
+    if processes > 1:  # once, not once in every fork
+        for library in ("scipy.stats", "matplotlib.figure", "matplotlib.backends.backend_svg"):
+            importlib.import_module(library)
+        _environment().get_template("paper.html")
     for view, of_paper in forked(made, load_papers(papers_root), processes):
         views.append(view)  # what the index shows of a paper
         files |= of_paper
