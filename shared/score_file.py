@@ -134,7 +134,10 @@ class ScoreFile:
             known[docid] = _finite(score, f"{where}: the score of document {docid!r}")
         found = {key: _finite(number, f"{where}: {key!r}") for key, number in numbers.items()}
         self.numbers.setdefault(qid, found)
-        self.seconds += _finite(line["seconds"], f"{where}: seconds")
+        seconds = _finite(line["seconds"], f"{where}: seconds")
+        if seconds < 0:
+            raise InputError(f"{where}: seconds {seconds:g} is below 0")
+        self.seconds += seconds
 
 
 def _finite(value: object, what: str) -> float:

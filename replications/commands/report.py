@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from pathlib import Path
 
 import click
@@ -52,5 +53,5 @@ def report(out: Path, store: Path, published_only: bool) -> None:
 
 def _check_apart(out: Path) -> None:
     """Raise InputError where pages of a rehearsal would take the place of others."""
-    if out.resolve() == PAGES.resolve():
+    if os.path.realpath(out) == os.path.realpath(PAGES):
         raise InputError("the store is a rehearsal's; name a folder for its pages with --out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import sys
 import tempfile
@@ -182,7 +183,7 @@ def _collections(
     for ref in dict.fromkeys(refs):
         place = user_folder(ref) if ref != "pydocs" and ref.strip() else None
         if place is not None:
-            path = place.resolve()
+            path = Path(os.path.realpath(place))
             name = _read_folder(path, data_root, split, download)
             if folders.setdefault(name, path) != path:
                 raise InputError(

@@ -150,7 +150,8 @@ def _read_folder(folder: Path, id: str) -> Collection:
 
 def _folder_id(folder: Path) -> str:
     """Name an explicit folder: its last parts if the manifest knows them, else the last one."""
-    parts = [re.sub(r"[^A-Za-z0-9._-]+", "-", part) for part in folder.resolve().parts[-3:]]
+    place = Path(os.path.realpath(folder))  # unlike `resolve`, also of links that lead in a circle
+    parts = [re.sub(r"[^A-Za-z0-9._-]+", "-", part) for part in place.parts[-3:]]
     for start in range(len(parts)):
         if "/".join(parts[start:]) in manifest():
             return "/".join(parts[start:])

@@ -11,6 +11,7 @@ from typing import Any
 
 from shared.errors import InputError, MissingDependencyError
 from shared.files import atomic_write, sha256_file
+from shared.printable import printable
 from shared.reading import read_json
 
 _BASE = "base.json"  # sha256 of the base weights; peft keeps only a name or a path
@@ -57,6 +58,7 @@ def load_adapter(model: Any, folder: Path | str, base_sha256: str | None = None)
     folder = Path(folder)
     adapter_sha256(folder)
     check_base(folder, base_sha256)
+    read_json(folder / "adapter_config.json")  # peft takes NaN, and the last of a key's values
     try:
         with safe_open(folder / "adapter_model.safetensors", "pt") as weights:
             names = list(weights.keys())
@@ -117,6 +119,6 @@ def check_base(folder: Path | str, base_sha256: str | None) -> None:
         raise InputError(f"{note}: expected ref and sha256 of the base")
     if sha256 != base_sha256:
         raise InputError(
-            f"{folder}: the adapter was trained on {ref} ({sha256[:12]}), not on this model "
-            f"({base_sha256[:12]}); load it with its own base"
+            f"{folder}: the adapter was trained on {printable(ref)} ({printable(sha256[:12])}), "
+            f"not on this model ({base_sha256[:12]}); load it with its own base"
         )

@@ -103,7 +103,7 @@ class TrainingFolder:
         if os.environ.get("RANK", "0") != "0":
             yield
             return
-        place = hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:16]
+        place = hashlib.sha256(os.path.realpath(self.path).encode()).hexdigest()[:16]
         lock = find_cache_dir() / "turns" / f"{place}.lock"  # a run that is refused makes no folder
         with turn_at(lock):
             yield

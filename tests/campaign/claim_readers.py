@@ -58,9 +58,9 @@ def confirm_claims(folder: Path, paper: Any) -> None:
     claims = {claim["id"]: claim for claim in data.get("claim", [])}
     assert [claim.id for claim in paper.claims] == list(claims), "other claims"
     assert paper.title == data["paper"]["title"].strip(), "another title"
-    assert [table.id for table in paper.tables] == [t["id"] for t in data.get("table", [])], (
-        "tables"
-    )
+    assert [table.id for table in paper.tables] == [
+        t["id"].strip() for t in data.get("table", [])
+    ], "tables"
 
     def reach(name: str, above: tuple[str, ...] = ()) -> None:
         assert name not in above, f"{name} requires itself"

@@ -70,7 +70,8 @@ def _confirm_parts(
 ) -> None:
     assert found.queries == {q: t for q, t in queries.items() if t.strip()}, "other queries"
     for path in sorted((folder / "qrels").glob("[!.]*.tsv")):
-        _same_known(found.qrels[path.stem], own.qrels_of(path), found.queries, documents)
+        judged = found.qrels.get(path.stem, {})  # a split without any judgement is left out
+        _same_known(judged, own.qrels_of(path), found.queries, documents)
     pairs = [line.split("\t") for line in own.lines_of(folder / "excluded.tsv")] if (
         folder / "excluded.tsv").exists() else []  # fmt: skip
     barred: dict[str, set[str]] = {}

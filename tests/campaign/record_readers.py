@@ -93,7 +93,7 @@ def confirm_record(folder: Path, found: Any) -> None:
         own.whole(run["rows"], "run rows", least=0)
     provenance = body["provenance"]
     for name in ("command", "started"):
-        assert type(provenance.get(name, "")) is str, f"provenance {name}"
+        assert type(provenance.get(name)) in (str, type(None)), f"provenance {name}"
     for name in ("data", "packages", "models"):
         assert type(provenance.get(name, {})) in (dict, type(None)), f"provenance {name}"
     assert (found.config, found.means, found.label) == (body["config"], body["means"], label), (
