@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.claim_types import Paper
-from reports.kinds import COMPARED, FLOOR, SPREADS, Kind, Numbers, Rule, numbers_of
+from reports.kinds import COMPARED, FLOOR, SPREADS, SWAP, Kind, Numbers, Rule, numbers_of
 from reports.record_checks import PER_QUERY_DECIMALS
 from reports.results import Record
 from reports.select import matching
@@ -136,7 +136,9 @@ def error_bounds(paper: Paper, record: Record, name: str) -> list[float]:
 def _limit(rule: Rule, paper: Paper, numbers: Numbers, record: Record, name: str) -> float | None:
     if rule.kind is Kind.TRAINED:
         spread = numbers.spread(record.tier, record.experiment, name)
-        return None if spread is None else max(SPREADS * spread, FLOOR)
+        queries = len(record.per_query.get(name, ()))
+        swap = SWAP / queries if queries else 0.0
+        return None if spread is None else max(SPREADS * spread, FLOOR, swap)
     if rule.kind is Kind.ERROR:
         found = error_bounds(paper, record, name)
         if not found and rule.limit is None:

@@ -6,7 +6,8 @@ A paper's `numbers.toml` says it, one table per experiment and one, [all], for e
     exact = ["queries"]              counts, ranks, ids, texts, truth values: equal
     float64 = ["nDCG@*"]             closed forms and measures of a fixed ranking: relative 1e-9
     error-bound = ["max_error"]      an error of ours: below the bound of its claim, or [E1.bounds]
-    trained = ["curve.*"]            after float32 training: inside the spread of spreads.json
+    trained = ["curve.*"]            after float32 training: inside the spread of spreads.json,
+                                     of a mean over queries at least one swap in one of them
     sampled = ["texts_sha256"]       generated text and what hangs on it: the verdicts alone
     machine = ["seconds"]            times, speeds, sizes in memory: never compared
     [E1.bounds]
@@ -44,6 +45,7 @@ from shared.reading import is_finite, read_json
 
 CLOSED_FORM = 1e-9  # relative: thousands of float64 roundings, far below any printed digit
 SPREADS = 10.0  # above every `left_out` of spreads.json; a defect of 1 % lies far outside
+SWAP = 0.5  # most that two neighbours in other order move nDCG, AP or RR of one query
 FLOOR = 1e-6  # what rounding to 6 decimals hides; a spread below it says nothing
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from reports.claims import load_paper
-from reports.drift import Comparison, compare
-from reports.kinds import Kind, load_numbers, numbers_of
+from reports.drift import Comparison, _limit, compare
+from reports.kinds import Kind, Rule, load_numbers, numbers_of
 from reports.results import Record
 from shared.errors import InputError
 from tests.reports.example import CLAIMS, record, records, write_paper
@@ -213,3 +213,25 @@ def test_names_of_nested_facts() -> None:
     assert numbers_of(facts) == {
         ("n", "n"): 1, ("a.b.#", "a.b.0"): 2, ("a.b.#.c.d", "a.b.1.c.d"): 3,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("moved", "agrees"), [(0.024, True), (0.026, False)])
+def test_a_trained_mean_over_queries_may_move_by_one_swap_in_one_of_them(
+    moved: float, agrees: bool
+) -> None:
+    """Ranks change in steps: no spread is measured until one arithmetic swaps two documents."""
+
+    class Measured:
+        place = "numbers.toml"
+
+        def spread(self, *_: str) -> float:
+            return 0.0
+
+    found = record("double", "beir/alpha", 0.6)
+    twenty = {"nDCG@10": dict(list(found.per_query["nDCG@10"].items())[:20])}
+    mean = sum(twenty["nDCG@10"].values()) / 20
+    trained = replace(found, per_query=twenty, means={"nDCG@10": mean})
+    limit = _limit(Rule(Kind.TRAINED), None, Measured(), trained, "nDCG@10")  # type: ignore[arg-type]
+    assert limit is not None and (moved <= limit) == agrees
+    other = _limit(Rule(Kind.TRAINED), None, Measured(), trained, "curve.loss")  # type: ignore[arg-type]
+    assert other == 1e-6, "no mean over queries"
