@@ -248,7 +248,7 @@ def test_what_is_no_file_or_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=reason) as caught:
             fill(path)
-        assert str(caught.value).startswith(f"{path}")
+        assert str(caught.value).startswith((f"{path}: ", f"{path.with_suffix('.lock')}: "))
 
 
 def test_one_score_for_each_document_or_an_error(tmp_path: Path) -> None:

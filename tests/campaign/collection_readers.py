@@ -71,7 +71,8 @@ def _confirm_parts(
     assert found.queries == {q: t for q, t in queries.items() if t.strip()}, "other queries"
     for path in sorted((folder / "qrels").glob("[!.]*.tsv")):
         judged = found.qrels.get(path.stem, {})  # a split without any judgement is left out
-        _same_known(judged, own.qrels_of(path), found.queries, documents)
+        stated = own.qrels_of(path, empty=not judged)
+        _same_known(judged, stated, found.queries, documents)
     pairs = [line.split("\t") for line in own.lines_of(folder / "excluded.tsv")] if (
         folder / "excluded.tsv").exists() else []  # fmt: skip
     barred: dict[str, set[str]] = {}

@@ -89,7 +89,7 @@ def distinct(pairs: list[tuple[Any, Any]], what: str) -> dict[Any, Any]:
     return dict(pairs)
 
 
-def qrels_of(path: Path) -> dict[str, dict[str, int]]:
+def qrels_of(path: Path, *, empty: bool = False) -> dict[str, dict[str, int]]:
     """Judgements as BEIR's loader reads them (csv, tabs, a header), or as trec_eval does."""
     lines = lines_of(path)
     first = next(line for line in lines if not line.startswith("#") or line.count("\t") == 2)
@@ -116,6 +116,7 @@ def qrels_of(path: Path) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for (q, d), g in once(pairs, "judgement").items():
         found.setdefault(q, {})[d] = g
+    assert found or empty, "no judgement"
     return found
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy import stats
 
-from reports.results import Record
+from reports.results import Record, Store
+from reports.verdicts import MIN_QUERIES
+from shared.significance import macro_bootstrap
 from tests.reports.example import record, values
 from tests.reports.test_judge import EFFECT, HEAD, claim, judged, only, words
 
@@ -181,3 +184,25 @@ def test_a_ratio_of_two_facts(tmp_path: Path) -> None:
     found = [record("bm25", "a", 0.5, facts={"speed": {"ours": 6.0, "peer": 0.0}})]
     finding = only(judged(tmp_path, text, found))
     assert finding.verdict.word == "error" and "no ratio to it" in finding.why
+
+
+def test_intervals_over_few_queries_are_too_short() -> None:
+    """What MIN_QUERIES rests on: cover of 95 % intervals on real differences of two systems."""
+    store = Path(__file__).resolve().parents[2] / "reports" / "results"
+    rows = {
+        record.config["system"]: record.per_query["nDCG@10"]
+        for record in Store(store).records("bert_distill_losses")
+        if record.tier == "small"
+        and record.config.get("collection") == "beir/nfcorpus"
+        and record.config["system"] in ("bm25", "bi-encoder")
+    }
+    differences = np.array([rows["bi-encoder"][q] - value for q, value in rows["bm25"].items()])
+    differences -= differences.mean()
+    rng = np.random.default_rng(1)
+
+    def cover(n: int, trials: int = 200) -> float:
+        found = [macro_bootstrap([rng.choice(differences, n)], n=500) for _ in range(trials)]
+        return float(np.mean([interval.low <= 0 <= interval.high for interval in found]))
+
+    few, least = cover(4), cover(MIN_QUERIES)
+    assert few < 0.8 < least < 0.95
