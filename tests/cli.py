@@ -74,9 +74,7 @@ class Replicate:
         self.capsys.readouterr()
         status = main([str(argument) for argument in arguments])
         out, err = self.capsys.readouterr()
-        # The first search of a fresh installation says that it compiles; test_compiling.py.
-        lines = [n for n in err.splitlines(keepends=True) if not n.startswith(COMPILING)]
-        return Result(status, out, "".join(lines))
+        return Result(status, out, said(err))
 
     def refused(self, *arguments: object) -> str:
         """The one line on stderr of a command that must be refused; notes are left out."""
@@ -85,6 +83,11 @@ class Replicate:
         assert (result.status, len(lines)) == (2, 1), result
         assert lines[0].startswith("error: "), lines
         return lines[0]
+
+
+def said(err: str) -> str:
+    """What is on stderr but for the note of a first search; test_compiling.py is about that."""
+    return "".join(n for n in err.splitlines(keepends=True) if not n.startswith(COMPILING))
 
 
 def forget() -> None:

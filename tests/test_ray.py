@@ -22,7 +22,7 @@ from replications import execute, ray_executor
 from replications.execute import Job
 from reports.results import Record, Store
 from shared.errors import InputError
-from tests.cli import DOCS, E2, SYSTEMS, Replicate, beir, files
+from tests.cli import DOCS, E2, SYSTEMS, Replicate, beir, files, said
 from tests.ray_toy import toy_job, toys
 
 NODES = ("a", "b")
@@ -121,7 +121,7 @@ def test_records_and_run_files_are_those_of_a_local_run(
     local, remote = tmp_path / "local", tmp_path / "remote"
     replicate("run", "bmx", "--collection", tiny, *E2, "--store", local)
     done = on_ray(nodes, tmp_path, "--collection", tiny, *E2, "--store", remote)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, said(done.stderr)) == (0, "")
     assert f"{SYSTEMS} cells: {SYSTEMS} run, 0 kept from before\n" in done.stdout
     expected = [same(record) for record in Store(local).records()]
     assert [same(record) for record in Store(remote).records()] == expected

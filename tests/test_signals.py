@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli import E2
+from tests.cli import E2, said
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = "what is finished is kept, run the same command to go on"
@@ -88,7 +88,7 @@ def test_ctrl_c_while_modules_load(folder: Path, arguments: list[str], at: str) 
     done = _run(arguments, folder, at, signal.SIGINT)
     if done.returncode == 0 and at in ("yaml", "numpy"):
         pytest.fail(f"{at} is not loaded by {arguments}: choose another moment")
-    assert (done.returncode, done.stderr) == (130, LINES[signal.SIGINT]), done
+    assert (done.returncode, said(done.stderr)) == (130, LINES[signal.SIGINT]), done
 
 
 @pytest.mark.parametrize("at", ["shared", "shared.entry"])
@@ -105,7 +105,7 @@ def test_other_signals_while_modules_load(
     folder: Path, arguments: list[str], at: str, sent: signal.Signals
 ) -> None:
     done = _run(arguments, folder, at, sent)
-    assert (done.returncode, done.stderr) == (128 + sent, LINES[sent])
+    assert (done.returncode, said(done.stderr)) == (128 + sent, LINES[sent])
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
