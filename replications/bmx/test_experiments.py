@@ -97,6 +97,16 @@ def test_every_ablation_runs_and_names_its_parameters(root: Path) -> None:
     assert matched["b"] == pytest.approx(facts["full"]["alpha"] / matched["k1"], abs=1e-3)
 
 
+def test_the_ablation_of_the_small_tier_has_more_collections_unless_some_are_named() -> None:
+    jobs = plan_jobs("bmx", "small", only=["E3"])
+    analyzers = {job.config["collection"]: job.config["analyzer"] for job in jobs}
+    assert set(analyzers) == {*testbeds.SMALL, *testbeds.FURTHER}
+    assert len(jobs) == len(analyzers) * len(e3_ablation.VARIANTS)
+    assert [name for name, used in analyzers.items() if used != "baguetter"] == [testbeds.JAPANESE]
+    named = plan_jobs("bmx", "small", only=["E3"], collections=["beir/scifact"])
+    assert {job.config["collection"] for job in named} == {"beir/scifact"}
+
+
 def test_entropy_direction_and_robustness_map(root: Path) -> None:
     context = Context(root)
     (config,) = e4_entropy.cells(_plan("toy/food"))
