@@ -23,6 +23,7 @@ from shared.rehearsal import KEY, rehearsal
 
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = ("reports/html", "reports/local", "reports/results")
+CODE = (".py", ".toml", ".yaml", ".csv")
 # These judge and draw the numbers; changing them changes no number.
 NOT_CODE = ("claims.toml", "numbers.toml", "figures.py")
 PACKAGES = (
@@ -97,8 +98,8 @@ def scrub(value: Any) -> Any:
 def code_digest(paper: str, *, root: Path = ROOT) -> str:
     """Hex sha256 over the code that can change the paper's numbers.
 
-    The .py, .toml and .yaml files of shared/ and of the paper's folder, and the modules beside
-    the papers (first stages), by path and content, without tests, benchmarks, claims.toml,
+    The .py, .toml, .yaml and .csv files of shared/ and of the paper's folder, and the modules
+    beside the papers (first stages), by path and content, without tests, benchmarks, claims.toml,
     numbers.toml and figures.py.
     """
     digest = hashlib.sha256()
@@ -108,7 +109,7 @@ def code_digest(paper: str, *, root: Path = ROOT) -> str:
     ):  # fmt: skip
         for path in sorted(found, key=lambda path: path.relative_to(root).as_posix()):
             name = path.name
-            if path.suffix not in (".py", ".toml", ".yaml") or name.startswith(("test_", "bench_")):
+            if path.suffix not in CODE or name.startswith(("test_", "bench_")):
                 continue
             if name not in NOT_CODE and path.is_file():
                 content = path.read_bytes().replace(b"\r\n", b"\n")

@@ -160,5 +160,5 @@ EXPERIMENT = Experiment(
     title="ablation: the implicit k1 and b, the beta term, a tuned BM25",
     cells=cells,
     run=run,
-    cost={"embedded": "10 s", "small": "10 min", "paper": "a day"},
+    cost={"embedded": "10 s", "small": "7 min", "paper": "a day"},
 )
