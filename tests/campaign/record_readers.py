@@ -11,7 +11,8 @@ from random import Random
 from typing import Any
 
 from reports.machines import read_machine, write_machine
-from reports.results import Store, read_record
+from reports.record_files import read_record
+from reports.store import Store
 from tests.campaign import independent as own
 from tests.campaign.campaign import Reader
 from tests.campaign.claim_readers import numbers_in

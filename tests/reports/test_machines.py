@@ -13,7 +13,7 @@ import pytest
 
 from reports.machine_views import Verified, verified
 from reports.machines import read_machine, read_machines, write_machine
-from reports.results import Store
+from reports.store import Store
 from shared.errors import InputError
 from tests.reports.machine_example import NEW, OLD, agreement, machine
 
