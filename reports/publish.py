@@ -145,6 +145,8 @@ def _write(
         loose = {published.path(record) for record in [*change.records, *olds]}
         for path in loose | ({published.run_path(record) for record in olds} - named):
             path.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that still holds run files
+            change.pack.with_suffix("").rmdir()
     except OSError as error:
         raise InputError(
             f"{change.pack}: cannot be written ({error.strerror or error}); publish again"

@@ -168,8 +168,9 @@ def test_real_machines_come_before_emulated_ones_and_new_before_old(tmp_path: Pa
 
 def _published(paper: str) -> str:
     """The digest of a paper's published records of the embedded tier, from their files."""
-    paths = (REPORTS / "results" / paper / "embedded").glob("*/*.json")
-    digests = sorted(json.loads(path.read_text())["digest"] for path in paths)
+    paths = (REPORTS / "results" / paper / "embedded").glob("*.jsonl")
+    lines = [line for path in paths for line in path.read_text("utf-8").split("\n")[:-1]]
+    digests = sorted(json.loads(line)["digest"] for line in lines)
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
