@@ -13,7 +13,8 @@ from reports.claims import Claim, Paper, load_paper
 from reports.drift import Comparison, compare
 from reports.judge import Finding, Judgement, judge
 from reports.kinds import Kind, Numbers, load_numbers
-from reports.results import Record, Store
+from reports.record import Record
+from reports.store import Store
 from reports.verdicts import Verdict
 from shared.errors import InputError
 from shared.rehearsal import VARIABLE, is_rehearsal, rehearsal
@@ -39,7 +40,7 @@ class Evidence:
         for record in records:
             store.check_run(record)
             if is_rehearsal(record.provenance):
-                raise InputError(f"{store.path(record)}: is of a rehearsal; delete it")
+                raise InputError(f"{store.where(record)}: is of a rehearsal; delete it")
         return records
 
     @cached_property

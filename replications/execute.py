@@ -17,7 +17,8 @@ from typing import Any
 from replications.cores import at_most
 from reports import provenance
 from reports.commands import run_command
-from reports.results import Record, Store, config_hash
+from reports.record import Record, config_hash
+from reports.store import Store
 from shared.analysis import Tokens, corpus_tokens, tokenize, unreadable
 from shared.data import UNPINNED, Collection, check_collection, load_collection
 from shared.data.collection import fingerprint

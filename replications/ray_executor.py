@@ -33,7 +33,8 @@ from replications.execute import (
     measure,
     save,
 )
-from reports.results import Record, Store
+from reports.record import Record
+from reports.store import Store
 from shared.errors import InputError, MissingDependencyError
 from shared.files import find_cache_dir
 from shared.reading import user_path

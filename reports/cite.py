@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib import metadata
 
 from reports.claim_types import Paper
-from reports.results import Record
+from reports.record import Record
 
 SUITE = "ir-replications"
 _TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}

@@ -10,7 +10,7 @@ from typing import Any
 from reports.claim_types import Claim, Paper
 from reports.formatting import interval, number, p_value, scalar, signed
 from reports.judge import Finding, Judgement
-from reports.results import TIERS, Record
+from reports.record import TIERS, Record
 from reports.verdicts import Verdict
 
 STRIP = (150, 14)  # size of an interval strip, in CSS pixels

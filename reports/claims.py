@@ -59,7 +59,7 @@ from pathlib import Path
 
 from reports.claim_checks import check_references
 from reports.claim_types import Check, Claim, Column, Note, Numbers, Paper, Row, Source, Table
-from reports.results import TIERS
+from reports.record import TIERS
 from reports.toml_reader import Keys, read_toml
 
 OF = ("paper", "release", "other")

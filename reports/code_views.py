@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from reports.results import Record
+from reports.record import Record
 
 CODE = "Code of this suite when this page was rendered: "
 KEPT_BY_CODE = "training_code_sha256"  # of trainings that other code would make anew

@@ -12,8 +12,8 @@ from typing import Any
 
 from reports.claim_types import Paper
 from reports.kinds import COMPARED, FLOOR, SPREADS, SWAP, Kind, Numbers, Rule, numbers_of
+from reports.record import Record
 from reports.record_checks import PER_QUERY_DECIMALS
-from reports.results import Record
 from reports.select import matching
 from shared.errors import InputError
 from shared.reading import is_finite

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from reports.claim_types import Claim, Paper
 from reports.commands import run_command
 from reports.effects import Effect, compare, macro
-from reports.results import Record
+from reports.record import Record
 from reports.select import (
     SelectionError,
     as_pinned,

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from reports.claim_types import Claim, Column, Paper, Row, Table
 from reports.findings import Finding, decide_effects, measure_claim
-from reports.results import Record
+from reports.record import Record
 from reports.select import SelectionError, as_pinned, average, sample, weights
 from reports.toml_reader import Selector
 from reports.verdicts import Verdict, judge_value

@@ -37,7 +37,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from reports.results import TIERS, Record
+from reports.record import TIERS, Record
 from reports.toml_reader import Keys, read_toml
 from shared.errors import InputError
 from shared.printable import printable, shown

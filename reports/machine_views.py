@@ -9,7 +9,7 @@ from reports.cite import records_digest
 from reports.formatting import count
 from reports.kinds import Kind
 from reports.machines import Machine
-from reports.results import Record
+from reports.record import Record
 
 TIER = "embedded"
 # A number that is "exact" is equal or disagrees: it has no size to show.

@@ -32,9 +32,11 @@ from reports.judge import judge
 from reports.machine_views import Verified
 from reports.plots import Figure, with_prefix
 from reports.provenance import code_digest
-from reports.results import TIERS, Record, overlay
+from reports.record import TIERS, Record
+from reports.record_links import RecordLinks
+from reports.store import overlay
 from reports.verdicts import Verdict
-from reports.views import PaperView, RecordView, record_view, table_view, tier_view
+from reports.views import PaperView, record_view, table_view, tier_view
 from shared.errors import InputError
 from shared.files import atomic_write
 from shared.printable import printable
@@ -118,6 +120,7 @@ def paper_view(
 ) -> PaperView:
     """Judge a paper at every tier and collect what its page shows; `code` is the present digest."""
     judgements = {tier: judge(paper, records, tier) for tier in TIERS}
+    links = RecordLinks(out)
     digest = cite.records_digest(records)
     return PaperView(
         paper=paper,
@@ -125,7 +128,7 @@ def paper_view(
         claims=[claim_view(paper, claim, judgements) for claim in paper.claims],
         tables=[table_view(paper, table, judgements) for table in paper.tables],
         figures=figures,
-        records=[_record_view(record, out) for record in records],
+        records=[record_view(record, *links.of(record)) for record in records],
         code=code_notes(records, code),
         digest=digest,
         paper_bibtex=cite.paper_bibtex(paper),
@@ -207,24 +210,6 @@ def _environment() -> Environment:
 def _visible(value: object) -> object:
     """A text of records or claims without characters that act; markup and numbers as they are."""
     return printable(value, lines=True) if type(value) is str else value
-
-
-def _record_view(record: Record, out: Path) -> RecordView:
-    stored, run_file = _stored(record, out)
-    return record_view(record, stored=stored, run_file=run_file)
-
-
-def _stored(record: Record, out: Path) -> tuple[str | None, str | None]:
-    """Relative links to the record's own file and run file in a store beside the pages, or None."""
-    folder = f"{record.paper}/{record.tier}/{record.experiment}"
-    for store in ("local", "results"):
-        path = out.parent / store / folder / f"{record.stem}.json"
-        if path.is_file() and record.digest.encode() in path.read_bytes():
-            run = f"{folder}/{record.run['path']}" if record.run else None
-            if run is None or not (out.parent / store / run).is_file():
-                return f"../{store}/{folder}/{path.name}", None
-            return f"../{store}/{folder}/{path.name}", f"../{store}/{run}"
-    return None, None
 
 
 def _write(out: Path, files: dict[str, str]) -> None:

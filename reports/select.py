@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports.results import Record
+from reports.record import Record
 from reports.toml_reader import Parts, Selector
 from shared.rehearsal import is_rehearsal
 

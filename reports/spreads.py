@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from reports.kinds import FLOOR, SPREADS, Kind, Numbers, load_numbers, numbers_of
-from reports.results import Record, Store
+from reports.record import Record
+from reports.store import Store
 from shared.entry import answered
 from shared.errors import InputError
 from shared.files import atomic_write

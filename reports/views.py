@@ -13,7 +13,8 @@ from reports.commands import run_command
 from reports.formatting import number, scalar, signed
 from reports.judge import SUPPORTS, Cell, Judgement, cell_counts
 from reports.plots import Figure
-from reports.results import TIERS, Record
+from reports.record import TIERS, Record
+from reports.record_files import PACK
 from reports.toml_reader import Selector
 from reports.verdicts import Verdict
 
@@ -60,6 +61,7 @@ class RecordView:
     record: Record
     anchor: str
     json_file: str
+    packed: bool  # one line of that file
     csv_file: str | None
     run_file: str | None
     means: list[tuple[str, str]]
@@ -220,13 +222,14 @@ def table_view(paper: Paper, table: Table, judgements: Mapping[str, Judgement]) 
     return TableView(table, rows, absent, present, list(dict.fromkeys(commands)), missing, rules)
 
 
-def record_view(record: Record, *, stored: str | None, run_file: str | None) -> RecordView:
-    """A record as text; `stored` links to its own file, else copies lie in data/<paper>/."""
+def record_view(record: Record, stored: str | None, run_file: str | None) -> RecordView:
+    """A record as text; `stored` links to its file or pack, else copies lie in data/<paper>/."""
     name = f"data/{record.paper}/{anchor(record)}"
     return RecordView(
         record=record,
         anchor=anchor(record),
         json_file=stored or f"{name}.json",
+        packed=bool(stored and stored.endswith(PACK)),
         csv_file=f"{name}.csv" if record.per_query and not stored else None,
         run_file=run_file,
         means=[(measure, number(record.means[measure], 4)) for measure in _headline_first(record)],

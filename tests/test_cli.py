@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from replications.execute import experiments, papers
-from reports.results import Record, Store
+from reports.record import Record
+from reports.store import Store
 from tests.cli import DOCS, E2, QRELS, QUERIES, SYSTEMS, Replicate, beir, files
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from replications import execute
 from replications.bmx import e2_retrieval, testbeds
-from reports.results import Store
+from reports.store import Store
 from shared import files as shared_files
 from tests.cli import E2, SYSTEMS, Replicate, append, files
 

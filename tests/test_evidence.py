@@ -14,7 +14,8 @@ from replications.evidence import Evidence, gather
 from replications.execute import Context, Experiment, Outcome, Plan
 from reports.claims import load_paper
 from reports.kinds import Kind, Numbers, Rule, load_numbers
-from reports.results import Record, Store
+from reports.record import Record
+from reports.store import Store
 from reports.verdicts import Verdict
 from shared.errors import InputError
 from tests.reports.example import record, records, write_paper

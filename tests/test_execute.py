@@ -34,7 +34,8 @@ from replications.first_stages import judgements
 from reports.claims import load_paper
 from reports.commands import run_command
 from reports.judge import judge
-from reports.results import Record, Store
+from reports.record import Record
+from reports.store import Store
 from shared.errors import DivergedError, InputError, MissingDependencyError
 from shared.metrics import Scores
 from tests.cli import beir, files, forget

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.results import Store
+from reports.store import Store
 from shared import files
 from shared.files import atomic_write, remove_abandoned, scratch_folder, sha256_unchanged
 from tests.reports.example import record

@@ -21,7 +21,8 @@ from replications.execute import PAPERS_FOLDER, run_job
 from replications.execute import Job as Cell
 from reports.claims import load_paper
 from reports.kinds import load_numbers
-from reports.results import Record, Store
+from reports.record import Record
+from reports.store import Store
 from shared.files import find_cache_dir
 
 pytest.importorskip("torch", reason="the defects are planted in trainings too")

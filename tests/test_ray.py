@@ -20,7 +20,8 @@ import ray
 
 from replications import execute, ray_executor
 from replications.execute import Job
-from reports.results import Record, Store
+from reports.record import Record
+from reports.store import Store
 from shared.errors import InputError
 from tests.cli import DOCS, E2, SYSTEMS, Replicate, beir, files, said
 from tests.ray_toy import toy_job, toys

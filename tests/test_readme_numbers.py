@@ -12,8 +12,9 @@ import pytest
 from reports.claims import load_papers
 from reports.effects import Effect, macro
 from reports.judge import judge
-from reports.results import TIERS, Store
+from reports.record import TIERS
 from reports.select import sample
+from reports.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 READMES = ["README.md", *(str(p.relative_to(ROOT)) for p in ROOT.glob("replications/*/README.md"))]

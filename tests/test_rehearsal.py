@@ -15,8 +15,9 @@ from reports.claims import load_paper
 from reports.judge import cell_counts, judge
 from reports.kinds import Numbers
 from reports.provenance import collect
+from reports.record import Record
 from reports.render import render_site
-from reports.results import MARK, Record, Store, overlay
+from reports.store import MARK, Store, overlay
 from reports.verdicts import Verdict
 from shared.data.hub import check_counts
 from shared.data.manifest import check_collection, pinned

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from replications.execute import plan_jobs
-from reports.results import Store
+from reports.store import Store
 from shared.data import load_collection
 from tests.cli import E2, QRELS, Replicate, beir
 

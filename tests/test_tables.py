@@ -8,7 +8,7 @@ import pytest
 
 from replications.commands.tables import show_plan, show_results
 from replications.execute import Job
-from reports.results import Record
+from reports.record import Record
 
 BAD = "local/\x1b]0;x\x07\u202egnp[red]"
 SEEN = r"local/\x1b]0;x\x07\u202egnp[red]"

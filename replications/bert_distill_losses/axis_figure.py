@@ -8,7 +8,7 @@ from typing import Any
 
 from replications.bert_distill_losses.contrasts import MEASURE, Row, between, mean
 from reports.plots import Figure, lines
-from reports.results import Record
+from reports.record import Record
 
 Point = tuple[str, Mapping[str, Any]]  # its label, what the configs of its students hold
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from reports.effects import Effect, macro
-from reports.results import Record
+from reports.record import Record
 from reports.select import Sample, SelectionError, groups, sample
 from shared.errors import InputError
 from shared.significance import student

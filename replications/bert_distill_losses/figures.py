@@ -17,7 +17,7 @@ from replications.bert_distill_losses.contrasts import (
 )
 from replications.bert_distill_losses.hinge_studies import hinge_rows
 from reports.plots import Figure, bars, forest, lines
-from reports.results import Record
+from reports.record import Record
 
 TIERS = ("small", "embedded")
 TEMPERATURES = (0.5, 1.0, 2.0, 5.0, 10.0)

@@ -7,7 +7,7 @@ from typing import Any
 
 from replications.bert_distill_losses.contrasts import Row, between
 from replications.bert_distill_losses.e4_labels import CHANGES
-from reports.results import Record
+from reports.record import Record
 
 PAIRS = (("A8", "A5"), ("A9", "A6"))  # with the hinge, without
 AT_ONE_RATE: dict[str, dict[str, Any]] = {"A5": {}, "A6": {"temperature": 1.0}}

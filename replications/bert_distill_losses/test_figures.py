@@ -11,8 +11,8 @@ import pytest
 from replications.bert_distill_losses.contrasts import H1, Contrast, combined, compared
 from replications.bert_distill_losses.figures import figures
 from replications.bert_distill_losses.hinge_studies import sides
+from reports.record import Record
 from reports.render import load_figures
-from reports.results import Record
 
 PLACES = ("classic/cacm", "rerank/dl19")
 QUERIES = tuple(f"q{i}" for i in range(12))

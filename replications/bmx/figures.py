@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from replications.bmx.e3_ablation import VARIANTS
 from replications.bmx.e6_robustness import MEASURE, PARAMETERS, opponent
 from reports.plots import Figure, bars, heatmap, scatter
-from reports.results import Record
+from reports.record import Record
 from shared.significance import paired_bootstrap
 
 BASELINE = "BM25 k1=1.2 b=0.75"

@@ -16,6 +16,10 @@ COMMANDS = {
         "attest:attest",
         "Run the embedded tier afresh, compare it with the published records, write a file.",
     ),
+    "publish": (
+        "publish:publish_records",
+        "Pack the finished records of PAPER (or `all`) into reports/results.",
+    ),
     "report": ("report:report", "Render one page per paper and an index."),
     "compare": ("compare:compare", "Compare two runs under one set of judgements."),
     "data": ("data:data", "List, fetch and check collections."),

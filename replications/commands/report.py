@@ -16,7 +16,7 @@ from replications.execute import PAPERS_FOLDER
 from reports.machine_views import verified
 from reports.machines import read_machines
 from reports.render import render_site
-from reports.results import Store, overlay
+from reports.store import Store, overlay
 from shared.errors import InputError
 
 

@@ -28,7 +28,8 @@ from replications.execute import (
     papers,
     plan_jobs,
 )
-from reports.results import Record, Store
+from reports.record import Record
+from reports.store import Store
 from shared.data import UNPINNED, check_available, check_collection
 from shared.data.manifest import pinned
 from shared.data.resolve import find_data_root

@@ -10,7 +10,7 @@ from rich.table import Table
 from replications.commands.options import console
 from replications.door import tell
 from replications.execute import Job, experiments
-from reports.results import Record
+from reports.record import Record
 from shared.data import collection_size, list_collections
 from shared.files import find_cache_dir
 from shared.metrics import DEFAULT_MEASURES

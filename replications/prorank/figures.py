@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from reports.plots import Figure, forest, lines
-from reports.results import Record
+from reports.record import Record
 from shared.significance import paired_bootstrap
 
 TIERS = ("small", "embedded")

@@ -8,7 +8,7 @@ from typing import Any
 from replications.tongsearch_qr.bright import ANALYZER, MEASURE
 from replications.tongsearch_qr.e2_bright import ORIGINAL
 from reports.plots import Figure, forest, lines
-from reports.results import Record
+from reports.record import Record
 from shared.significance import Interval, macro_bootstrap, paired_bootstrap
 
 TIERS = ("small", "embedded")

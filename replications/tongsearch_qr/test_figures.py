@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from replications.tongsearch_qr.figures import figures
-from reports.results import Record
+from reports.record import Record
 
 PROXY = "derived/bright-goldanswer"
 

@@ -11,7 +11,8 @@ from random import Random
 from typing import Any
 
 from reports.machines import read_machine, write_machine
-from reports.results import Store, read_record
+from reports.record_files import pack_text, read_pack, read_record
+from reports.store import Store
 from tests.campaign import independent as own
 from tests.campaign.campaign import Reader
 from tests.campaign.claim_readers import numbers_in
@@ -36,9 +37,14 @@ def _record_path(folder: Path) -> Path:
 def seal_record(folder: Path, rng: Random) -> None:
     """Change one field of the record and give it the digests that its content has."""
     path = _record_path(folder)
-    body = json.loads(path.read_text("utf-8"))
+    path.write_text(_resealed(path.read_text("utf-8"), rng), "utf-8")
+
+
+def _resealed(text: str, rng: Random) -> str:
+    """The JSON text of a record with one field changed and its digests made right again."""
+    body = json.loads(text)
     if not isinstance(body, dict):
-        return
+        return text
     if rng.random() < 0.6:
         name = rng.choice([k for k in body if k not in ("digest", "config_hash")])
         place, key = body, name
@@ -54,8 +60,8 @@ def seal_record(folder: Path, rng: Random) -> None:
         body["config_hash"] = _digest(identity)
         body["digest"] = _digest({k: v for k, v in body.items() if k != "digest"})
     except (KeyError, ValueError):
-        return
-    path.write_text(json.dumps(body, ensure_ascii=False), "utf-8")
+        return text
+    return json.dumps(body, ensure_ascii=False)
 
 
 def _digest(value: Any) -> str:
@@ -67,12 +73,16 @@ def _digest(value: Any) -> str:
 
 def confirm_record(folder: Path, found: Any) -> None:
     path = _record_path(folder)
-    body = own.json_of(own.text_of(path))
+    _confirm(own.json_of(own.text_of(path)), list(path.parts[-4:-1]), found)
+
+
+def _confirm(body: Any, place: list[str], found: Any) -> None:
+    """The parsed text of a record is sound, of this paper, tier and experiment, and as found."""
     assert body["digest"] == _digest({k: v for k, v in body.items() if k != "digest"}), "digest"
     identity = {k: body[k] for k in ("paper", "experiment", "tier", "config")}
     assert body["config_hash"] == _digest(identity), "config_hash"
     assert type(body["schema"]) is int, "schema"
-    assert [body[k] for k in ("paper", "tier", "experiment")] == list(path.parts[-4:-1]), "folder"
+    assert [body[k] for k in ("paper", "tier", "experiment")] == place, "folder"
     label = own.text(body["label"], "label")
     assert label.strip() and label.isprintable(), f"label {label!r:.60}"
     assert body["status"] in ("ok", "error") and (body["error"] is None) == (body["status"] == "ok")
@@ -87,8 +97,8 @@ def confirm_record(folder: Path, found: Any) -> None:
         assert values and abs(math.fsum(values) / len(values) - body["means"][measure]) <= 1e-6
     if body["run"] is not None:
         run = body["run"]
-        place = Path(own.text(run["path"], "run path"))
-        assert not place.is_absolute() and ".." not in place.parts and ":" not in str(place), place
+        file = Path(own.text(run["path"], "run path"))
+        assert not file.is_absolute() and ".." not in file.parts and ":" not in str(file), file
         assert HEX.fullmatch(own.text(run["sha256"], "run sha256")), "run sha256"
         own.whole(run["rows"], "run rows", least=0)
     provenance = body["provenance"]
@@ -114,6 +124,33 @@ def confirm_run(folder: Path, found: Any) -> None:
     if found.run is not None:
         content = (_record_path(folder).parent / found.run["path"]).read_bytes()
         assert hashlib.sha256(content).hexdigest() == found.run["sha256"], "another run"
+
+
+def make_pack(folder: Path) -> None:
+    made = [record(name, "beir/alpha", 0.5, seed=3) for name in ("bm25", "double", "third")]
+    _pack_path(folder).parent.mkdir(parents=True)
+    _pack_path(folder).write_text(pack_text(made), "utf-8")
+
+
+def _pack_path(folder: Path) -> Path:
+    return folder / "results" / "toy" / "small" / "E1.jsonl"
+
+
+def seal_pack(folder: Path, rng: Random) -> None:
+    """Change one field of one line's record, with the digests that its content then has."""
+    lines = _pack_path(folder).read_text("utf-8").split("\n")
+    line = rng.randrange(len(lines) - 1 or 1)
+    lines[line] = _resealed(lines[line], rng)
+    _pack_path(folder).write_text("\n".join(lines), "utf-8")
+
+
+def confirm_pack(folder: Path, found: Any) -> None:
+    lines = own.text_of(_pack_path(folder)).split("\n")
+    assert lines.pop() == "", "a line without its end"
+    bodies = [own.json_of(line) for line in lines]
+    for body, each in zip(bodies, found, strict=True):
+        _confirm(body, ["toy", "small", "E1"], each)
+    assert len({body["config_hash"] for body in bodies}) == len(bodies), "a cell twice"
 
 
 def make_machine(folder: Path) -> None:
@@ -167,6 +204,15 @@ READERS = (
         confirm_run,
         ("Store.check_run",),
         seal=seal_record,
+    ),
+    Reader(
+        "pack",
+        make_pack,
+        {"results/*/*/*.jsonl": "lines"},
+        lambda f: read_pack(_pack_path(f)),
+        confirm_pack,
+        ("read_pack",),
+        seal=seal_pack,
     ),
     Reader(
         "machine",

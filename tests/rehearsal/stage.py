@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from reports.provenance import ROOT
-from reports.results import Record, Store
+from reports.record import Record
+from reports.store import Store
 from shared.models import list_models
 from shared.rehearsal import KEY, VARIABLE
 from shared.sealed_folder import ensure_sealed

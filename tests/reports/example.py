@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reports.results import Record
+from reports.record import Record
 
 CLAIMS = """
 [paper]

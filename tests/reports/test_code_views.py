@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from reports.code_views import CODE, code_notes, trainings
-from reports.results import Record, Store
+from reports.record import Record
+from reports.store import Store
 from tests.reports.example import record
 
 PRESENT, EARLIER, CLEAN = "a" * 64, "b" * 64, {"commit": "c" * 40, "dirty": False}

@@ -11,7 +11,7 @@ import pytest
 from reports.claims import load_paper
 from reports.drift import Comparison, _limit, compare
 from reports.kinds import Kind, Rule, load_numbers, numbers_of
-from reports.results import Record
+from reports.record import Record
 from shared.errors import InputError
 from tests.reports.example import CLAIMS, record, records, write_paper
 

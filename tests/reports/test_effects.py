@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from reports.effects import Effect, compare, macro
-from reports.results import Record
+from reports.record import Record
 from reports.select import Sample
 from shared.significance import macro_bootstrap, macro_randomization_test, randomization_test
 from shared.two_level import two_level_bootstrap

@@ -10,7 +10,7 @@ from reports.claim_types import Paper
 from reports.claims import load_paper
 from reports.findings import Finding
 from reports.judge import Cell, Judgement, cell_counts, judge
-from reports.results import Record
+from reports.record import Record
 from tests.reports.example import CLAIMS, record, records, values, write_paper
 
 HEAD = '[paper]\ntitle = "Toy"\n'

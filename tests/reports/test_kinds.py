@@ -9,7 +9,7 @@ from replications.execute import PAPERS_FOLDER, papers
 from reports.claims import load_paper
 from reports.drift import compare
 from reports.kinds import Kind, load_numbers
-from reports.results import Store
+from reports.store import Store
 
 
 @pytest.mark.parametrize("name", papers())

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.results import Record, Store
+from reports.record import Record
+from reports.store import Store
 from reports.verdicts import MIN_QUERIES
 from shared.significance import macro_bootstrap
 from tests.reports.example import record, values

@@ -13,7 +13,7 @@ import pytest
 
 from reports.machine_views import Verified, verified
 from reports.machines import read_machine, read_machines, write_machine
-from reports.results import Store
+from reports.store import Store
 from shared.errors import InputError
 from tests.reports.machine_example import NEW, OLD, agreement, machine
 
@@ -168,8 +168,9 @@ def test_real_machines_come_before_emulated_ones_and_new_before_old(tmp_path: Pa
 
 def _published(paper: str) -> str:
     """The digest of a paper's published records of the embedded tier, from their files."""
-    paths = (REPORTS / "results" / paper / "embedded").glob("*/*.json")
-    digests = sorted(json.loads(path.read_text())["digest"] for path in paths)
+    paths = (REPORTS / "results" / paper / "embedded").glob("*.jsonl")
+    lines = [line for path in paths for line in path.read_text("utf-8").split("\n")[:-1]]
+    digests = sorted(json.loads(line)["digest"] for line in lines)
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 

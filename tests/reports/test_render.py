@@ -21,8 +21,9 @@ from reports.formatting import MINUS, interval, number, p_value, signed
 from reports.judge import cell_counts, judge
 from reports.machine_views import verified
 from reports.machines import read_machines
+from reports.record import TIERS, Record
 from reports.render import MANIFEST, per_query_csv, render_site
-from reports.results import TIERS, Record, Store
+from reports.store import Store
 from reports.verdicts import Verdict
 from reports.views import tier_view
 from shared.errors import InputError
@@ -322,7 +323,7 @@ def test_pages_are_utf8_whatever_the_locale(tmp_path: Path) -> None:
     store.put(record("bm25", "lauf\u2013é", 0.5, label="lauf\u2013é"), {"日本": [("é", 1.0)]})
     render_site(papers, store.records(), tmp_path / "here")
     script = (
-        "import sys; from reports.render import render_site; from reports.results import Store; "
+        "import sys; from reports.render import render_site; from reports.store import Store; "
         "assert sys.flags.utf8_mode == 0; "
         "render_site(sys.argv[1], Store(sys.argv[2]).records(), sys.argv[3])"
     )

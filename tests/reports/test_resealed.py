@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from reports.results import Store, read_record, slug
+from reports.record import slug
+from reports.record_files import read_record
+from reports.store import Store
 from shared.errors import InputError
 from tests.reports.example import record
 

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports.results import SCHEMA, Record, Store, config_hash, overlay, read_record, slug
+from reports.record import SCHEMA, Record, config_hash, slug
+from reports.record_files import read_record
+from reports.store import Store, overlay
 from shared.errors import InputError
 from tests.reports.example import record
 from tests.reports.test_resealed import sealed
@@ -222,7 +224,7 @@ def test_a_full_disk_leaves_the_older_record_with_its_own_run(
             raise OSError(errno.ENOSPC, "No space left on device")
         real(fd)
 
-    monkeypatch.setattr("reports.results.os.fsync", fsync)
+    monkeypatch.setattr("reports.store.os.fsync", fsync)
     with pytest.raises(InputError, match="No space left on device"):
         store.put(record("bm25", "a", 0.6), {"q1": [("d2", 1.0)]})
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

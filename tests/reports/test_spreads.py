@@ -10,8 +10,9 @@ import pytest
 
 from replications.execute import PAPERS_FOLDER
 from reports.kinds import SPREADS, load_numbers
-from reports.results import Record, Store
+from reports.record import Record
 from reports.spreads import left_out, main, of_same_numbers, spreads
+from reports.store import Store
 from shared.errors import InputError
 from tests.reports.example import record, write_paper
 
