@@ -124,10 +124,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement of the paper and its test."""
+    """One statement and its test.
+
+    `kind` is "headline" or "claim" where it is the paper's own, by its source, and "check" otherwise:
+    of the released code, of a library, of what was derived or asked here.
+    """
 
     id: str
     text: str
+    kind: str
     source: str | None
     tiers: tuple[str, ...]
     comparable: tuple[str, ...]

@@ -1,0 +1,243 @@
+"""The short forms of a claims.toml, written out as one entry per claim and per row of a table.
+
+    [sets]            NAME = [...]: "@NAME" in a list of a table, a claim or another set stands for
+                      the members of that list ("@NAME" alone in an inner list: they are one part)
+    [defaults.NAME]   keys of a claim or of a table; an entry that says like = "NAME" has those
+                      which it does not give itself (`check` key by key). A default may have `like`
+    grid              a [[claim]] or [[table.row]] with `fields` and `rows`: one entry per row, in
+                      this order. A field that is a key of the entry ("id", "text", "check.value")
+                      sets it, "" or a missing last value leaves it as it is; any other field stands
+                      as "{field}" in the entry's other keys ("{field}" alone keeps its type).
+                      `across` (rows) and `across_fields` cross it: all rows for the first of these,
+                      then for the next
+    columns           of a table: "label" or ["label", "collection"] in place of a table of keys
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, NoReturn
+
+from shared.errors import InputError
+from shared.printable import shown
+
+Entry = dict[str, Any]
+LARGEST = 10_000  # members of a set, entries of a grid
+ROW_KEYS = frozenset({"label", "values", "ours", "source", "tolerance", "reason", "note"})
+CLAIM_KEYS = frozenset(
+    {"id", "text", "source", "tiers", "comparable", "requires", "family", "note", "expect_false"}
+)
+_PLACE = re.compile(r"\{([A-Za-z_][\w-]*)\}")
+
+
+def written_out(data: Mapping[str, Any], path: Path) -> Entry:
+    """The content of a claims.toml without short forms.
+
+    Raises InputError, one line with file and entry, for a name that nothing defines, a set or a
+    default that nothing uses, and a grid whose rows and fields do not fit each other.
+    """
+    try:
+        return _Writer(data, path).all()
+    except RecursionError:
+        raise InputError(f"{path}: nested too deeply; write it flat") from None
+
+
+class _Writer:
+    """One file's sets and defaults, and which of them were used."""
+
+    def __init__(self, data: Mapping[str, Any], path: Path) -> None:
+        self.left = dict(data)
+        self.path = path
+        self.sets = self._named("sets", list, "a list")
+        self.defaults = self._named("defaults", dict, "a table")
+        self.used: set[tuple[str, str]] = set()
+
+    def all(self) -> Entry:
+        """Every entry written out; then nothing may be left unused."""
+        written = {**self.left}
+        for kind in ("table", "claim"):
+            entries = self.left.get(kind)
+            if isinstance(entries, list) and all(isinstance(item, dict) for item in entries):
+                written[kind] = [
+                    one
+                    for n, entry in enumerate(entries, 1)
+                    for one in self._entries(kind, entry, f"[[{kind}]] {n}")
+                ]
+        for kind, names in (("sets", self.sets), ("defaults", self.defaults)):
+            for name in names:
+                if (kind, name) not in self.used:
+                    self._fail(f"[{kind}] {name}", "is used by no entry; remove it")
+        return written
+
+    def _named(self, key: str, kind: type, what: str) -> Entry:
+        found = self.left.pop(key, {})
+        if not isinstance(found, dict):
+            self._fail(f"[{key}]", "must be a table")
+        for name, value in found.items():
+            if not isinstance(value, kind):
+                self._fail(f"[{key}] {shown(name)}", f"must be {what}")
+        return found
+
+    def _fail(self, where: str, what: str) -> NoReturn:
+        raise InputError(f"{self.path}: {where}: {what}")
+
+    def _entries(self, kind: str, entry: Entry, where: str) -> Iterator[Entry]:
+        if isinstance(entry.get("id"), str):
+            where = f"{where} {shown(entry['id'])}"
+        entry = self._spliced(self._like(entry, where), where)
+        if kind == "claim":
+            yield from self._grid(entry, CLAIM_KEYS, where)
+            return
+        if isinstance(rows := entry.get("row"), list):
+            entry["row"] = [
+                one
+                for n, row in enumerate(rows, 1)
+                for one in (
+                    self._grid(row, ROW_KEYS, f"{where}: [[row]] {n}")
+                    if isinstance(row, dict)
+                    else [row]
+                )
+            ]
+        if isinstance(columns := entry.get("columns"), list):
+            entry["columns"] = [_column(column) for column in columns]
+        yield entry
+
+    def _like(self, entry: Entry, where: str, above: tuple[str, ...] = ()) -> Entry:
+        """The entry with the keys of the default that it names."""
+        entry = dict(entry)
+        if (name := entry.pop("like", None)) is None:
+            return entry
+        if not isinstance(name, str) or name not in self.defaults:
+            self._fail(where, f"like {shown(name)} names no default; add [defaults.{name}]")
+        if name in above:
+            self._fail(where, f"default {shown(name)} is like itself; remove one `like`")
+        self.used.add(("defaults", name))
+        default = self._like(self.defaults[name], where, (*above, name))
+        merged = {**default, **entry}
+        if isinstance(default.get("check"), dict) and isinstance(entry.get("check"), dict):
+            merged["check"] = {**default["check"], **entry["check"]}
+        return merged
+
+    def _spliced(self, value: Any, where: str, above: tuple[str, ...] = ()) -> Any:
+        """The value with the members of each "@NAME" in its place."""
+        if isinstance(value, dict):
+            return {key: self._spliced(item, where, above) for key, item in value.items()}
+        if not isinstance(value, list):
+            return value
+        members: list[Any] = []
+        for item in value:
+            if not (isinstance(item, str) and item.startswith("@")):
+                members.append(self._spliced(item, where, above))
+                continue
+            name = item[1:]
+            if name not in self.sets:
+                self._fail(where, f"{shown(item)} names no set; add {name} = [...] to [sets]")
+            if name in above:
+                self._fail(where, f"set {shown(name)} holds itself; remove it there")
+            self.used.add(("sets", name))
+            members += self._spliced(self.sets[name], where, (*above, name))
+            if len(members) > LARGEST:
+                self._fail(where, f"set {shown(name)} makes more than {LARGEST} members")
+        return members
+
+    def _grid(self, entry: Entry, keys: frozenset[str], where: str) -> Iterator[Entry]:
+        """The entries that a grid stands for, or the entry itself where it is none."""
+        if not {"fields", "rows", "across", "across_fields"} & entry.keys():
+            yield entry
+            return
+        rows = self._rows(entry, "fields", "rows", where)
+        crossing = self._rows(entry, "across_fields", "across", where, optional=True)
+        if len(rows) * len(crossing) > LARGEST:
+            self._fail(where, f"makes more than {LARGEST} entries")
+        named = set(rows[0][0]) | set(crossing[0][0])
+        if len(named) < len(rows[0][0]) + len(crossing[0][0]):
+            self._fail(where, "fields and across_fields name one field twice; rename one")
+        places = {name for text in _texts(entry) for name in _PLACE.findall(text)}
+        for name in sorted(named - places):
+            if not _is_key(name, keys):
+                self._fail(where, f"field {shown(name)} is no key and stands in no other: use it as"
+                           f" {{{name}}} or correct it")  # fmt: skip
+        for name in sorted(places - named):
+            self._fail(where, f"{{{name}}} is the name of no field; add it to fields")
+        seen: Counter[str] = Counter()
+        for (other, above), (fields, row) in product(crossing, rows):
+            given = {**dict(zip(other, above, strict=False)), **dict(zip(fields, row, strict=False))}
+            if lacking := sorted(places - given.keys()):
+                self._fail(where, f"row {shown(row[0])} has no {lacking[0]}, which is used")
+            one = _filled(entry, given)
+            for name, value in given.items():
+                if _is_key(name, keys) and value != "":
+                    _set(one, name, value)
+            if "id" in keys:
+                seen[str(one.get("id"))] += 1
+                if seen[str(one.get("id"))] > 1:
+                    self._fail(where, f"its rows make the id {shown(one.get('id'))} twice")
+            yield one
+
+    def _rows(
+        self, entry: Entry, head: str, body: str, where: str, *, optional: bool = False
+    ) -> list[tuple[list[str], list[Any]]]:
+        """(fields, values) of every row; taken out of the entry."""
+        if optional and head not in entry and body not in entry:
+            return [([], [])]
+        fields, rows = entry.pop(head, None), entry.pop(body, None)
+        if not isinstance(fields, list) or not fields or not all(isinstance(f, str) for f in fields):
+            self._fail(where, f"{head} must name the columns of {body}, e.g. {head} = [\"id\"]")
+        if len(set(fields)) < len(fields):
+            self._fail(where, f"{head} names a field twice")
+        if not isinstance(rows, list) or not rows:
+            self._fail(where, f"{body} must hold at least one row, a list of values each")
+        for n, row in enumerate(rows, 1):
+            if not isinstance(row, list) or not 0 < len(row) <= len(fields):
+                found = len(row) if isinstance(row, list) else "no list"
+                self._fail(where, f"row {n} of {body} must have 1 to {len(fields)} values, as many"
+                           f" as {head}; found {found}")  # fmt: skip
+        return [(fields, row) for row in rows]
+
+
+def _column(column: Any) -> Any:
+    """A column of a table as a table of keys."""
+    if isinstance(column, str):
+        return {"label": column}
+    if isinstance(column, list) and len(column) == 2:
+        return {"label": column[0], "ours": {"collection": column[1]}}
+    return column
+
+
+def _is_key(name: str, keys: frozenset[str]) -> bool:
+    return name in keys or ("id" in keys and name.startswith("check."))
+
+
+def _set(entry: Entry, name: str, value: Any) -> None:
+    """Give a key, or a key of the check, its value."""
+    outer, _, inner = name.partition(".")
+    if not inner:
+        entry[outer] = value
+    elif isinstance(check := entry.get(outer, {}), dict):
+        entry[outer] = {**check, inner: value}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text inside."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+def _filled(value: Any, given: Mapping[str, Any]) -> Any:
+    """The value with every "{field}" replaced."""
+    if isinstance(value, dict):
+        return {key: _filled(item, given) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, given) for item in value]
+    if not isinstance(value, str):
+        return value
+    if whole := _PLACE.fullmatch(value):
+        return given[whole[1]]
+    return _PLACE.sub(lambda match: str(given[match[1]]), value)
