@@ -4,10 +4,10 @@
                       the members of that list ("@NAME" alone in an inner list: they are one part)
     [defaults.NAME]   keys of a claim or of a table; an entry that says like = "NAME" has those
                       which it does not give itself (`check` key by key). A default may have `like`
-    grid              a [[claim]] or [[table.row]] with `fields` and `rows`: one entry per row, in
-                      this order. A field that is a key of the entry ("id", "text", "check.value")
-                      sets it, "" or a missing last value leaves it as it is; any other field stands
-                      as "{field}" in the entry's other keys ("{field}" alone keeps its type).
+    grid              a [[claim]], [[table.row]] or [[table.columns]] with `fields` and `rows`: one
+                      entry per row, in this order. Where a field stands as "{field}" in the entry, its value is put
+                      ("{field}" alone keeps the value's type). Every other field is a key ("id",
+                      "text", "check.value") and sets it; "" or a missing last value does not.
                       `across` (rows) and `across_fields` cross it: all rows for the first of these,
                       then for the next
     columns           of a table: "label" or ["label", "collection"] in place of a table of keys
@@ -28,6 +28,7 @@ from shared.printable import shown
 Entry = dict[str, Any]
 LARGEST = 10_000  # members of a set, entries of a grid
 ROW_KEYS = frozenset({"label", "values", "ours", "source", "tolerance", "reason", "note"})
+COLUMN_KEYS = frozenset({"label", "ours", "measure", "scale", "decimals", "source", "tiers", "over"})
 CLAIM_KEYS = frozenset(
     {"id", "text", "source", "tiers", "comparable", "requires", "family", "note", "expect_false"}
 )
@@ -92,19 +93,25 @@ class _Writer:
         if kind == "claim":
             yield from self._grid(entry, CLAIM_KEYS, where)
             return
-        if isinstance(rows := entry.get("row"), list):
-            entry["row"] = [
-                one
-                for n, row in enumerate(rows, 1)
-                for one in (
-                    self._grid(row, ROW_KEYS, f"{where}: [[row]] {n}")
-                    if isinstance(row, dict)
-                    else [row]
-                )
-            ]
-        if isinstance(columns := entry.get("columns"), list):
-            entry["columns"] = [_column(column) for column in columns]
+        for key, keys in (("columns", COLUMN_KEYS), ("row", ROW_KEYS)):
+            if isinstance(items := entry.get(key), list):
+                entry[key] = [
+                    one
+                    for n, item in enumerate(items, 1)
+                    for one in self._item(item, keys, f"{where}: [[{key}]] {n}")
+                ]
         yield entry
+
+    def _item(self, item: Any, keys: frozenset[str], where: str) -> Iterator[Any]:
+        """The rows or columns of a table that one entry stands for."""
+        if isinstance(item, dict):
+            yield from self._grid(item, keys, where)
+        elif keys is COLUMN_KEYS and isinstance(item, str):
+            yield {"label": item}
+        elif keys is COLUMN_KEYS and isinstance(item, list) and len(item) == 2:
+            yield {"label": item[0], "ours": {"collection": item[1]}}
+        else:
+            yield item
 
     def _like(self, entry: Entry, where: str, above: tuple[str, ...] = ()) -> Entry:
         """The entry with the keys of the default that it names."""
@@ -170,7 +177,7 @@ class _Writer:
                 self._fail(where, f"row {shown(row[0])} has no {lacking[0]}, which is used")
             one = _filled(entry, given)
             for name, value in given.items():
-                if _is_key(name, keys) and value != "":
+                if name not in places and value != "":
                     _set(one, name, value)
             if "id" in keys:
                 seen[str(one.get("id"))] += 1
@@ -197,15 +204,6 @@ class _Writer:
                 self._fail(where, f"row {n} of {body} must have 1 to {len(fields)} values, as many"
                            f" as {head}; found {found}")  # fmt: skip
         return [(fields, row) for row in rows]
-
-
-def _column(column: Any) -> Any:
-    """A column of a table as a table of keys."""
-    if isinstance(column, str):
-        return {"label": column}
-    if isinstance(column, list) and len(column) == 2:
-        return {"label": column[0], "ours": {"collection": column[1]}}
-    return column
 
 
 def _is_key(name: str, keys: frozenset[str]) -> bool:
