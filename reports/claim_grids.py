@@ -4,12 +4,13 @@
                       the members of that list ("@NAME" alone in an inner list: they are one part)
     [defaults.NAME]   keys of a claim or of a table; an entry that says like = "NAME" has those
                       which it does not give itself (`check` key by key). A default may have `like`
-    grid              a [[claim]], [[table.row]] or [[table.columns]] with `fields` and `rows`: one
-                      entry per row, in this order. Where a field stands as "{field}" in the entry, its value is put
-                      ("{field}" alone keeps the value's type). Every other field is a key ("id",
-                      "text", "check.value") and sets it; "" or a missing last value does not.
-                      `across` (rows) and `across_fields` cross it: all rows for the first of these,
-                      then for the next
+    grid              `fields` and `rows` in a [[claim]], [[table.row]], [[table.columns]],
+                      [[deviation]] or [[open]]: one entry per row, in this order. Where a field
+                      stands as "{field}" in the entry, its value is put ("{field}" alone keeps the
+                      value's type). Every other field is a key ("id", "text", "check.value") and
+                      sets it; "" or a missing last value does not. `across` (rows) and
+                      `across_fields` cross it: all rows for the first of these, then for the next
+    [sources]         may be a grid as well; its field "tag" names the source
     columns           of a table: "label" or ["label", "collection"] in place of a table of keys
 """
 
@@ -27,6 +28,8 @@ from shared.printable import shown
 
 Entry = dict[str, Any]
 LARGEST = 10_000  # members of a set, entries of a grid
+SOURCE_KEYS = frozenset({"tag", "title", "url", "trust", "of"})
+NOTE_KEYS = frozenset({"id", "text", "reason", "choice"})
 ROW_KEYS = frozenset({"label", "values", "ours", "source", "tolerance", "reason", "note"})
 COLUMN_KEYS = frozenset({"label", "ours", "measure", "scale", "decimals", "source", "tiers", "over"})
 CLAIM_KEYS = frozenset(
@@ -60,7 +63,7 @@ class _Writer:
     def all(self) -> Entry:
         """Every entry written out; then nothing may be left unused."""
         written = {**self.left}
-        for kind in ("table", "claim"):
+        for kind in ("table", "claim", "deviation", "open"):
             entries = self.left.get(kind)
             if isinstance(entries, list) and all(isinstance(item, dict) for item in entries):
                 written[kind] = [
@@ -68,6 +71,12 @@ class _Writer:
                     for n, entry in enumerate(entries, 1)
                     for one in self._entries(kind, entry, f"[[{kind}]] {n}")
                 ]
+        sources = self.left.get("sources")
+        if isinstance(sources, dict) and isinstance(sources.get("rows"), list):
+            rows = list(self._grid(dict(sources), SOURCE_KEYS, "[sources]"))
+            written["sources"] = {str(row.pop("tag", "")): row for row in rows}
+            if len(written["sources"]) < len(rows):
+                self._fail("[sources]", "its rows name a tag twice, or none; make tags unique")
         for kind, names in (("sets", self.sets), ("defaults", self.defaults)):
             for name in names:
                 if (kind, name) not in self.used:
@@ -89,6 +98,9 @@ class _Writer:
     def _entries(self, kind: str, entry: Entry, where: str) -> Iterator[Entry]:
         if isinstance(entry.get("id"), str):
             where = f"{where} {shown(entry['id'])}"
+        if kind in ("deviation", "open"):
+            yield from self._grid(dict(entry), NOTE_KEYS, where)
+            return
         entry = self._spliced(self._like(entry, where), where)
         if kind == "claim":
             yield from self._grid(entry, CLAIM_KEYS, where)
@@ -105,7 +117,7 @@ class _Writer:
     def _item(self, item: Any, keys: frozenset[str], where: str) -> Iterator[Any]:
         """The rows or columns of a table that one entry stands for."""
         if isinstance(item, dict):
-            yield from self._grid(item, keys, where)
+            yield from self._grid(dict(item), keys, where)
         elif keys is COLUMN_KEYS and isinstance(item, str):
             yield {"label": item}
         elif keys is COLUMN_KEYS and isinstance(item, list) and len(item) == 2:
