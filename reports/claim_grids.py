@@ -11,6 +11,8 @@
                       sets it; "" or a missing last value does not. `across` (rows) and
                       `across_fields` cross it: all rows for the first of these, then for the next
     [sources]         may be a grid as well; its field "tag" names the source
+    paper_a, paper_b, paper_effect
+                      a list: one number for each group of `over`, in its order
     columns           of a table: "label" or ["label", "collection"] in place of a table of keys
 """
 
@@ -103,7 +105,8 @@ class _Writer:
             return
         entry = self._spliced(self._like(entry, where), where)
         if kind == "claim":
-            yield from self._grid(entry, CLAIM_KEYS, where)
+            for claim in self._grid(entry, CLAIM_KEYS, where):
+                yield self._by_group(claim, where)
             return
         for key, keys in (("columns", COLUMN_KEYS), ("row", ROW_KEYS)):
             if isinstance(items := entry.get(key), list):
@@ -124,6 +127,19 @@ class _Writer:
             yield {"label": item[0], "ours": {"collection": item[1]}}
         else:
             yield item
+
+    def _by_group(self, claim: Entry, where: str) -> Entry:
+        """The claim with every list of printed numbers as a table of them, one per group."""
+        check = claim.get("check")
+        for key in ("paper_a", "paper_b", "paper_effect"):
+            if isinstance(check, dict) and isinstance(numbers := check.get(key), list):
+                groups = check.get("over")
+                if not isinstance(groups, list) or len(groups) != len(numbers):
+                    self._fail(where, f"{key} must have a number for each group of `over`, a list")
+                if not all(isinstance(group, str) for group in groups):
+                    self._fail(where, f"{key} has a list, so every group of `over` must be text")
+                check = {**check, key: dict(zip(groups, numbers, strict=True))}
+        return claim if check is None else {**claim, "check": check}
 
     def _like(self, entry: Entry, where: str, above: tuple[str, ...] = ()) -> Entry:
         """The entry with the keys of the default that it names."""
