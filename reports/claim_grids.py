@@ -1,26 +1,26 @@
 """The short forms of a claims.toml, written out as one entry per claim and per row of a table.
 
-    [sets]            NAME = [...]: "@NAME" in a list of a table, a claim or another set stands for
-                      the members of that list ("@NAME" alone in an inner list: they are one part)
-    [defaults.NAME]   keys of a claim or of a table; an entry that says like = "NAME" has those
-                      which it does not give itself (`check` key by key). A default may have `like`
-    grid              `fields` and `rows` in a [[claim]], [[table.row]], [[table.columns]],
-                      [[deviation]] or [[open]]: one entry per row, in this order. Where a field
-                      stands as "{field}" in the entry, its value is put ("{field}" alone keeps the
-                      value's type). Every other field is a key ("id", "text", "check.value") and
-                      sets it; "" or a missing last value does not. `across` (rows) and
-                      `across_fields` cross it: all rows for the first of these, then for the next
-    [sources]         may be a grid as well; its field "tag" names the source
-    paper_a, paper_b, paper_effect
-                      a list: one number for each group of `over`, in its order
-    columns           of a table: "label" or ["label", "collection"] in place of a table of keys
+[sets]            NAME = [...]: "@NAME" in a list of a table, a claim or another set stands for
+                  the members of that list ("@NAME" alone in an inner list: they are one part)
+[defaults.NAME]   keys of a claim or of a table; an entry that says like = "NAME" has those
+                  which it does not give itself (`check` key by key). A default may have `like`
+grid              `fields` and `rows` in a [[claim]], [[table.row]], [[table.columns]],
+                  [[deviation]] or [[open]]: one entry per row, in this order. Where a field
+                  stands as "{field}" in the entry, its value is put ("{field}" alone keeps the
+                  value's type). Every other field is a key ("id", "text", "check.value") and
+                  sets it; "" or a missing last value does not. `across` (rows) and
+                  `across_fields` cross it: all rows for the first of these, then for the next
+[sources]         may be a grid as well; its field "tag" names the source
+paper_a, paper_b, paper_effect
+                  a list: one number for each group of `over`, in its order
+columns           of a table: "label" or ["label", "collection"] in place of a table of keys
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,7 +33,9 @@ LARGEST = 10_000  # members of a set, entries of a grid
 SOURCE_KEYS = frozenset({"tag", "title", "url", "trust", "of"})
 NOTE_KEYS = frozenset({"id", "text", "reason", "choice"})
 ROW_KEYS = frozenset({"label", "values", "ours", "source", "tolerance", "reason", "note"})
-COLUMN_KEYS = frozenset({"label", "ours", "measure", "scale", "decimals", "source", "tiers", "over"})
+COLUMN_KEYS = frozenset(
+    {"label", "ours", "measure", "scale", "decimals", "source", "tiers", "over"}
+)
 CLAIM_KEYS = frozenset(
     {"id", "text", "source", "tiers", "comparable", "requires", "family", "note", "expect_false"}
 )
@@ -200,7 +202,10 @@ class _Writer:
             self._fail(where, f"{{{name}}} is the name of no field; add it to fields")
         seen: Counter[str] = Counter()
         for (other, above), (fields, row) in product(crossing, rows):
-            given = {**dict(zip(other, above, strict=False)), **dict(zip(fields, row, strict=False))}
+            given = {
+                **dict(zip(other, above, strict=False)),
+                **dict(zip(fields, row, strict=False)),
+            }
             if lacking := sorted(places - given.keys()):
                 self._fail(where, f"row {shown(row[0])} has no {lacking[0]}, which is used")
             one = _filled(entry, given)
@@ -220,8 +225,12 @@ class _Writer:
         if optional and head not in entry and body not in entry:
             return [([], [])]
         fields, rows = entry.pop(head, None), entry.pop(body, None)
-        if not isinstance(fields, list) or not fields or not all(isinstance(f, str) for f in fields):
-            self._fail(where, f"{head} must name the columns of {body}, e.g. {head} = [\"id\"]")
+        if (
+            not isinstance(fields, list)
+            or not fields
+            or not all(isinstance(f, str) for f in fields)
+        ):
+            self._fail(where, f'{head} must name the columns of {body}, e.g. {head} = ["id"]')
         if len(set(fields)) < len(fields):
             self._fail(where, f"{head} names a field twice")
         if not isinstance(rows, list) or not rows:

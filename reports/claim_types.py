@@ -126,8 +126,8 @@ class Check:
 class Claim:
     """One statement and its test.
 
-    `kind` is "headline" or "claim" where it is the paper's own, by its source, and "check" otherwise:
-    of the released code, of a library, of what was derived or asked here.
+    `kind` is "headline" or "claim" where its source tells of the paper, and "check" where it tells
+    of released code, of a library, or of what was derived or asked here.
     """
 
     id: str

@@ -195,7 +195,7 @@ def _row(keys: Keys, width: int) -> Row:
 def _claim(keys: Keys, sources: Mapping[str, Source]) -> Claim:
     keys.name_by("id")
     source = keys.text("source") or None
-    of_paper = source in sources and sources[source].of == "paper"
+    of_paper = source is not None and source in sources and sources[source].of == "paper"
     headline = bool(keys.choice("kind", ("headline",)))
     if headline and not of_paper:
         keys.fail("kind", "is for claims whose source tells of the paper; remove it")
