@@ -17,6 +17,7 @@ COMMANDS = {
         "Run the embedded tier afresh, compare it with the published records, write a file.",
     ),
     "report": ("report:report", "Render one page per paper and an index."),
+    "check": ("check:check", "Check a paper's claims, kinds of numbers and experiments."),
     "compare": ("compare:compare", "Compare two runs under one set of judgements."),
     "data": ("data:data", "List, fetch and check collections."),
     "models": ("models:models", "List, fetch and check models."),
