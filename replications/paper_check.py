@@ -60,8 +60,8 @@ def _experiments_named(paper: Paper) -> Iterator[tuple[str, str]]:
         check = claim.check
         places += [(f"[[claim]] {claim.id}", part) for part in (check.select, check.a, check.b)]
     for table in paper.tables:
-        for part in (table, *table.rows, *table.columns):
-            places.append((f"[[table]] {table.id}", part.ours))
+        parts = [table.ours, *(r.ours for r in table.rows), *(c.ours for c in table.columns)]
+        places += [(f"[[table]] {table.id}", ours) for ours in parts]
     for place, selector in places:
         wanted = selector.get("experiment", [])
         for name in wanted if isinstance(wanted, list) else [wanted]:
