@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from replications.evidence import Evidence
     from tests.cells import Cells
 
+pytest.register_assert_rewrite("tests.claim_tests")
+
 TIERS = ("embedded", "small", "paper")
 EVIDENCE: dict[tuple[str, str], Evidence] = {}
 FROM_WORKERS: list[tuple[str, list[str]]] = []

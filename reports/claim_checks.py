@@ -34,6 +34,7 @@ def check_references(paper: Paper, path: Path) -> None:
             raise InputError(
                 f"{path}: {place}: source {shown(source)} is not defined; add it to [sources]"
             )
+    _check_order(paper, path)
     _check_requirements(paper, path)
     _check_tolerances(paper, path)
     for table in paper.tables:
@@ -44,6 +45,17 @@ def check_references(paper: Paper, path: Path) -> None:
                         f"{path}: [[table]] {table.id} {row.label!r}: nothing says which records "
                         f"column {column.label!r} stands for; add ours to the table or the row"
                     )
+
+
+def _check_order(paper: Paper, path: Path) -> None:
+    """Headline claims stand before all others."""
+    first = [claim.id for claim in paper.claims if claim.kind == "headline"]
+    for claim, name in zip(paper.claims, first, strict=False):
+        if claim.kind != "headline":
+            raise InputError(
+                f"{path}: [[claim]] {name}: a headline claim after {claim.id}, which is none; "
+                "headline claims stand first"
+            )
 
 
 def _check_requirements(paper: Paper, path: Path) -> None:

@@ -124,10 +124,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement of the paper and its test."""
+    """One statement and its test.
+
+    `kind` is "headline" or "claim" where its source tells of the paper, and "check" where it tells
+    of released code, of a library, or of what was derived or asked here.
+    """
 
     id: str
     text: str
+    kind: str
     source: str | None
     tiers: tuple[str, ...]
     comparable: tuple[str, ...]

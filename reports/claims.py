@@ -21,6 +21,8 @@ Format (every key that is not listed here is refused, so a typing error cannot h
     [[claim]]         id, text, source, tiers, comparable (true, false or a list of tiers),
                       requires (claims that must hold first), family (Holm family), note,
                       expect_false (the paper's statement is expected to fail)
+                      kind = "headline": what the paper says first of all; these stand first. The
+                      others are claims of the paper where their source is `of` it, else checks
       [claim.check]   kind and, by kind:
         bound         select, fact or measure, op (<= >= == < >), value, tolerance, seeds
         interval      select, fact (of {estimate, low, high}), op (<= >= < >), value
@@ -31,6 +33,9 @@ Format (every key that is not listed here is refused, so a typing error cannot h
                       (number, or one per group), scale, decimals, tolerance + reason
         equivalent    a, b, where, measure, each or pool = "macro", over, bound, seeds,
                       these_weights
+
+Short forms (sets, defaults, grids of claims and of rows) are in reports/claim_grids.py. A line
+break in a text counts as a blank.
 
 `seeds` is how many trainings the plan has; fewer are called preliminary. `these_weights = true`
 says that an effect is claimed of the very weights at hand (a gate), not of their recipe: then one
@@ -58,6 +63,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reports.claim_checks import check_references
+from reports.claim_grids import written_out
 from reports.claim_types import Check, Claim, Column, Note, Numbers, Paper, Row, Source, Table
 from reports.record import TIERS
 from reports.toml_reader import Keys, read_toml
@@ -76,7 +82,7 @@ def load_papers(root: Path | str) -> list[Paper]:
 def load_paper(folder: Path | str) -> Paper:
     """Read folder/claims.toml. Raises InputError naming the file, the entry and the key."""
     path = Path(folder) / "claims.toml"
-    top = Keys(read_toml(path), str(path))
+    top = Keys(written_out(read_toml(path), path), str(path))
     card = top.table("paper", required=True)
     raw_sources = top.mapping("sources")
     sources = {tag: _source(tag, raw_sources.table(tag)) for tag in list(raw_sources.left)}
@@ -98,7 +104,7 @@ def load_paper(folder: Path | str) -> Paper:
         deviations=tuple(_note(keys, "reason") for keys in top.tables("deviation")),
         open_points=tuple(_note(keys, "choice") for keys in top.tables("open")),
         tables=tuple(_table(keys) for keys in top.tables("table")),
-        claims=tuple(_claim(keys) for keys in top.tables("claim")),
+        claims=tuple(_claim(keys, sources) for keys in top.tables("claim")),
     )
     card.done()
     top.done()
@@ -186,13 +192,19 @@ def _row(keys: Keys, width: int) -> Row:
     return row
 
 
-def _claim(keys: Keys) -> Claim:
+def _claim(keys: Keys, sources: Mapping[str, Source]) -> Claim:
     keys.name_by("id")
+    source = keys.text("source") or None
+    of_paper = source is not None and source in sources and sources[source].of == "paper"
+    headline = bool(keys.choice("kind", ("headline",)))
+    if headline and not of_paper:
+        keys.fail("kind", "is for claims whose source tells of the paper; remove it")
     tiers = keys.choices("tiers", TIERS) or TIERS
     claim = Claim(
         id=keys.text("id", required=True),
         text=keys.text("text", required=True),
-        source=keys.text("source") or None,
+        kind="headline" if headline else "claim" if of_paper else "check",
+        source=source,
         tiers=tiers,
         comparable=_comparable(keys, tiers, required=True),
         requires=keys.texts("requires"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ Selector = Mapping[str, Scalar | list[Scalar]]
 Parts = tuple[str | tuple[str, ...], ...]  # an inner tuple has the weight of one part
 LARGEST = 1e15  # float64 has no decimals left for larger numbers
 DECIMALS = 15
+_LINE_BREAK = re.compile(r"[ \t]*\n\s*")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -54,7 +56,7 @@ class Keys:
             self.fail(key, "is unknown here; remove it or correct its spelling")
 
     def text(self, key: str, *, required: bool = False, default: str = "") -> str:
-        """A text; surrounding blanks of multi-line strings are removed."""
+        """A text on one line; surrounding blanks are removed, a line break counts as a blank."""
         value = self._take(key, required, default)
         if not isinstance(value, str):
             self.fail(key, f'must be text, e.g. {key} = "..."')
@@ -62,7 +64,7 @@ class Keys:
             self.fail(key, "must not be empty")
         if printable(value, lines=True) != value:
             self.fail(key, f"holds a control character: {printable(value)[:60]}")
-        return value.strip()
+        return _LINE_BREAK.sub(" ", value.strip())
 
     def name(self, key: str, *, default: str = "", required: bool = False) -> str:
         """A text that is not empty where it is given, or `default`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +36,9 @@ from replications.prorank.tiny_reranker import (
     tiny_root,
 )
 from replications.prorank.training_run import SYSTEMS
+from reports.claim_types import Check
+from reports.claims import load_paper
+from reports.toml_reader import Selector
 from shared.data import write_beir
 from shared.errors import MissingDependencyError
 
@@ -45,7 +47,7 @@ MODULES: Mapping[str, Any] = {
     "E1": e1_goldens, "E2": e2_zero_shot, "E3": e3_stages, "E4": e4_ablations, "E5": e5_paper,
 }  # fmt: skip
 TIERS = ("embedded", "small", "paper")
-CLAIMS = tomllib.loads((Path(__file__).parent / "claims.toml").read_text("utf-8"))
+CLAIMS = load_paper(Path(__file__).parent).claims
 UNSEEDED = ("bm25", "oracle", "zero-shot", "prorank", "cross-encoder", "precision")
 Cell = dict[str, Any]
 
@@ -62,10 +64,8 @@ def matches(cell: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     )
 
 
-def selections(check: Mapping[str, Any]) -> list[dict[str, Any]]:
-    if "select" in check:
-        return [check["select"]]
-    return [check.get("where", {}) | check[side] for side in ("a", "b")]
+def selections(check: Check) -> list[Selector]:
+    return [check.select] if check.select else [check.a, check.b]
 
 
 # ---- Cells
@@ -168,11 +168,11 @@ def test_planning_needs_no_extra() -> None:
 
 
 def test_every_claim_selects_a_planned_cell() -> None:
-    for claim in CLAIMS["claim"]:
-        for tier in claim["tiers"]:
+    for claim in CLAIMS:
+        for tier in claim.tiers:
             jobs = [{"experiment": j.experiment} | j.config for j in plan_jobs("prorank", tier)]
-            for wanted in selections(claim["check"]):
-                assert any(matches(job, wanted) for job in jobs), (claim["id"], wanted)
+            for wanted in selections(claim.check):
+                assert any(matches(job, wanted) for job in jobs), (claim.id, wanted)
 
 
 # ---- E1
@@ -186,11 +186,7 @@ def test_goldens_give_the_numbers_that_claims_ask_for(
     toy = SimpleNamespace(format=1.0, accuracy=1.0, collapsed_to=None)
     monkeypatch.setattr("replications.prorank.toy_policy.train_toy", lambda *_, **__: toy)
     facts = e1_goldens.run({"check": check}, Context()).facts
-    asked = {
-        claim["check"]["fact"]
-        for claim in CLAIMS["claim"]
-        if claim["check"].get("select", {}).get("check") == check
-    }
+    asked = {claim.check.measure for claim in CLAIMS if claim.check.select.get("check") == check}
     assert asked
     assert all(isinstance(facts[name], int | float) for name in asked)
 

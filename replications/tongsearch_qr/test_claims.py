@@ -1,16 +1,5 @@
-"""One test per claim of claims.toml and tier; see conftest.py for the fixtures."""
+"""One test per claim of claims.toml and tier, and one of all numbers."""
 
-from __future__ import annotations
+from tests.claim_tests import test_claim, test_numbers_are_the_published_ones
 
-from replications.evidence import Evidence
-from reports.claims import Claim
-
-
-def test_claim(evidence: Evidence, claim: Claim) -> None:
-    """No experiment failed, and no verdict changed from the published one."""
-    assert not evidence.problems(claim)
-
-
-def test_numbers_are_the_published_ones(fresh_evidence: Evidence) -> None:
-    """The numbers of the chosen tier agree with the committed records, each by its kind."""
-    assert not fresh_evidence.comparison.disagreements
+__all__ = ["test_claim", "test_numbers_are_the_published_ones"]

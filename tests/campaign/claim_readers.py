@@ -57,7 +57,8 @@ def confirm_claims(folder: Path, paper: Any) -> None:
             assert value <= 30, f"{path} {value}"
     claims = {claim["id"]: claim for claim in data.get("claim", [])}
     assert [claim.id for claim in paper.claims] == list(claims), "other claims"
-    assert paper.title == data["paper"]["title"].strip(), "another title"
+    lines = (line.strip() for line in data["paper"]["title"].split("\n"))
+    assert paper.title == " ".join(filter(None, lines)), "another title"
     assert [table.id for table in paper.tables] == [
         t["id"].strip() for t in data.get("table", [])
     ], "tables"
