@@ -22,6 +22,7 @@ from replications.execute import Job as Cell
 from reports.claims import load_paper
 from reports.kinds import load_numbers
 from reports.results import Record, Store
+from shared.data.pydocs import load_pydocs
 from shared.files import find_cache_dir
 
 pytest.importorskip("torch", reason="the defects are planted in trainings too")
@@ -204,10 +205,12 @@ def cell_of(defect: Defect) -> Record:
 
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: Patch) -> None:
-    """Models as they lie, and nothing else: a cached training would hide what is planted."""
-    models = find_cache_dir() / "models"
+    """Models and the built-in collection as they lie; what is trained or scored would hide it."""
+    load_pydocs(find_cache_dir())  # built where it is not yet
     (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "models").symlink_to(models.resolve(), target_is_directory=True)
+    for kept in ("models", "pydocs"):
+        link = tmp_path / "cache" / kept
+        link.symlink_to((find_cache_dir() / kept).resolve(), target_is_directory=True)
     monkeypatch.setenv("IR_REPLICATIONS_CACHE", str(tmp_path / "cache"))
 
 
