@@ -153,7 +153,7 @@ def test_a_killed_run_goes_on_where_it_was(
     monkeypatch.setattr(testbeds, "ANALYZERS", ALL_ANALYZERS)
     store = tmp_path / "s"
     # Seconds of cells, so that the signal meets a run that is not over.
-    copies = [shutil.copytree(tiny, tmp_path / f"tiny{number}") for number in range(2)]
+    copies = [shutil.copytree(tiny, tmp_path / f"tiny{number}") for number in range(5)]
     asked = [part for folder in copies for part in ("--collection", str(folder))]
     total = 36 * len(copies)
     with _start(store, *asked) as process:
