@@ -127,7 +127,7 @@ def _store(_session: Path) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cells(request: pytest.FixtureRequest, _session: Path, _store: Path) -> Cells:
-    """Started before the first test, in a process of its own; of no paper where no claim asks."""
+    """Started before the first test, in processes of their own; of no paper if no claim asks."""
     from tests.cells import Cells
 
     asking = [item for item in request.session.items if _asks_for_evidence(item)]

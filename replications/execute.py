@@ -454,7 +454,7 @@ def execute(
 
     try:
         yield from side_by_side(
-            _lanes(jobs), n_jobs, partial(run_job, store_root=store_root, **options)
+            lanes_of(jobs), n_jobs, partial(run_job, store_root=store_root, **options)
         )
     except BrokenProcessPool as error:
         raise InputError(
@@ -463,7 +463,7 @@ def execute(
         ) from error
 
 
-def _lanes(jobs: Sequence[Job]) -> dict[Hashable, list[Job]]:
+def lanes_of(jobs: Sequence[Job]) -> dict[Hashable, list[Job]]:
     """The cells of each experiment; those that need a model first, since they take longest."""
     lanes: dict[Hashable, list[Job]] = {}
     for job in sorted(jobs, key=lambda job: not experiments(job.paper)[job.experiment].needs_model):

@@ -99,7 +99,7 @@ class _Worker:
         context = get_context("spawn")  # a fork would inherit the threads of NumPy and torch
         self.line, other = context.Pipe()
         self.process = context.Process(target=_serve, args=(other, work), daemon=True)
-        with _threads_split(n_workers), _no_interrupt():
+        with threads_split(n_workers), _no_interrupt():
             self.process.start()
         other.close()
 
@@ -150,7 +150,7 @@ def _no_interrupt() -> Iterator[None]:
 
 
 @contextmanager
-def _threads_split(n_workers: int) -> Iterator[None]:
+def threads_split(n_workers: int) -> Iterator[None]:
     """Processes started meanwhile compute with their share of the cores, unless the user says."""
     threads = str(max(1, usable_cores() // n_workers))
     added = [name for name in _THREADS if name not in os.environ]

@@ -223,9 +223,9 @@ def _write(out: Path, files: dict[str, str]) -> None:
     for name, text in sorted(files.items()):
         path = out / name
         if not (path.is_file() and _sha256(path.read_bytes()) == digests[name]):
-            with atomic_write(path) as handle:
+            with atomic_write(path, durable=False) as handle:
                 handle.write(text)
-    with atomic_write(manifest) as handle:
+    with atomic_write(manifest, durable=False) as handle:
         handle.write(json.dumps(digests, indent=1, sort_keys=True) + "\n")
     for name, digest in before.items() if isinstance(before, dict) else ():
         parts = PurePosixPath(name).parts

@@ -49,12 +49,14 @@ def find_cache_dir(cache_dir: Path | str | None = None) -> Path:
 
 
 @contextmanager
-def atomic_write(path: Path | str, mode: str = "w") -> Iterator[IO]:
+def atomic_write(path: Path | str, mode: str = "w", *, durable: bool = True) -> Iterator[IO]:
     """Yield a handle whose content appears at `path` only when the block ends without error.
 
     `mode` is "w" (UTF-8 text) or "wb". The temporary file lives beside `path`, is flushed to
     disk, and is removed when the block raises, so a full disk or a kill leaves nothing behind
-    that a reader could take for a result. What a killed writer of the same path left is removed.
+    that a reader could take for a result. What can be made again need not be `durable`: it is not
+    flushed, and a machine that loses its power may lose it. What a killed writer of the same path
+    left is removed.
     Raises InputError when the folder cannot be written.
     """
     path = user_path(path)
@@ -68,7 +70,8 @@ def atomic_write(path: Path | str, mode: str = "w") -> Iterator[IO]:
         with open(fd, mode, encoding=None if "b" in mode else "utf-8") as handle:
             yield handle
             handle.flush()
-            os.fsync(handle.fileno())
+            if durable:
+                os.fsync(handle.fileno())
         os.chmod(name, 0o644)
         os.replace(name, path)
     except OSError as error:

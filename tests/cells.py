@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 FIRST_WORKER = "gw0"
+WORKERS = 2  # one alone would be what all tests wait for in the end
 _ASK_S = 0.2
 _END = "cells.end"  # empty, or what ended the run
 
@@ -17,8 +18,8 @@ _END = "cells.end"  # empty, or what ended the run
 class Cells:
     """The chosen tier's cells of all papers whose claims are tested.
 
-    Of several pytest-xdist workers the first runs them, in a process of its own; all others wait
-    for its end. `shared` is a folder that all of them see.
+    Of several pytest-xdist workers the first runs them, in processes of their own; all others wait
+    for their end. `shared` is a folder that all of them see.
     """
 
     def __init__(
@@ -36,14 +37,15 @@ class Cells:
             ).start()
 
     def _run(self, papers: Sequence[str], tier: str, store: Path, data_root: Path | None) -> None:
-        from replications.execute import plan_jobs, run_job
+        from replications.cores import usable_cores
+        from replications.execute import lanes_of, plan_jobs, run_job
         from replications.side_by_side import side_by_side
 
         said = ""
         try:
-            lanes = {paper: plan_jobs(paper, tier) for paper in papers}
+            lanes = lanes_of([job for paper in papers for job in plan_jobs(paper, tier)])
             run = partial(run_job, store_root=store, data_root=data_root)
-            for _ in side_by_side(lanes, 1, run):
+            for _ in side_by_side(lanes, min(WORKERS, usable_cores()), run):
                 pass
         except BaseException as failure:  # raised again in the process that asks
             said = f"{type(failure).__name__}: {failure}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from replications import evidence, execute
+from replications import cores, evidence, execute, side_by_side
 from replications.commands import attest, attestation
 from replications.execute import Experiment, Outcome, Plan, plan_jobs
 from reports.libraries import Libraries
@@ -161,6 +162,25 @@ def test_nothing_of_an_earlier_run_is_used_but_models(
     assert replicate("attest", "--out", tmp_path / "machines").status == 0
     assert seen and all(names == ["models"] for names in seen)
     assert find_cache_dir() == mine and (mine / "models" / "kept").is_dir()
+
+
+def test_cells_side_by_side_share_the_cores_and_run_once(
+    replicate: Replicate, toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, str]] = []
+
+    def one_by_one(jobs: list[execute.Job], store: Path, n_jobs: int) -> Iterator[Any]:
+        seen.append((n_jobs, os.environ["OMP_NUM_THREADS"]))
+        return execute.execute(jobs, store)
+
+    monkeypatch.setattr(attestation, "execute", one_by_one)
+    for module in (cores, side_by_side):
+        monkeypatch.setattr(module, "usable_cores", lambda: 6)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert replicate("attest", "--out", tmp_path / "machines", "--jobs", "2").status == 0
+    assert seen == [(2, "3")] and "OMP_NUM_THREADS" not in os.environ
+    assert len(toy.caches) == 2  # one per cell of E1: none for the comparison again
+    assert sum(_only(tmp_path).papers["toy"].compared.values()) == 5
 
 
 def test_the_largest_deviation_of_every_number_is_written_on_demand(

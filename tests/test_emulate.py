@@ -30,7 +30,11 @@ threads = int(os.environ["OMP_NUM_THREADS"])
 name = os.path.basename(options["--out"])
 lines = ["E1: moved"] if name == os.environ.get("DISAGREES") else []
 print("started", time.time(), flush=True)
-time.sleep(.3)
+print("jobs", options["--jobs"])
+together = options["--out"] + "/../together"
+os.makedirs(os.path.join(together, name))
+while len(os.listdir(together)) < int(os.environ.get("TOGETHER", "1")):
+    time.sleep(.01)
 found = machine(
     arithmetic=name, switches=switches_set(os.environ), threads={{"torch": threads}},
     emulated=bool(switches_set(os.environ)), papers={{"toy": agreement(disagreements=lines)}},
@@ -81,15 +85,33 @@ def test_every_arithmetic_runs_with_its_own_variables(
 
 
 @pytest.mark.usefixtures("process")
-def test_arithmetics_share_the_time(replicate: Replicate, tmp_path: Path) -> None:
-    result = replicate("attest", "--arithmetic", "all", "--out", tmp_path / "out", "--jobs", "4")
-    times: dict[str, list[float]] = {"started": [], "ended": []}
-    for line in result.out.splitlines():
-        if line.split()[:1] in (["started"], ["ended"]):
-            word, at = line.split()
-            times[word].append(float(at))
+def test_arithmetics_share_the_time(
+    replicate: Replicate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOGETHER", str(len(ARITHMETICS)))  # each waits until all have started
+    times = _said(replicate, tmp_path, jobs=4)
     assert max(times["started"]) < min(times["ended"])
     assert len(times["ended"]) == len(ARITHMETICS)
+    assert set(times["jobs"]) == {1}
+
+
+@pytest.mark.usefixtures("process")
+def test_on_few_cores_each_arithmetic_has_all_of_them(replicate: Replicate, tmp_path: Path) -> None:
+    times = _said(replicate, tmp_path, jobs=3)
+    following = zip(times["ended"][:-1], times["started"][1:], strict=True)
+    assert all(end < start for end, start in following)
+    assert len(times["started"]) == len(ARITHMETICS) and set(times["jobs"]) == {3}
+
+
+def _said(replicate: Replicate, tmp_path: Path, jobs: int) -> dict[str, list[float]]:
+    """When every process started and ended, and its jobs, in order of their ends."""
+    out = tmp_path / "out"
+    result = replicate("attest", "--arithmetic", "all", "--out", out, "--jobs", str(jobs))
+    said: dict[str, list[float]] = {"started": [], "ended": [], "jobs": []}
+    for line in result.out.splitlines():
+        if line.split()[:1] and (word := line.split()[0]) in said:
+            said[word].append(float(line.split()[1]))
+    return said
 
 
 @pytest.mark.usefixtures("process")

@@ -326,7 +326,7 @@ def test_unknown_names_are_refused_with_those_that_exist(runs: list[str]) -> Non
 
 def test_cells_that_need_a_model_come_first_and_an_experiment_is_one_lane() -> None:
     jobs = [job for paper in ("bmx", "prorank") for job in plan_jobs(paper, "embedded")]
-    lanes = execute._lanes(jobs)
+    lanes = execute.lanes_of(jobs)
     assert [*lanes][:2] == [("bmx", "E5"), ("prorank", "E2")]
     assert sorted(job.key for lane in lanes.values() for job in lane) == sorted(
         job.key for job in jobs

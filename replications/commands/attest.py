@@ -54,7 +54,10 @@ ALL = "all"
     help="Also write the largest deviation of every number to this folder.",
 )
 @click.option(
-    "--jobs", type=click.IntRange(1), default=None, help="Arithmetics side by side; default: cores."
+    "--jobs",
+    type=click.IntRange(1),
+    default=None,
+    help="Cells side by side; default: one, with --arithmetic as many as cores.",
 )
 @click.pass_context
 def attest(
@@ -81,13 +84,16 @@ def attest(
         raise InputError(f"{store}: is not empty; attest needs a fresh folder, name another one")
     if arithmetics:
         names = [each.name for each in ARITHMETICS] if ALL in arithmetics else list(arithmetics)
-        jobs = at_most(jobs)
         machines = attest_under(
-            dict.fromkeys(names), chosen, out, store=store, values=values, jobs=jobs
+            dict.fromkeys(names), chosen, out, store=store, values=values, jobs=at_most(jobs)
         )
     else:
         with fresh_folders(store) as folder:
-            machines = [attest_here(chosen or known, folder, values, full=not chosen)]
+            machines = [
+                attest_here(
+                    chosen or known, folder, values, full=not chosen, jobs=at_most(jobs or 1)
+                )
+            ]
         tell(f"written: {write_machine(machines[0], out)}")
     context.exit(1 if any(machine.disagreements for machine in machines) else 0)
 

@@ -6,11 +6,14 @@ import json
 import os
 import platform
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
 from replications.door import tell
 from replications.evidence import Evidence, gather
+from replications.execute import execute, plan_jobs
+from replications.side_by_side import threads_split
 from reports import provenance
 from reports.arithmetics import (
     BY_HAND,
@@ -30,13 +33,21 @@ TIER = "embedded"
 
 
 def attest_here(
-    chosen: Sequence[str], store: Path, values: Path | None = None, *, full: bool
+    chosen: Sequence[str], store: Path, values: Path | None = None, *, full: bool, jobs: int = 1
 ) -> Machine:
-    """Run papers' embedded tier in this process, into `store`; what the machine got.
+    """Run papers' embedded tier, `jobs` cells at a time, into `store`; what the machine got.
 
     `values` is a folder for the largest deviation of every number. `full` says that these are all
     the papers there are.
     """
+    # Also for the probes, which say with how many threads the cells compute.
+    with threads_split(jobs) if jobs > 1 else nullcontext():
+        return _attest(chosen, store, values, full=full, jobs=jobs)
+
+
+def _attest(
+    chosen: Sequence[str], store: Path, values: Path | None, *, full: bool, jobs: int
+) -> Machine:
     switches = switches_set(os.environ)
     real = probe()
     native = probe(without_switches(os.environ)) if switches else real
@@ -44,6 +55,10 @@ def attest_here(
     lines = ignored(arithmetic, real, native)
     _say(arithmetic, real, lines)
     started = datetime.now(UTC)
+    if jobs > 1:  # those of all papers at once; `gather` then finds them in the store
+        cells = [job for paper in chosen for job in plan_jobs(paper, TIER)]
+        for _ in execute(cells, store, n_jobs=jobs):
+            pass
     found, moved = {}, {}
     for paper in chosen:
         evidence = gather(paper, TIER, store=store, data_root=None, run=True)

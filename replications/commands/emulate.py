@@ -1,4 +1,4 @@
-"""Several arithmetics on one machine, each in a process of its own, as many at once as fit."""
+"""Several arithmetics on one machine, each in a process of its own, all cores busy to the end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def attest_under(
 ) -> list[Machine]:
     """`replicate attest` under each arithmetic; prints what each said, then a table of all.
 
-    They run `jobs` at a time. One that this machine cannot
+    `jobs` cells run at a time: those of all arithmetics where each can have one, else those of one
+    arithmetic after another, so that none runs alone at the end. One that this machine cannot
     offer, or whose libraries compute as they do natively, is left out with a line that says so.
     Raises InputError when a process fails to write its file.
     """
@@ -47,7 +48,9 @@ def attest_under(
     chosen = [each for name in names if _worth_running(each := named(name), native)]
     if not chosen:
         raise InputError("nothing to attest: this machine offers none of these arithmetics")
+    at_once = len(chosen) if jobs >= len(chosen) else 1
     options = [word for paper in papers for word in ("--paper", paper)]
+    options += ["--jobs", str(jobs // at_once)]
     if values is not None:
         options += ["--values", str(values)]
     with tempfile.TemporaryDirectory(prefix="attest-") as folder:
@@ -72,9 +75,8 @@ def attest_under(
                 raise InputError(f"arithmetic {arithmetic.name} ended without a result; see above")
             return found[0]
 
-        with ThreadPoolExecutor(jobs) as pool:
-            # The oldest instruction set takes longest: early, so that the others fill the time.
-            machines = list(pool.map(one, reversed(chosen)))
+        with ThreadPoolExecutor(at_once) as pool:
+            machines = list(pool.map(one, chosen))
     for machine in machines:
         tell(f"written: {write_machine(machine, out)}")
     show_machines(machines)
