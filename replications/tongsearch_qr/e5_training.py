@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from replications.execute import Config, Context, Experiment, Outcome, Plan
-from replications.tongsearch_qr.embedder import WORDLLAMA, Embedder, load_embedder
+from shared.embedder import WORDLLAMA, Embedder, load_embedder
 from replications.tongsearch_qr.kl_study import kl_by_weight
 from replications.tongsearch_qr.prompts import instructed
 from replications.tongsearch_qr.recipe import Recipe, load_recipe

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from replications.tongsearch_qr.embedder import Embedder
+from shared.embedder import Embedder
 from replications.tongsearch_qr.prompts import extract
 from shared.errors import InputError
 

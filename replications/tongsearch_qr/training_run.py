@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from replications.tongsearch_qr.embedder import load_embedder
+from shared.embedder import load_embedder
 from replications.tongsearch_qr.grpo import make_trainer
 from replications.tongsearch_qr.leakage import separated
 from replications.tongsearch_qr.qa_files import load_rows

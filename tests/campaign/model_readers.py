@@ -11,8 +11,8 @@ import numpy as np
 
 from replications.bert_distill_losses.ranker_files import load_ranker, save_ranker
 from replications.bert_distill_losses.tiny_ranker import tiny_ranker
-from replications.tongsearch_qr.embedder import load_embedder, stated_length, stated_pooling
-from replications.tongsearch_qr.test_embedder import static
+from shared.embedder import load_embedder, stated_length, stated_pooling
+from tests.test_embedder import static
 from shared.models import load_causal_lm
 from shared.training.adapters import load_adapter, note_base
 from tests.campaign import independent as own
