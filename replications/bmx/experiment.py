@@ -10,6 +10,7 @@ from replications.bmx import (
     e5_augmentation,
     e6_robustness,
     e7_speed,
+    e8_dense,
 )
 from replications.bmx.testbeds import COLLECTIONS
 
@@ -21,6 +22,7 @@ EXPERIMENTS = (
     e5_augmentation.EXPERIMENT,
     e6_robustness.EXPERIMENT,
     e7_speed.EXPERIMENT,
+    e8_dense.EXPERIMENT,
 )
 
 __all__ = ["COLLECTIONS", "EXPERIMENTS"]
