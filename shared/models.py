@@ -199,7 +199,7 @@ def _embedded(ref: str, folder: Path, download: bool) -> ModelFiles:
             convert_gguf(target / entry.weights, target)
             (target / entry.weights).unlink()
 
-    lock = contextlib.nullcontext()
+    lock: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if entry.joined and download and problem_of(path):
         lock = turn_at(folder / f".{path.name}.lock")  # its parts are one process's work
     with lock:
