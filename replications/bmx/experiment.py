@@ -11,6 +11,7 @@ from replications.bmx import (
     e6_robustness,
     e7_speed,
     e8_print,
+    e9_dense,
 )
 from replications.bmx.testbeds import COLLECTIONS
 
@@ -23,6 +24,7 @@ EXPERIMENTS = (
     e6_robustness.EXPERIMENT,
     e7_speed.EXPERIMENT,
     e8_print.EXPERIMENT,
+    e9_dense.EXPERIMENT,
 )
 
 __all__ = ["COLLECTIONS", "EXPERIMENTS"]

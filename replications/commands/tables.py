@@ -70,7 +70,7 @@ def _collections(
 
 def _models(cells: Sequence[Job]) -> list[float | None]:
     """Print a line on each model; megabytes to download, None where nobody knows."""
-    wheels = {model.ref: model.wheel_bytes / 1e6 for model in list_models()}
+    wheels = {model.ref: model.download_bytes / 1e6 for model in list_models()}
     found: list[float | None] = []
     for ref in _values(cells, "model"):
         size = 0.0 if not check_model(ref) else wheels.get(ref)

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from replications.tongsearch_qr.embedder import MINILM, Embedder, load_embedder
 from replications.tongsearch_qr.prompts import instructed
 from replications.tongsearch_qr.reward import RelevanceReward
 from shared.data import load_collection
+from shared.embedder import MINILM, Embedder, load_embedder
 from shared.models import check_model
 
 GROUP = 16

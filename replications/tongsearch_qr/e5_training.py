@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from replications.execute import Config, Context, Experiment, Outcome, Plan
-from replications.tongsearch_qr.embedder import WORDLLAMA, Embedder, load_embedder
 from replications.tongsearch_qr.kl_study import kl_by_weight
 from replications.tongsearch_qr.prompts import instructed
 from replications.tongsearch_qr.recipe import Recipe, load_recipe
@@ -24,6 +23,7 @@ from replications.tongsearch_qr.rewrite import RELEASED, Rewritten, combine, mak
 from replications.tongsearch_qr.training_data import Row
 from replications.tongsearch_qr.training_run import Trained, TrainingRows, train, training_rows
 from shared.analysis import tokenize_queries
+from shared.embedder import WORDLLAMA, Embedder, load_embedder
 from shared.errors import InputError, MissingDependencyError
 from shared.metrics import Scores, evaluate
 from shared.models import fetch_model

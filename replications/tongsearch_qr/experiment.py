@@ -10,6 +10,7 @@ from replications.tongsearch_qr import (
     e5_training,
     e6_baseline,
     e7_published_runs,
+    e8_dense,
 )
 from replications.tongsearch_qr.reasoned_files import PROXY
 
@@ -27,6 +28,7 @@ EXPERIMENTS = (
     e5_training.EXPERIMENT,
     e6_baseline.EXPERIMENT,
     e7_published_runs.EXPERIMENT,
+    e8_dense.EXPERIMENT,
 )
 
 __all__ = ["COLLECTIONS", "EXPERIMENTS"]

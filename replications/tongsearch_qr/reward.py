@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from replications.tongsearch_qr.embedder import Embedder
 from replications.tongsearch_qr.prompts import extract
+from shared.embedder import Embedder
 from shared.errors import InputError
 
 SCALE = 10.0

@@ -13,7 +13,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from replications.tongsearch_qr.embedder import load_embedder
 from replications.tongsearch_qr.grpo import make_trainer
 from replications.tongsearch_qr.leakage import separated
 from replications.tongsearch_qr.qa_files import load_rows
@@ -22,6 +21,7 @@ from replications.tongsearch_qr.reward import RelevanceReward
 from replications.tongsearch_qr.sft import make_sft_trainer
 from replications.tongsearch_qr.training_data import Row, shorter_than, shuffled, split_rows
 from reports import provenance
+from shared.embedder import load_embedder
 from shared.errors import InputError, MissingDependencyError
 from shared.files import find_cache_dir, sha256_file
 from shared.models import fetch_model, load_causal_lm

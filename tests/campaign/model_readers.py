@@ -11,13 +11,13 @@ import numpy as np
 
 from replications.bert_distill_losses.ranker_files import load_ranker, save_ranker
 from replications.bert_distill_losses.tiny_ranker import tiny_ranker
-from replications.tongsearch_qr.embedder import load_embedder, stated_length, stated_pooling
-from replications.tongsearch_qr.test_embedder import static
+from shared.embedder import load_embedder, stated_length, stated_pooling
 from shared.models import load_causal_lm
 from shared.training.adapters import load_adapter, note_base
 from tests.campaign import independent as own
 from tests.campaign.campaign import Reader
 from tests.campaign.collection_readers import write
+from tests.test_embedder import static
 from tests.test_gguf import write_gguf
 from tests.tiny_model import tiny_model, tiny_tokenizer
 

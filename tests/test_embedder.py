@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from replications.tongsearch_qr.embedder import (
+from shared.embedder import (
     MINILM,
     WORDLLAMA,
     StaticEmbedder,

@@ -1,7 +1,6 @@
 """Texts -> unit vectors: transformer encoders with CLS or mean pooling, and static token vectors.
 
-The reward model is BAAI/bge-base-en-v1.5 as sentence-transformers runs it: CLS pooling, at most
-512 tokens, no query instruction, rows of length one (released code, scripts/train/reward.py).
+As sentence-transformers runs such models: no instruction before a text, rows of length one.
 """
 
 from __future__ import annotations
@@ -20,15 +19,20 @@ from shared.models import fetch_model, load_encoder
 from shared.reading import is_whole, read_json
 
 MINILM = "embedded:minilm-l6"
+MPNET = "embedded:all-mpnet-base-v2"
 WORDLLAMA = "embedded:wordllama-256"
 POOLINGS = ("cls", "mean", "static")
 
 # Pooling and length of models whose folder lacks the files that state them.
-_PUBLISHED: dict[str, tuple[str, int]] = {MINILM: ("mean", 256), WORDLLAMA: ("static", 10**6)}
+_PUBLISHED: dict[str, tuple[str, int]] = {
+    MINILM: ("mean", 256),
+    MPNET: ("mean", 384),
+    WORDLLAMA: ("static", 10**6),
+}
 
 
 class Embedder(Protocol):
-    """What the reward and the dense retriever need of an embedding model."""
+    """What a reward needs of an embedding model."""
 
     ref: str
     sha256: str
