@@ -14,7 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import pytest
 
 if TYPE_CHECKING:
-    from replications.evidence import Evidence
+    from ir_replications.engine.evidence import Evidence
     from tests.cells import Cells
 
 pytest.register_assert_rewrite("tests.claim_tests")
@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test with `evidence` and `claim` runs once per claim and tier of its folder's paper."""
     if {"evidence", "claim"} <= set(metafunc.fixturenames):
-        from reports.claims import load_paper
+        from ir_replications.reports.claims.reader import load_paper
 
         paper = load_paper(Path(metafunc.module.__file__).parent)
         chosen = metafunc.config.getoption("--tier")
@@ -95,7 +95,7 @@ def _evidence(
     paper: str, tier: str, request: pytest.FixtureRequest, folder: Path, cells: Cells
 ) -> Evidence:
     """Evidence of a paper at a tier; the chosen tier's experiments run once in a session."""
-    from replications.evidence import gather
+    from ir_replications.engine.evidence import gather
 
     run = tier == request.config.getoption("--tier")
     if (paper, tier) not in EVIDENCE:
@@ -152,7 +152,7 @@ def fresh_evidence(request: pytest.FixtureRequest, _store: Path, _cells: Cells) 
 
 def _folder(tier: str, store: Path) -> Path:
     """The embedded tier is quick enough to run afresh; longer tiers go on where they were."""
-    from replications.commands.options import LOCAL
+    from ir_replications.engine.commands.options import LOCAL
 
     return store if tier == "embedded" else LOCAL
 

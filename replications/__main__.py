@@ -1,4 +1,4 @@
-"""The command line: `replicate`, or `python -m replications`.
+"""The command line: `replicate`, or `python -m ir_replications`.
 
 Nothing slow is imported here: a signal must find its handler before that.
 """
@@ -18,12 +18,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Without arguments it takes those of the process, and ends the process.
     """
     if arguments is None:
-        from replications.start import start
+        from ir_replications.engine.start import start
 
-        start("replications.commands.group:cli", "replicate")
-    from replications.commands.group import cli
-    from replications.door import call
-    from shared.entry import answered
+        start("ir_replications.engine.commands.group:cli", "replicate")
+    from ir_replications.engine.commands.group import cli
+    from ir_replications.engine.door import call
+    from ir_replications.shared.entry import answered
 
     return answered(lambda: call(cli, arguments, "replicate"))
 

@@ -13,8 +13,8 @@ import numba as nb
 from numba.core import event
 from numba.core.caching import FunctionCache, NullCache
 
-from shared.entry import say
-from shared.scratch import private_folder
+from ir_replications.shared.entry import say
+from ir_replications.shared.scratch import private_folder
 
 config: Any = import_module("numba.core.config")
 

@@ -61,7 +61,7 @@ def loaded() -> None:
 
 def say(text: str) -> None:
     """Text on stderr, also where nobody can read it; no character of it acts on the terminal."""
-    from shared.printable import printable
+    from ir_replications.shared.printable import printable
 
     with suppress(OSError, ValueError):
         print(printable(text, lines=True), file=sys.stderr, flush=True)
@@ -76,7 +76,7 @@ def _told(error: BaseException) -> int:
     """Say what ended the work, in one line; its exit status."""
     import click
 
-    from shared.errors import InputError
+    from ir_replications.shared.errors import InputError
 
     if _Stop.signal or isinstance(error, (KeyboardInterrupt, click.Abort)):
         return _stopped(_Stop.signal or signal.SIGINT)

@@ -7,8 +7,8 @@ import re
 from numbers import Integral, Real
 from typing import NoReturn
 
-from shared.errors import InputError
-from shared.reading import finite_number, is_whole, whole_number
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.reading import finite_number, is_whole, whole_number
 
 MAX_GRADE = 1000  # trec_eval keeps a table as long as the highest grade
 

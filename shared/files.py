@@ -17,9 +17,9 @@ from typing import IO
 
 import platformdirs
 
-from shared.errors import InputError
-from shared.reading import user_path
-from shared.scratch import note_once, private_folder, usable
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.reading import user_path
+from ir_replications.shared.scratch import note_once, private_folder, usable
 
 try:
     import fcntl

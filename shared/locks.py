@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from shared.errors import InputError
+from ir_replications.shared.errors import InputError
 
 
 @contextmanager

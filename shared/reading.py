@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any, NoReturn
 
-from shared.errors import InputError
+from ir_replications.shared.errors import InputError
 
 _WRITER_S = 2.0  # how long a named pipe may stay without a writer
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)  # what 64 bits hold

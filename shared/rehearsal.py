@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from shared.errors import InputError
+from ir_replications.shared.errors import InputError
 
 VARIABLE = "IR_REPLICATIONS_REHEARSAL"
 OWN = ("HF_ENDPOINT", "HF_HOME", "IR_REPLICATIONS_CACHE")
@@ -50,7 +50,7 @@ def shortened(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises InputError for anything but "key=value" pairs.
     """
-    from shared.yaml_reader import parse_yaml
+    from ir_replications.shared.yaml_reader import parse_yaml
 
     found, value = dict(settings), rehearsal()
     for pair in value.split(",") if value and value != "1" else ():

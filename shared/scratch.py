@@ -6,7 +6,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from shared.entry import say
+from ir_replications.shared.entry import say
 
 # Libraries' own caches: the variable that moves each, and where it lies without the variable.
 _LIBRARIES = {

@@ -8,10 +8,15 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from shared.errors import InputError
-from shared.files import atomic_write, scratch_folder, sha256_file, sha256_unchanged
-from shared.printable import printable
-from shared.reading import read_json
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.files import (
+    atomic_write,
+    scratch_folder,
+    sha256_file,
+    sha256_unchanged,
+)
+from ir_replications.shared.printable import printable
+from ir_replications.shared.reading import read_json
 
 SEAL = "files.sha256.json"  # what the folder held when it was made
 

@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 
 import yaml
 
-from shared.errors import InputError
-from shared.reading import finite_number, whole_number
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.reading import finite_number, whole_number
 
 LONGEST = 65_536  # characters; ours have two thousand
 DEEPEST = 8  # mappings and lists inside one another; ours have two

@@ -37,9 +37,9 @@ class Cells:
             ).start()
 
     def _run(self, papers: Sequence[str], tier: str, store: Path, data_root: Path | None) -> None:
-        from replications.cores import usable_cores
-        from replications.execute import lanes_of, plan_jobs, run_job
-        from replications.side_by_side import side_by_side
+        from ir_replications.engine.cores import usable_cores
+        from ir_replications.engine.execute import lanes_of, plan_jobs, run_job
+        from ir_replications.engine.side_by_side import side_by_side
 
         said = ""
         try:

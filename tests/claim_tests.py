@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from replications.evidence import Evidence
-from reports.claims import Claim
+from ir_replications.engine.evidence import Evidence
+from ir_replications.reports.claims.reader import Claim
 
 
 def test_claim(evidence: Evidence, claim: Claim) -> None:

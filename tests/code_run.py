@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from shared.own_code import ROOT, WITHOUT, files_of
+from ir_replications.shared.own_code import ROOT, WITHOUT, files_of
 
 
 def files_run(call: Callable[[], object]) -> set[str]:

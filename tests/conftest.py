@@ -15,8 +15,8 @@ def replicate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Replicate]:
     """The command line in `tmp_path`, with its own cache, one analyzer and nothing published."""
-    from replications.bmx import testbeds
-    from replications.commands import report
+    from ir_replications.bmx.experiments import testbeds
+    from ir_replications.engine.commands import report
 
     monkeypatch.setenv("IR_REPLICATIONS_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("IR_REPLICATIONS_DATA", raising=False)

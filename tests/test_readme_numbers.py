@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from reports.claims import load_papers
-from reports.effects import Effect, macro
-from reports.judge import judge
-from reports.record import TIERS
-from reports.select import sample
-from reports.store import Store
+from ir_replications.reports.claims.reader import load_papers
+from ir_replications.reports.claims.effects import Effect, macro
+from ir_replications.reports.claims.judge import judge
+from ir_replications.reports.records.record import TIERS
+from ir_replications.reports.claims.select import sample
+from ir_replications.reports.records.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 READMES = ["README.md", *(str(p.relative_to(ROOT)) for p in ROOT.glob("replications/*/README.md"))]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from replications.bmx.retriever import BMX
+from ir_replications.bmx.retrieval.retriever import BMX
 
 __all__ = ["BMX"]

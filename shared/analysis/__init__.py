@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shared.analysis.analyzers import ANALYZERS, Analyzer, get_analyzer
-from shared.analysis.tokens import Tokens, read_tokens, write_tokens
-from shared.errors import InputError, InputWarning
-from shared.files import find_cache_dir
+from ir_replications.shared.analysis.analyzers import ANALYZERS, Analyzer, get_analyzer
+from ir_replications.shared.analysis.tokens import Tokens, read_tokens, write_tokens
+from ir_replications.shared.errors import InputError, InputWarning
+from ir_replications.shared.files import find_cache_dir
 
 if TYPE_CHECKING:
-    from shared.data import Collection
+    from ir_replications.shared.data import Collection
 
 __all__ = ["ANALYZERS", "Tokens", "corpus_tokens", "tokenize", "tokenize_queries", "unreadable"]
 

@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import Stemmer
 
-from shared.errors import InputError
+from ir_replications.shared.errors import InputError
 
 # bm25s and nltk (for its stemmers, with all it imports: 2 s) are imported by those who need them.
 
@@ -46,7 +46,7 @@ def _bm25s() -> Analyzer:
 
 
 def _lucene() -> Analyzer:
-    from shared.analysis import standard
+    from ir_replications.shared.analysis import standard
 
     return Analyzer(
         "lucene",

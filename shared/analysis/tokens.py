@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shared.errors import InputError
-from shared.files import atomic_write
-from shared.reading import parse_json
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.files import atomic_write
+from ir_replications.shared.reading import parse_json
 
 if TYPE_CHECKING:
     from bm25s.tokenization import Tokenized

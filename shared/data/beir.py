@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from shared.data.collection import Collection, Grades, make_collection
-from shared.data.lines import files_of, json_lines, numbered_lines, only_file
-from shared.data.qrels import read_qrels, tabbed
-from shared.errors import InputError
-from shared.fields import check_id, check_text, check_title
-from shared.files import atomic_write, scratch_folder
-from shared.reading import read_json, user_path
+from ir_replications.shared.data.collection import Collection, Grades, make_collection
+from ir_replications.shared.data.lines import files_of, json_lines, numbered_lines, only_file
+from ir_replications.shared.data.qrels import read_qrels, tabbed
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.fields import check_id, check_text, check_title
+from ir_replications.shared.files import atomic_write, scratch_folder
+from ir_replications.shared.reading import read_json, user_path
 
 
 def read_beir(folder: Path | str, id: str, *, source: str = "", licence: str = "") -> Collection:

@@ -13,20 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.data.beir import (
+from ir_replications.shared.data.beir import (
     read_documents,
     read_excluded,
     read_queries,
     read_source,
     read_splits,
 )
-from shared.data.collection import Collection, Grades, fingerprint, make_collection
-from shared.data.lines import files_of, json_lines, only_file
-from shared.data.rows import Placed, gather_documents, numbered
-from shared.errors import InputError, MissingDependencyError
-from shared.fields import check_id, check_text
-from shared.printable import printable
-from shared.reading import user_path
+from ir_replications.shared.data.collection import Collection, Grades, fingerprint, make_collection
+from ir_replications.shared.data.lines import files_of, json_lines, only_file
+from ir_replications.shared.data.rows import Placed, gather_documents, numbered
+from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.fields import check_id, check_text
+from ir_replications.shared.printable import printable
+from ir_replications.shared.reading import user_path
 
 BRIGHT_SUBSETS = (
     "biology", "earth_science", "economics", "psychology", "robotics", "stackoverflow",
@@ -53,7 +53,7 @@ class BrightQueries:
 
 def load_bright_queries(subset: str, data_root: Path | str | None = None) -> BrightQueries:
     """Read the queries of a subset from `<data root>/bright/<subset>`, where no corpus need be."""
-    from shared.data.resolve import find_data_root
+    from ir_replications.shared.data.resolve import find_data_root
 
     if subset not in BRIGHT_SUBSETS:
         raise InputError(f"BRIGHT subset {subset!r}: expected one of {', '.join(BRIGHT_SUBSETS)}")

@@ -6,12 +6,12 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from shared.data.bright import has_corpus
-from shared.data.lines import only_file
-from shared.data.manifest import Pin, manifest, pinned
-from shared.data.resolve import find_data_root
-from shared.files import find_cache_dir
-from shared.reading import user_path
+from ir_replications.shared.data.bright import has_corpus
+from ir_replications.shared.data.lines import only_file
+from ir_replications.shared.data.manifest import Pin, manifest, pinned
+from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.files import find_cache_dir
+from ir_replications.shared.reading import user_path
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from shared.data.parts import (
+from ir_replications.shared.data.parts import (
     Grades,
     check_documents,
     check_queries,
     checked_grades,
     checked_ids,
 )
-from shared.errors import InputError
+from ir_replications.shared.errors import InputError
 
 __all__ = [
     "TITLE_MODES", "Collection", "Grades", "check_id", "fingerprint", "group_qrels",
@@ -140,7 +140,7 @@ class Collection:
         """The split to evaluate: the chosen, the manifest's, else "test", else the only one."""
         if self.split:
             return self.split
-        from shared.data.manifest import pinned
+        from ir_replications.shared.data.manifest import pinned
 
         pin = pinned(self.id)
         for name in (pin.split if pin else None, "test"):

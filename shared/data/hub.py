@@ -14,15 +14,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from shared.data.beir import write_beir
-from shared.data.bright import gather_examples
-from shared.data.collection import Collection, make_collection
-from shared.data.manifest import Pin
-from shared.data.rows import gather_documents, gather_qrels, gather_queries, numbered
-from shared.errors import InputError, MissingDependencyError
-from shared.hub_client import check_network, damaged_files, discard, hub_client
-from shared.hub_errors import explain
-from shared.rehearsal import rehearsal
+from ir_replications.shared.data.beir import write_beir
+from ir_replications.shared.data.bright import gather_examples
+from ir_replications.shared.data.collection import Collection, make_collection
+from ir_replications.shared.data.manifest import Pin
+from ir_replications.shared.data.rows import (
+    gather_documents,
+    gather_qrels,
+    gather_queries,
+    numbered,
+)
+from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.hub.client import check_network, damaged_files, discard, hub_client
+from ir_replications.shared.hub.errors import explain
+from ir_replications.shared.rehearsal import rehearsal
 
 Rows = Iterable[Mapping[str, Any]]
 
@@ -150,7 +155,7 @@ def check_counts(collection: Collection, pin: Pin) -> None:
 
     A rehearsal keeps it; `check_collection` then says so to everybody who loads it.
     """
-    from shared.data.manifest import count_mismatches
+    from ir_replications.shared.data.manifest import count_mismatches
 
     if (wrong := count_mismatches(collection, pin)) and not rehearsal():
         raise InputError(f"{'; '.join(wrong)}; nothing was kept, fetch it again")

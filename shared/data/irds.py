@@ -10,11 +10,16 @@ import zipfile
 import zlib
 from typing import Any
 
-from shared.data.collection import Collection, make_collection
-from shared.data.rows import gather_documents, gather_qrels, gather_queries, numbered
-from shared.errors import InputError, MissingDependencyError
-from shared.hub_client import tell_as_notes
-from shared.hub_errors import explain
+from ir_replications.shared.data.collection import Collection, make_collection
+from ir_replications.shared.data.rows import (
+    gather_documents,
+    gather_qrels,
+    gather_queries,
+    numbered,
+)
+from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.hub.client import tell_as_notes
+from ir_replications.shared.hub.errors import explain
 
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
 _EXCLUDED = "Excluded from evaluation"  # how ir_datasets names BRIGHT's excluded documents

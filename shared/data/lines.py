@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shared.errors import InputError
-from shared.reading import BOM, JOINED, open_input, parse_json
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.reading import BOM, JOINED, open_input, parse_json
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:

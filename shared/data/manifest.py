@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shared.data.collection import Collection
+    from ir_replications.shared.data.collection import Collection
 
 UNPINNED = "nothing is pinned"
 """Begins the one line that `check_collection` returns for a collection that has no pin."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from shared.errors import InputError
-from shared.fields import check_grade, check_id, check_text, check_title
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.fields import check_grade, check_id, check_text, check_title
 
 Grades = dict[str, dict[str, int]]
 """Judgements of one split: query id -> document id -> grade."""

@@ -12,13 +12,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from shared.data.collection import Grades
-from shared.data.lines import files_of, json_lines, only_file
-from shared.data.qrels import read_qrels
-from shared.errors import InputError
-from shared.fields import check_id
-from shared.reading import is_finite, is_whole, user_path
-from shared.runs import Run
+from ir_replications.shared.data.collection import Grades
+from ir_replications.shared.data.lines import files_of, json_lines, only_file
+from ir_replications.shared.data.qrels import read_qrels
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.fields import check_id
+from ir_replications.shared.reading import is_finite, is_whole, user_path
+from ir_replications.shared.retrieval.runs import Run
 
 COMPLETE = "test.full"
 """The split of a pool that holds the whole track's judgements."""

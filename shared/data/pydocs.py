@@ -24,9 +24,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from shared.data.beir import read_beir, read_source, write_beir
-from shared.data.collection import Collection, Grades, make_collection
-from shared.errors import InputError
+from ir_replications.shared.data.beir import read_beir, read_source, write_beir
+from ir_replications.shared.data.collection import Collection, Grades, make_collection
+from ir_replications.shared.errors import InputError
 
 BUILDER = 2
 """Version of the rules below; raise it when the content that they make changes."""
@@ -237,7 +237,7 @@ def _build_apart(folder: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     path = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
-        [sys.executable, "-P", "-W", "ignore", "-m", "shared.data.pydocs", str(folder.absolute())],
+        [sys.executable, "-P", "-W", "ignore", "-m", "ir_replications.shared.data.pydocs", str(folder.absolute())],
         env={**environment, "PYTHONPATH": os.pathsep.join(path), "PYTHONHASHSEED": "0"},
         capture_output=True,
         text=True,

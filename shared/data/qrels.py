@@ -6,11 +6,11 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.data.collection import Grades, group_qrels
-from shared.data.lines import blank_separated, numbered_lines
-from shared.errors import InputError
-from shared.fields import check_grade, check_id
-from shared.reading import user_path
+from ir_replications.shared.data.collection import Grades, group_qrels
+from ir_replications.shared.data.lines import blank_separated, numbered_lines
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.fields import check_grade, check_id
+from ir_replications.shared.reading import user_path
 
 _HEADER_GRADES = {"score", "relevance", "relevancy", "rel", "grade", "label"}
 

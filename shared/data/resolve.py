@@ -6,17 +6,17 @@ import os
 import re
 from pathlib import Path
 
-from shared.data.beir import read_beir, write_beir
-from shared.data.bright import has_corpus, missing_corpus, read_bright
-from shared.data.collection import Collection, check_id
-from shared.data.hub import check_counts, fetch_hub, parse_hub_ref
-from shared.data.irds import load_irds
-from shared.data.lines import only_file
-from shared.data.manifest import manifest, pinned
-from shared.data.pydocs import load_pydocs
-from shared.errors import InputError
-from shared.files import find_cache_dir
-from shared.reading import user_path
+from ir_replications.shared.data.beir import read_beir, write_beir
+from ir_replications.shared.data.bright import has_corpus, missing_corpus, read_bright
+from ir_replications.shared.data.collection import Collection, check_id
+from ir_replications.shared.data.hub import check_counts, fetch_hub, parse_hub_ref
+from ir_replications.shared.data.irds import load_irds
+from ir_replications.shared.data.lines import only_file
+from ir_replications.shared.data.manifest import manifest, pinned
+from ir_replications.shared.data.pydocs import load_pydocs
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.files import find_cache_dir
+from ir_replications.shared.reading import user_path
 
 
 def find_data_root(data_root: Path | str | None = None) -> Path | None:

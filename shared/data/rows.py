@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from shared.data.collection import Grades, group_qrels
-from shared.errors import InputError
-from shared.fields import check_grade, check_id, check_text, check_title
+from ir_replications.shared.data.collection import Grades, group_qrels
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.fields import check_grade, check_id, check_text, check_title
 
 Placed = tuple[str, Mapping[str, Any]]
 """A row with the place that an error names: a file's line, a table's row."""

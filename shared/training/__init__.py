@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from shared.training.adapters import adapter_sha256, check_base, load_adapter
-from shared.training.folder import TrainingFolder, digest_of
-from shared.training.recipes import named_recipe, read_recipe
-from shared.training.updates import Updates
+from ir_replications.shared.training.adapters import adapter_sha256, check_base, load_adapter
+from ir_replications.shared.training.folder import TrainingFolder, digest_of
+from ir_replications.shared.training.recipes import named_recipe, read_recipe
+from ir_replications.shared.training.updates import Updates
 
 __all__ = [
     "TrainingFolder",

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from shared.errors import InputError, MissingDependencyError
-from shared.files import atomic_write, sha256_file
-from shared.printable import printable
-from shared.reading import read_json
+from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.files import atomic_write, sha256_file
+from ir_replications.shared.printable import printable
+from ir_replications.shared.reading import read_json
 
 _BASE = "base.json"  # sha256 of the base weights; peft keeps only a name or a path
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any
 
-from shared.errors import InputError
+from ir_replications.shared.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from shared.errors import DivergedError
-from shared.training.distributed import total
-from shared.training.folder import TrainingFolder
+from ir_replications.shared.errors import DivergedError
+from ir_replications.shared.training.distributed import total
+from ir_replications.shared.training.folder import TrainingFolder
 
 
 class SealCheckpoints(TrainerCallback):

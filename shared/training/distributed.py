@@ -18,7 +18,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
-from shared.errors import InputError
+from ir_replications.shared.errors import InputError
 
 T = TypeVar("T")
 _GROUPS = itertools.count()

@@ -25,12 +25,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from shared.errors import InputError
-from shared.files import atomic_write, find_cache_dir
-from shared.locks import turn_at
-from shared.reading import is_whole, read_json, read_text, user_path
-from shared.sealed_folder import SEAL, problem_of, seal
-from shared.training.log import append, cut, read, until
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.files import atomic_write, find_cache_dir
+from ir_replications.shared.locks import turn_at
+from ir_replications.shared.reading import is_whole, read_json, read_text, user_path
+from ir_replications.shared.sealed_folder import SEAL, problem_of, seal
+from ir_replications.shared.training.log import append, cut, read, until
 
 KEPT = 2  # checkpoints
 ORIGIN = "origin.json"  # in a sealed folder: the digests of the run's request and log

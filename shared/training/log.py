@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shared.errors import InputError
-from shared.files import atomic_write
-from shared.reading import is_whole, parse_json, read_text
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.files import atomic_write
+from ir_replications.shared.reading import is_whole, parse_json, read_text
 
 
 def append(path: Path, entry: Mapping[str, Any]) -> None:

@@ -19,11 +19,17 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from shared.errors import DivergedError, InputError
-from shared.reading import read_json
-from shared.training.distributed import is_first, place, start_alike, sum_gradients, total
-from shared.training.folder import KEPT, TrainingFolder
-from shared.training.updates import Updates
+from ir_replications.shared.errors import DivergedError, InputError
+from ir_replications.shared.reading import read_json
+from ir_replications.shared.training.distributed import (
+    is_first,
+    place,
+    start_alike,
+    sum_gradients,
+    total,
+)
+from ir_replications.shared.training.folder import KEPT, TrainingFolder
+from ir_replications.shared.training.updates import Updates
 
 
 class UpdateLoop:

@@ -9,11 +9,11 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shared.errors import InputError
-from shared.reading import finite_number, is_finite, is_whole, read_text, user_path
-from shared.rehearsal import shortened
-from shared.training.bounds import bounds_of, check_value, hints_of, options_of
-from shared.yaml_reader import Settings, parse_yaml
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.reading import finite_number, is_finite, is_whole, read_text, user_path
+from ir_replications.shared.rehearsal import shortened
+from ir_replications.shared.training.bounds import bounds_of, check_value, hints_of, options_of
+from ir_replications.shared.yaml_reader import Settings, parse_yaml
 
 T = TypeVar("T")
 

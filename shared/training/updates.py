@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from shared.training import bounds
+from ir_replications.shared.training import bounds
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from replications.bert_distill_losses.teacher_cache import teacher_scores
-from replications.bert_distill_losses.tiny_training import toy_set
-from shared.analysis.tokens import Tokens, read_tokens, write_tokens
-from shared.errors import InputError
-from shared.score_file import ScoreFile
-from shared.text_generation import CachedGenerator, Sampling
+from ir_replications.bert_distill_losses.training.teacher_cache import teacher_scores
+from ir_replications.bert_distill_losses.checks.tiny_training import toy_set
+from ir_replications.shared.analysis.tokens import Tokens, read_tokens, write_tokens
+from ir_replications.shared.errors import InputError
+from ir_replications.prorank.reranking.score_file import ScoreFile
+from ir_replications.shared.models.generation import CachedGenerator, Sampling
 from tests.campaign import independent as own
 from tests.campaign.campaign import Reader
 

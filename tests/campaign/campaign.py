@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from shared.errors import InputError
+from ir_replications.shared.errors import InputError
 from tests.campaign.mutate import damaged
 
 SECONDS = 10.0  # an input that takes longer hangs

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from shared.data.beir import read_beir, read_source
-from shared.data.bright import read_bright
-from shared.errors import InputError
+from ir_replications.shared.data.beir import read_beir, read_source
+from ir_replications.shared.data.bright import read_bright
+from ir_replications.shared.errors import InputError
 from tests.campaign import independent as own
 from tests.campaign.campaign import Reader
 
@@ -170,7 +170,7 @@ def make_rows(folder: Path) -> None:
 
 def read_hub(folder: Path) -> Any:
     """The rows of a JSON file as a hub's dataset gives them, through the reader of hubs."""
-    from shared.data import hub
+    from ir_replications.shared.data import hub
 
     path = folder / "rows.json"
     if not path.is_file():

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from replications.bmx import BMX
+from ir_replications.bmx import BMX
 from tests.campaign import independent as own
 from tests.campaign.cache_readers import altered
 from tests.campaign.campaign import Reader

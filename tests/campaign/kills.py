@@ -25,7 +25,7 @@ Work = Callable[[Path], int]
 
 def cells(folder: Path) -> int:
     """Run the cells with a store in `folder`; the exit status."""
-    from replications.__main__ import main
+    from ir_replications.__main__ import main
     from tests.cli import E2
 
     return main(["run", "bmx", "--collection", str(folder.parent / "tiny"), *E2,
@@ -34,10 +34,10 @@ def cells(folder: Path) -> int:
 
 def training(folder: Path) -> int:
     """Train a tiny student in `folder` and write down its weights' digest and its log."""
-    from replications.bert_distill_losses.arms import BOTH
-    from replications.bert_distill_losses.ranker_files import weights_sha256
-    from replications.bert_distill_losses.tiny_training import train
-    from shared.files import atomic_write
+    from ir_replications.bert_distill_losses.training.arms import BOTH
+    from ir_replications.bert_distill_losses.ranker.files import weights_sha256
+    from ir_replications.bert_distill_losses.checks.tiny_training import train
+    from ir_replications.shared.files import atomic_write
 
     run = train(BOTH, folder=folder, steps=60, save_steps=3)
     log = [{k: v for k, v in entry.items() if "seconds" not in k} for entry in run.log]
@@ -120,9 +120,9 @@ def main() -> None:
     name, wanted, seed, place = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
     import torch
 
-    import replications.__main__
-    import replications.bert_distill_losses.tiny_training
-    import replications.bmx.experiment  # noqa: F401
+    import ir_replications.__main__
+    import ir_replications.bert_distill_losses.checks.tiny_training
+    import ir_replications.bmx.experiments.registry  # noqa: F401
     from tests.cli import beir
 
     torch.set_num_threads(1)

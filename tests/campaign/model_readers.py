@@ -9,17 +9,17 @@ from unittest import mock
 
 import numpy as np
 
-from replications.bert_distill_losses.ranker_files import load_ranker, save_ranker
-from replications.bert_distill_losses.tiny_ranker import tiny_ranker
-from shared.embedder import load_embedder, stated_length, stated_pooling
-from shared.models import load_causal_lm
-from shared.training.adapters import load_adapter, note_base
+from ir_replications.bert_distill_losses.ranker.files import load_ranker, save_ranker
+from ir_replications.bert_distill_losses.checks.tiny_ranker import tiny_ranker
+from ir_replications.shared.models.embedder import load_embedder, stated_length, stated_pooling
+from ir_replications.shared.models.references import load_causal_lm
+from ir_replications.shared.training.adapters import load_adapter, note_base
 from tests.campaign import independent as own
 from tests.campaign.campaign import Reader
 from tests.campaign.collection_readers import write
-from tests.test_embedder import static
-from tests.test_gguf import write_gguf
-from tests.tiny_model import tiny_model, tiny_tokenizer
+from tests.shared.models.test_embedder import static
+from tests.shared.models.test_gguf import write_gguf
+from tests.shared.models.tiny_model import tiny_model, tiny_tokenizer
 
 IDS = [[3, 5, 6, 2]]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-import replications.bert_distill_losses.recipe as bert
-import replications.prorank.recipe as prorank
-import replications.tongsearch_qr.recipe as tongsearch
-from replications.execute import PAPERS_FOLDER
+import ir_replications.bert_distill_losses.training.recipe as bert
+import ir_replications.prorank.training.recipe as prorank
+import ir_replications.tongsearch_qr.training.recipe as tongsearch
+from ir_replications.engine.execute import PAPERS_FOLDER
 from tests.campaign import independent as own
 from tests.campaign.campaign import Reader
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from reports.machines import read_machine, write_machine
-from reports.record_files import pack_text, read_pack, read_record
-from reports.store import Store
+from ir_replications.reports.attestation.machines import read_machine, write_machine
+from ir_replications.reports.records.files import pack_text, read_pack, read_record
+from ir_replications.reports.records.store import Store
 from tests.campaign import independent as own
 from tests.campaign.campaign import Reader
 from tests.campaign.claim_readers import numbers_in

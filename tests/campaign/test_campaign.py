@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 for needed in ("torch", "transformers", "gguf", "peft", "pyarrow", "datasets", "numba"):
     pytest.importorskip(needed)
 
-from shared.data.beir import read_qrels  # noqa: E402
-from shared.data.lines import json_lines  # noqa: E402
-from shared.errors import InputError  # noqa: E402
-from shared.runs import read_run  # noqa: E402
-from tests.campaign import COUNTS  # noqa: E402
-from tests.campaign import independent as own  # noqa: E402
-from tests.campaign.apart import ROOT, Apart  # noqa: E402
-from tests.campaign.campaign import Reader, try_reader  # noqa: E402
-from tests.campaign.readers import READERS  # noqa: E402
+from ir_replications.shared.data.beir import read_qrels
+from ir_replications.shared.data.lines import json_lines
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.retrieval.runs import read_run
+from tests.campaign import COUNTS
+from tests.campaign import independent as own
+from tests.campaign.apart import ROOT, Apart
+from tests.campaign.campaign import Reader, try_reader
+from tests.campaign.readers import READERS
 
 SEED = 16
 INPUTS = {False: 60, True: 500}  # of a reader with share 1; True: with --slow

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from shared.sealed_folder import ensure_sealed
-from shared.training.folder import TrainingFolder
+from ir_replications.shared.sealed_folder import ensure_sealed
+from ir_replications.shared.training.folder import TrainingFolder
 from tests.campaign import independent as own
 from tests.campaign.campaign import Reader
 

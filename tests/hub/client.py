@@ -23,7 +23,7 @@ from tests.cli import Result
 ROOT = Path(__file__).parents[2]
 CODE = """
 import sys
-from replications.__main__ import main
+from ir_replications.__main__ import main
 statuses = [main(line.split()) for line in sys.argv[1:]]
 print("statuses", *statuses)
 """  # `python -c CODE "<arguments>" ...`: several commands in one new process
@@ -99,7 +99,7 @@ def _serve() -> None:
     import huggingface_hub
     import pyarrow.parquet  # noqa: F401
 
-    from replications.commands import group  # noqa: F401
+    from ir_replications.engine.commands import group  # noqa: F401
 
     huggingface_hub.snapshot_download  # noqa: B018 - imported on first use
     children: dict[int, int] = {}
@@ -135,7 +135,7 @@ def _run(order: dict[str, Any]) -> None:
         if order["largest_file"]:
             most = order["largest_file"]
             resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-        from replications.__main__ import main
+        from ir_replications.__main__ import main
 
         status = main(order["arguments"])
     except BaseException:

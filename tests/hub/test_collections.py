@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.data import load_collection
-from shared.data.manifest import pinned
+from ir_replications.shared.data import load_collection
+from ir_replications.shared.data.manifest import pinned
 from tests.cli import DOCS, QUERIES
 from tests.hub import LoopbackHub
 from tests.hub.client import CODE, ROOT, Client

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shared.data import load_collection
+from ir_replications.shared.data import load_collection
 from tests.cli import DOCS, Result
 from tests.hub import Fault, LoopbackHub
 from tests.hub.client import Client, Running

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from shared.data import load_collection
-from shared.errors import InputError
+from ir_replications.shared.data import load_collection
+from ir_replications.shared.errors import InputError
 from tests.cli import DOCS, QRELS, QUERIES
 from tests.hub import LoopbackHub
 from tests.hub.client import CODE, ROOT

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.models import fetch_model, load_causal_lm
+from ir_replications.shared.models.references import fetch_model, load_causal_lm
 from tests.hub import LoopbackHub
 from tests.hub.client import Client
 from tests.hub.samples import REVISION, write_weights
@@ -20,7 +20,7 @@ def test_models_of_one_and_of_several_files(
 ) -> None:
     torch = pytest.importorskip("torch")
     pytest.importorskip("transformers")
-    from tests.tiny_model import tiny_model, tiny_tokenizer
+    from tests.shared.models.tiny_model import tiny_model, tiny_tokenizer
 
     model, cache, refs = tiny_model(3), tmp_path / "cache", []
     for name, options in (("one", {}), ("several", {"max_shard_size": "8KB"})):

@@ -10,8 +10,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from shared.data.beir import write_beir
-from shared.data.collection import make_collection
+from ir_replications.shared.data.beir import write_beir
+from ir_replications.shared.data.collection import make_collection
 from tests.rehearsal.texts import WORDS, sentence
 
 Rows = list[dict[str, Any]]

@@ -12,7 +12,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from replications.prorank.prompt import PREFIX, SUFFIX, TASK
+from ir_replications.prorank.method.prompt import PREFIX, SUFFIX, TASK
 from tests.rehearsal.texts import corpus
 
 QWEN_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from replications.tongsearch_qr.bright import SUBSETS
-from replications.tongsearch_qr.released_files import _FIXED_AT, _RAW, _REASONED_AT, CORRECTED, MAPS
-from shared.data import pinned
+from ir_replications.tongsearch_qr.experiments.bright import SUBSETS
+from ir_replications.tongsearch_qr.rewriting.released_files import (
+    _FIXED_AT,
+    _RAW,
+    _REASONED_AT,
+    CORRECTED,
+    MAPS,
+)
+from ir_replications.shared.data import pinned
 from tests.hub import LoopbackHub
 from tests.hub.samples import write_dataset, write_mteb
 from tests.rehearsal import collections

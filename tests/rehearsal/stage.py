@@ -17,12 +17,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from reports.provenance import ROOT
-from reports.record import Record
-from reports.store import Store
-from shared.models import list_models
-from shared.rehearsal import KEY, VARIABLE
-from shared.sealed_folder import ensure_sealed
+from ir_replications.reports.records.provenance import ROOT
+from ir_replications.reports.records.record import Record
+from ir_replications.reports.records.store import Store
+from ir_replications.shared.models.references import list_models
+from ir_replications.shared.rehearsal import KEY, VARIABLE
+from ir_replications.shared.sealed_folder import ensure_sealed
 from tests.hub import LoopbackHub
 
 

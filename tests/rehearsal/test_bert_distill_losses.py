@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from replications.bert_distill_losses.e2_arms import PAPER_RECIPES
-from replications.bert_distill_losses.recipe import load_recipe
-from replications.execute import plan_jobs
-from shared.rehearsal import VARIABLE
+from ir_replications.bert_distill_losses.experiments.e2_arms import PAPER_RECIPES
+from ir_replications.bert_distill_losses.training.recipe import load_recipe
+from ir_replications.engine.execute import plan_jobs
+from ir_replications.shared.rehearsal import VARIABLE
 from tests.hub import LoopbackHub
 from tests.rehearsal import collections, models
 from tests.rehearsal.repositories import serve_beir

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from replications.execute import plan_jobs
-from replications.prorank.e5_paper import BEIR, GIANT, RETRAINED
-from replications.prorank.released import MODELS
-from shared.rehearsal import VARIABLE
+from ir_replications.engine.execute import plan_jobs
+from ir_replications.prorank.experiments.e5_paper import BEIR, GIANT, RETRAINED
+from ir_replications.prorank.reranking.released import MODELS
+from ir_replications.shared.rehearsal import VARIABLE
 from tests.hub import LoopbackHub
 from tests.rehearsal import models
 from tests.rehearsal.repositories import serve_beir

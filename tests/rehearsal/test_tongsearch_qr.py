@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from replications.execute import plan_jobs
-from replications.tongsearch_qr.recipe import Recipe, load_recipe
-from replications.tongsearch_qr.released_files import MIRROR
-from shared.rehearsal import KEY, VARIABLE
+from ir_replications.engine.execute import plan_jobs
+from ir_replications.tongsearch_qr.training.recipe import Recipe, load_recipe
+from ir_replications.tongsearch_qr.rewriting.released_files import MIRROR
+from ir_replications.shared.rehearsal import KEY, VARIABLE
 from tests.hub import LoopbackHub
 from tests.rehearsal import collections, models
 from tests.rehearsal.repositories import serve_bright, write_github
@@ -54,7 +54,7 @@ def test_the_released_training(hub: LoopbackHub, tmp_path: Path) -> None:
     serve_training(hub, tmp_path / "models", recipe)
     stage = Stage(tmp_path / "stage", hub)
     collections.write_stack_exchange(stage.root / "qa" / "stackexchange")
-    train = ("replications.tongsearch_qr.train", "released-1.5b")
+    train = ("ir_replications.tongsearch_qr.training.train", "released-1.5b")
     assert "accelerate launch --num_processes 3" in stage.python(*train, code=2)
     stage.environment[VARIABLE] = SHORT.replace("vllm=off", "vllm=server")
     if find_spec("vllm") is None:

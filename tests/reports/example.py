@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reports.record import Record
+from ir_replications.reports.records.record import Record
 
 CLAIMS = """
 [paper]

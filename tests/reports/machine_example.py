@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from reports.machines import Agreement, Machine
+from ir_replications.reports.attestation.machines import Agreement, Machine
 
 OLD, NEW = "a" * 64, "b" * 64
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from reports.arithmetics import (
+from ir_replications.reports.attestation.arithmetics import (
     ARITHMETICS,
     BY_HAND,
     SWITCHES,
@@ -19,8 +19,8 @@ from reports.arithmetics import (
     why_not_offered,
     without_switches,
 )
-from reports.libraries import Libraries, _announced, probe
-from shared.errors import InputError
+from ir_replications.reports.attestation.libraries import Libraries, _announced, probe
+from ir_replications.shared.errors import InputError
 
 SERVER = Libraries(
     runs={

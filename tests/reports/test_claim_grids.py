@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.claims import load_paper
-from shared.errors import InputError
+from ir_replications.reports.claims.reader import load_paper
+from ir_replications.shared.errors import InputError
 from tests.reports.example import write_paper
 
 SHORT = """

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from reports.claims import load_paper, load_papers
-from reports.judge import judge
-from reports.verdicts import Verdict
-from shared.errors import InputError
+from ir_replications.reports.claims.reader import load_paper, load_papers
+from ir_replications.reports.claims.judge import judge
+from ir_replications.reports.claims.verdicts import Verdict
+from ir_replications.shared.errors import InputError
 from tests.reports.example import CLAIMS, record, write_paper
 
 

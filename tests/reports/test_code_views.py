@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from reports.code_views import CODE, code_notes, trainings
-from reports.record import Record
-from reports.store import Store
+from ir_replications.reports.pages.code_views import CODE, code_notes, trainings
+from ir_replications.reports.records.record import Record
+from ir_replications.reports.records.store import Store
 from tests.reports.example import record
 
 PRESENT, EARLIER, CLEAN = "a" * 64, "b" * 64, {"commit": "c" * 40, "dirty": False}

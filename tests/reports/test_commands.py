@@ -6,8 +6,8 @@ import shlex
 
 import pytest
 
-from reports.commands import config_text, run_command
-from reports.toml_reader import Selector
+from ir_replications.reports.records.commands import config_text, run_command
+from ir_replications.reports.claims.toml_reader import Selector
 
 A: Selector = {"experiment": "E2", "collection": "x", "system": "student", "arm": "A8"}
 

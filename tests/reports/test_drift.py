@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from reports.claims import load_paper
-from reports.drift import Comparison, _limit, compare
-from reports.kinds import Kind, Rule, load_numbers, numbers_of
-from reports.record import Record
-from shared.errors import InputError
+from ir_replications.reports.claims.reader import load_paper
+from ir_replications.reports.claims.drift import Comparison, _limit, compare
+from ir_replications.reports.claims.kinds import Kind, Rule, load_numbers, numbers_of
+from ir_replications.reports.records.record import Record
+from ir_replications.shared.errors import InputError
 from tests.reports.example import CLAIMS, record, records, write_paper
 
 BOUND = """

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.effects import Effect, compare, macro
-from reports.record import Record
-from reports.select import Sample
-from shared.significance import macro_bootstrap, macro_randomization_test, randomization_test
-from shared.two_level import two_level_bootstrap
+from ir_replications.reports.claims.effects import Effect, compare, macro
+from ir_replications.reports.records.record import Record
+from ir_replications.reports.claims.select import Sample
+from ir_replications.shared.evaluation.significance import (
+    macro_bootstrap,
+    macro_randomization_test,
+    randomization_test,
+)
+from ir_replications.shared.evaluation.two_level import two_level_bootstrap
 
 MEASURE = "nDCG@10"
 SIZES = {"a": 30, "b": 12}

@@ -7,8 +7,8 @@ import sys
 
 PROGRAM = """
 import os
-from reports.forked import forked
-from shared.errors import InputError
+from ir_replications.reports.pages.forked import forked
+from ir_replications.shared.errors import InputError
 
 parent = os.getpid()
 held = {"big": object()}  # cannot be pickled: a fork need not

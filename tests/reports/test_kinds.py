@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from replications.commands.options import PUBLISHED
-from replications.execute import PAPERS_FOLDER, papers
-from reports.claims import load_paper
-from reports.drift import compare
-from reports.kinds import Kind, load_numbers
-from reports.store import Store
+from ir_replications.engine.commands.options import PUBLISHED
+from ir_replications.engine.execute import PAPERS_FOLDER, papers
+from ir_replications.reports.claims.reader import load_paper
+from ir_replications.reports.claims.drift import compare
+from ir_replications.reports.claims.kinds import Kind, load_numbers
+from ir_replications.reports.records.store import Store
 
 
 @pytest.mark.parametrize("name", papers())

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.record import Record
-from reports.store import Store
-from reports.verdicts import MIN_QUERIES
-from shared.significance import macro_bootstrap
+from ir_replications.reports.records.record import Record
+from ir_replications.reports.records.store import Store
+from ir_replications.reports.claims.verdicts import MIN_QUERIES
+from ir_replications.shared.evaluation.significance import macro_bootstrap
 from tests.reports.example import record, values
 from tests.reports.test_judge import EFFECT, HEAD, claim, judged, only, words
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from reports.machine_views import Verified, verified
-from reports.machines import read_machine, read_machines, write_machine
-from reports.store import Store
-from shared.errors import InputError
+from ir_replications.reports.pages.machine_views import Verified, verified
+from ir_replications.reports.attestation.machines import read_machine, read_machines, write_machine
+from ir_replications.reports.records.store import Store
+from ir_replications.shared.errors import InputError
 from tests.reports.machine_example import NEW, OLD, agreement, machine
 
 REPORTS = Path(__file__).resolve().parents[2] / "reports"

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from reports.record import Record
-from reports.record_files import pack_text, read_pack
-from reports.render import render_site
-from reports.store import Store
-from shared.errors import InputError
+from ir_replications.reports.records.record import Record
+from ir_replications.reports.records.files import pack_text, read_pack
+from ir_replications.reports.pages.render import render_site
+from ir_replications.reports.records.store import Store
+from ir_replications.shared.errors import InputError
 from tests.reports.example import record, records, write_paper
 from tests.reports.test_resealed import MUTATIONS, canonical, change, sealed
 

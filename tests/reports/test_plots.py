@@ -9,7 +9,15 @@ from xml.etree import ElementTree
 import matplotlib
 import pytest
 
-from reports.plots import INK, bars, forest, heatmap, lines, scatter, with_prefix
+from ir_replications.reports.pages.plots import (
+    INK,
+    bars,
+    forest,
+    heatmap,
+    lines,
+    scatter,
+    with_prefix,
+)
 
 NASTY = '<script>$\\frac$ & "x"</script>'
 DRAW: dict[str, Callable[[], str]] = {

@@ -14,8 +14,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from reports import provenance
-from reports.provenance import code_digest, collect, git_state, scrub
+from ir_replications.reports.records import provenance
+from ir_replications.reports.records.provenance import code_digest, collect, git_state, scrub
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_collect_holds_no_name_host_or_path(tmp_path: Path) -> None:
 
 def test_collect_never_imports_torch() -> None:
     code = (
-        "import sys; from reports.provenance import collect; "
+        "import sys; from ir_replications.reports.records.provenance import collect; "
         "collect(paper='toy', command=''); sys.exit('torch' in sys.modules)"
     )
     root = Path(provenance.__file__).parents[1]

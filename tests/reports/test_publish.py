@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-import reports.publish
-from reports.publish import publish
-from reports.record import Record
-from reports.record_files import read_pack
-from reports.store import Store
-from shared.errors import InputError
+import ir_replications.reports.records.publish
+from ir_replications.reports.records.publish import publish
+from ir_replications.reports.records.record import Record
+from ir_replications.reports.records.files import read_pack
+from ir_replications.reports.records.store import Store
+from ir_replications.shared.errors import InputError
 from tests.reports.example import record
 
 CLEAN = {"git": {"commit": "0" * 40, "dirty": False}}
@@ -204,7 +204,7 @@ def _publishes(own: Path, published: Path) -> None:
 def test_publishers_at_the_same_time_wait_for_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = reports.publish.pack_text
+    real = ir_replications.reports.records.publish.pack_text
 
     def slow(records: Any) -> str:
         import time
@@ -212,7 +212,7 @@ def test_publishers_at_the_same_time_wait_for_each_other(
         time.sleep(0.3)  # between what was read and what is written
         return real(records)
 
-    monkeypatch.setattr(reports.publish, "pack_text", slow)
+    monkeypatch.setattr(ir_replications.reports.records.publish, "pack_text", slow)
     names = ("a", "b", "c", "d")
     for name in names:
         Store(tmp_path / name).put(cell(name), RUN)

@@ -15,18 +15,18 @@ from pathlib import Path
 
 import pytest
 
-from reports.claims import load_paper
-from reports.code_views import CODE
-from reports.formatting import MINUS, interval, number, p_value, signed
-from reports.judge import cell_counts, judge
-from reports.machine_views import verified
-from reports.machines import read_machines
-from reports.record import TIERS, Record
-from reports.render import MANIFEST, per_query_csv, render_site
-from reports.store import Store
-from reports.verdicts import Verdict
-from reports.views import tier_view
-from shared.errors import InputError
+from ir_replications.reports.claims.reader import load_paper
+from ir_replications.reports.pages.code_views import CODE
+from ir_replications.reports.pages.formatting import MINUS, interval, number, p_value, signed
+from ir_replications.reports.claims.judge import cell_counts, judge
+from ir_replications.reports.pages.machine_views import verified
+from ir_replications.reports.attestation.machines import read_machines
+from ir_replications.reports.records.record import TIERS, Record
+from ir_replications.reports.pages.render import MANIFEST, per_query_csv, render_site
+from ir_replications.reports.records.store import Store
+from ir_replications.reports.claims.verdicts import Verdict
+from ir_replications.reports.pages.views import tier_view
+from ir_replications.shared.errors import InputError
 from tests.reports.example import CLAIMS, record, records, write_paper
 
 LOADING = {"script", "link", "img", "iframe", "object", "embed", "audio", "video", "source", "base"}
@@ -76,7 +76,7 @@ class Page(HTMLParser):
 def papers(tmp_path: Path) -> Path:
     folder = write_paper(tmp_path / "papers")
     (folder / "figures.py").write_text(
-        "from reports.plots import Figure, bars, forest\n"
+        "from ir_replications.reports.pages.plots import Figure, bars, forest\n"
         "def figures(records):\n"
         "    rows = [('<script>x</script> $1_a$', .1, .05, .2), ('b', -.1, -.2, .1)]\n"
         "    return [Figure('one', 'A <b>figure</b>', 'c', forest(rows), 'alt \"<i>\"',\n"
@@ -323,7 +323,7 @@ def test_pages_are_utf8_whatever_the_locale(tmp_path: Path) -> None:
     store.put(record("bm25", "lauf\u2013é", 0.5, label="lauf\u2013é"), {"日本": [("é", 1.0)]})
     render_site(papers, store.records(), tmp_path / "here")
     script = (
-        "import sys; from reports.render import render_site; from reports.store import Store; "
+        "import sys; from ir_replications.reports.pages.render import render_site; from ir_replications.reports.records.store import Store; "
         "assert sys.flags.utf8_mode == 0; "
         "render_site(sys.argv[1], Store(sys.argv[2]).records(), sys.argv[3])"
     )

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from reports.record import slug
-from reports.record_files import read_record
-from reports.store import Store
-from shared.errors import InputError
+from ir_replications.reports.records.record import slug
+from ir_replications.reports.records.files import read_record
+from ir_replications.reports.records.store import Store
+from ir_replications.shared.errors import InputError
 from tests.reports.example import record
 
 SHA256 = "6d2c09c77d224dc1762547ea216191509f58ef309ccb14127d9c8d5696e62768"

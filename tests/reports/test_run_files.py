@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reports.record import Record
-from reports.store import Store
+from ir_replications.reports.records.record import Record
+from ir_replications.reports.records.store import Store
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "reports" / "results"
 

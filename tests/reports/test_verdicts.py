@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reports.verdicts import (
+from ir_replications.reports.claims.verdicts import (
     Verdict,
     judge_bound,
     judge_effect,

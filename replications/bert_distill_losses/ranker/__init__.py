@@ -1,0 +1,1 @@
+"""The cross-encoder that teacher and students are."""

@@ -1,0 +1,69 @@
+"""The golden checks of training as the experiment runs them: what each must find."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from ir_replications.bert_distill_losses.checks.training import CHECKS
+
+
+def test_teacher_and_projection() -> None:
+    facts = CHECKS["G10-teacher"]()
+    assert facts.pop("projection_change") > 1e-4
+    assert facts.pop("student_changed") > 20
+    assert facts.pop("saved_tensors") > 20
+    assert facts == {
+        "teacher_calls_equal": True,
+        "teacher_trainable": 0,
+        "teacher_gradients": 0,
+        "teacher_changed": 0,
+        "projection_saved": 0,
+        "scores_moved_by_saving": 0.0,
+        "scores_moved_by_projection": 0.0,
+    }
+
+
+def test_combination() -> None:
+    facts = CHECKS["G11"]()
+    assert facts.pop("max_relative_error") < 1e-6
+    assert facts.pop("moved_by_a_weight") > 20
+    assert facts == {
+        "steps": 4,
+        "moved_by_weights_of_0": 0,
+        "moved_by_one_weight_of_0": 0,
+        "logged_at_weight_0": 0,
+    }
+
+
+@pytest.mark.parametrize(("check", "losses"), [("hard", 4), ("soft", 8), ("layers", 8)])
+def test_every_loss_falls(check: str, losses: int) -> None:
+    facts = CHECKS[f"G13-{check}"]()
+    assert facts["losses"] == losses
+    assert facts["least_fall"] > 0.05
+    assert facts.get("hinge_least_margin", 2.0) > 1.0
+
+
+def test_margins_become_the_teachers() -> None:
+    facts = CHECKS["G13-margins"]()
+    assert facts["correlation"] > 0.9 > 0.5 > facts["correlation_before"]
+    assert facts["fall"] > 1
+
+
+def test_a_copied_teacher_scores_as_the_teacher() -> None:
+    facts = CHECKS["C4"]()
+    assert facts["max_difference"] == 0
+    assert facts["of_two_layers"] > 0.01
+
+
+def test_arms_see_the_same_groups() -> None:
+    assert CHECKS["K7"]() == {
+        "arms": 20,
+        "arms_of_other_batches": 0,
+        "arms_of_other_documents": 0,
+        "pointwise_reads_the_same": True,
+        "documents_of_a_step": [8],
+        "groups_of_a_step": 4,
+    }

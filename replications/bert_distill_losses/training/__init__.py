@@ -1,0 +1,1 @@
+"""Training: data, loop, runs and their command."""

@@ -1,0 +1,165 @@
+"""What a recipe trains on: the groups that a seed draws, and queries set aside for choices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ir_replications.bert_distill_losses.training.arms import Arm
+from ir_replications.bert_distill_losses.training.halves import halves
+from ir_replications.bert_distill_losses.training.label_changes import with_fraction, with_noise
+from ir_replications.bert_distill_losses.training.recipe import Kind, Recipe
+from ir_replications.bert_distill_losses.training.training_set import TrainingSet, training_set
+from ir_replications.engine.execute import Context
+from ir_replications.engine.first_stages import candidate_run, chosen_queries
+from ir_replications.shared.training import pairs
+from ir_replications.shared.errors import InputError
+
+if TYPE_CHECKING:
+    from ir_replications.bert_distill_losses.ranker.tokens import PairTokens
+
+DEVELOPMENT = 40  # queries of each collection
+LEAST = 400  # training queries of a collection that can spare so many
+
+
+@dataclass(frozen=True)
+class Source:
+    """Collections to draw groups from.
+
+    `draw` takes seed, groups, negatives and the share of groups without a label; `halves` gives
+    the half, 0 or 1, of every training query's text.
+    """
+
+    draw: Callable[[int, int, int, float], TrainingSet]
+    halves: Callable[[], Mapping[str, int]]
+
+
+@dataclass
+class TrainingData:
+    """The groups of one seed; `of_seed` draws those of another from the same source."""
+
+    groups: TrainingSet
+    source: Source
+    _tokens: dict[tuple[Any, ...], PairTokens] = field(default_factory=dict, repr=False)
+
+    def of_seed(self, seed: int, recipe: Recipe, kind: Kind) -> TrainingData:
+        """The groups that another seed draws, for the teacher or for a student."""
+        return _drawn(self.source, seed, recipe, kind)
+
+    @property
+    def half(self) -> np.ndarray:
+        """The half of every group's query, int8 (n,)."""
+        of_text = self.source.halves()
+        return np.array([of_text[text] for text in self.groups.queries], np.int8)[self.groups.query]
+
+    def of_half(self, half: int) -> TrainingData:
+        """The groups whose query is in a half. Raises InputError where there are none."""
+        rows = self.half == half
+        if not rows.any():
+            raise InputError(f"training set: no query is in half {half}; expected more queries")
+        return TrainingData(self.groups.subset(rows), self.source)
+
+    def changed(self, arm: Arm, seed: int) -> TrainingData:
+        """The groups with the arm's share of wrong labels and of labels."""
+        groups = self.groups
+        if arm.swapped:
+            groups = with_noise(groups, arm.swapped, seed)
+        if arm.labelled < 1:
+            groups = with_fraction(groups, arm.labelled, seed)
+        return self if groups is self.groups else TrainingData(groups, self.source)
+
+    def tokens(self, recipe: Recipe, model: str, tokenizer: Any) -> PairTokens:
+        """The texts of the groups as tokens of a model (its tokenizer), made once."""
+        from ir_replications.bert_distill_losses.ranker.tokens import PairTokens
+
+        key = (model, recipe.query_length, recipe.max_length, recipe.token_types)
+        if key not in self._tokens:
+            self._tokens[key] = PairTokens(
+                tokenizer,
+                self.groups.queries,
+                self.groups.documents,
+                query_length=recipe.query_length,
+                max_length=recipe.max_length,
+                types=recipe.token_types,
+            )
+        return self._tokens[key]
+
+
+def split_of(name: str, context: Context) -> str:
+    """The split of a collection's training queries."""
+    return pairs.SOURCES.get(context.collection(name).id, pairs.Source()).split
+
+
+def development(name: str, context: Context) -> tuple[str, list[str]]:
+    """(split, query ids) of a collection set aside for choices: of its dev split if it has one.
+
+    Otherwise, and where the dev split is what is tested (MS MARCO), a fixed choice of its training
+    queries, which are then left out of training; none of a collection that has few.
+    """
+    split, collection = split_of(name, context), context.collection(name)
+    spare = "dev" in collection.qrels and collection.default_split != "dev"
+    chosen = "dev" if spare else split
+    topics = collection.topics(chosen)
+    if chosen == split and len(topics) < LEAST:
+        return chosen, []
+    return chosen, chosen_queries(topics, DEVELOPMENT)
+
+
+def training_data(recipe: Recipe, kind: Kind, seed: int, context: Context) -> TrainingData:
+    """The groups that a seed draws for the steps of the recipe's teacher or student.
+
+    Queries near those of a test, and those of development, are left out. A process draws a seed's
+    groups once.
+    """
+    collections = [context.collection(name) for name in (*recipe.data, *recipe.held_out)]
+    key = (
+        recipe.data, recipe.held_out, recipe.candidates,
+        *(collection.sha256 for collection in collections),
+    )  # fmt: skip
+    if key not in _sources:
+        _sources[key] = _source(recipe, context)
+    return _drawn(_sources[key], seed, recipe, kind)
+
+
+_sources: dict[tuple[Any, ...], Source] = {}
+
+
+def _drawn(source: Source, seed: int, recipe: Recipe, kind: Kind) -> TrainingData:
+    groups, negatives = recipe.rounds(kind).groups, recipe.negatives_of(kind)
+    return TrainingData(source.draw(seed, groups, negatives, recipe.unlabelled_of(kind)), source)
+
+
+def _source(recipe: Recipe, context: Context) -> Source:
+    """The recipe's collections; their first stages are searched here, once."""
+    sources, held_out = [], []
+    for name in recipe.data:
+        collection, split = context.collection(name), split_of(name, context)
+        sources.append((collection, split, candidate_run(name, split, context, recipe.candidates)))
+        held_out.append(_topics(name, *development(name, context), context))
+    for name in recipe.held_out:
+        collection = context.collection(name)
+        held_out.append(collection.topics(collection.default_split))
+
+    @cache
+    def draw(seed: int, groups: int, negatives: int, unlabelled: float) -> TrainingSet:
+        return training_set(
+            sources,
+            groups=groups,
+            negatives=negatives,
+            seed=seed,
+            unlabelled=unlabelled,
+            held_out=held_out,
+            candidates=recipe.candidates,
+        )
+
+    topics = [collection.topics(split) for collection, split, _ in sources]
+    return Source(draw, cache(lambda: halves(text for each in topics for text in each.values())))
+
+
+def _topics(name: str, split: str, qids: list[str], context: Context) -> Mapping[str, str]:
+    topics = context.collection(name).topics(split)
+    return {qid: topics[qid] for qid in qids}

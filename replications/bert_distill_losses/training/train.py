@@ -1,0 +1,164 @@
+"""Train teachers and students: python -m ir_replications.bert_distill_losses.training.train RECIPE [--arm A8].
+
+Several GPUs: accelerate launch --config_file <...> -m ir_replications.bert_distill_losses.training.train ...
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":  # before what takes seconds to import: a signal must find its handler
+    from ir_replications.engine.start import start
+
+    start("ir_replications.bert_distill_losses.training.train:main")
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ir_replications.bert_distill_losses.training.arms import ARMS, INITS, TEACHERS, Arm, arm_of
+from ir_replications.bert_distill_losses.training.recipe import Kind, Recipe, load_recipe
+from ir_replications.engine.door import HELP, OUTPUT_FOLDER, USER_PATH, Door, tell, user_folder
+from ir_replications.shared.entry import say
+from ir_replications.shared.errors import DivergedError, InputError
+
+
+@click.command(cls=Door, context_settings=HELP)
+@click.argument("recipe")
+@click.option(
+    "--arm", "arms", multiple=True, help="Arm of the plan, may be repeated; none: the teacher."
+)
+@click.option(
+    "--seed", "seeds", type=click.IntRange(0), multiple=True,
+    help="May be repeated [default: 1; 11].",
+)  # fmt: skip
+@click.option("--init", type=click.Choice(INITS), help=f"Where it begins [default: {INITS[0]}].")
+@click.option("--teacher", type=click.Choice(TEACHERS), help="Instead of the arm's own.")
+@click.option("--weight", type=float, help="Weight of the losses on layers.")
+@click.option("--hard-weight", type=float, help="Weight of the hard loss beside a soft one.")
+@click.option("--unlabelled", type=float, help="Share of groups without a label.")
+@click.option("--temperature", type=float, help="Of the losses that have one.")
+@click.option("--layers", type=click.IntRange(1), help="Layers of the student.")
+@click.option("--rate", type=float, help="Learning rate.")
+@click.option("--output", type=OUTPUT_FOLDER, help="Run folder.")
+@click.option("--data-root", type=USER_PATH, help="Folder of collections.")
+@click.option("--development", is_flag=True, help="Measure on the development queries as well.")
+@click.option("--dry-run", is_flag=True, help="Print what would be trained and train nothing.")
+def main(
+    recipe: str,
+    arms: tuple[str, ...],
+    seeds: tuple[int, ...],
+    init: str | None,
+    teacher: str | None,
+    weight: float | None,
+    hard_weight: float | None,
+    unlabelled: float | None,
+    temperature: float | None,
+    layers: int | None,
+    rate: float | None,
+    output: Path | None,
+    data_root: Path | None,
+    development: bool,
+    dry_run: bool,
+) -> int:
+    """Train RECIPE (a name in recipes/, or a YAML file); a killed run goes on when run again."""
+    changes = {
+        "teacher": teacher, "weight": weight, "hard_weight": hard_weight,
+        "temperature": temperature,
+    }  # fmt: skip
+    changes = {name: value for name, value in changes.items() if value is not None}
+    of_students = changes | {
+        "init": init, "layers": layers, "rate": rate, "unlabelled": unlabelled,
+    }  # fmt: skip
+    if not arms and (given := [n for n, v in of_students.items() if v is not None]):
+        option = given[0].replace("_", "-")
+        raise InputError(f"--{option} is for students: name one with --arm, as --arm A8")
+    if rate is not None and not 0 < rate < math.inf:
+        raise InputError(f"--rate {rate}: expected a number above 0")
+    own = {} if unlabelled is None else {"unlabelled": unlabelled}
+    settings = load_recipe(recipe, **own)
+    chosen = {name: arm_of({"arm": name, **changes}) for name in arms}
+    kind: Kind = "student" if arms else "teacher"
+    runs = [(name, seed) for seed in seeds or ((1,) if arms else (11,))
+            for name in chosen or ("",)]  # fmt: skip
+    if output and len(runs) > 1:
+        raise InputError(f"--output holds one run; {len(runs)} are asked for")
+    if dry_run:
+        for name, seed in runs:
+            tell(_dry(settings, name, chosen.get(name), seed, kind))
+        return 0
+    from ir_replications.bert_distill_losses.experiments.students import student_cell
+    from ir_replications.bert_distill_losses.training.data import training_data
+    from ir_replications.bert_distill_losses.training.run import train_student, train_teacher
+    from ir_replications.engine.execute import Context
+
+    folders = {name: path for name in settings.data if (path := user_folder(name))}
+    context = Context(data_root, folders=folders)
+    failed = []
+    for name, seed in runs:
+        data = training_data(settings, kind, seed, context)
+        try:
+            if name:
+                ours = student_cell(name, seed, settings.name).get("rate")
+                trained = train_student(
+                    settings, chosen[name], seed, data, init=init or INITS[0], layers=layers,
+                    learning_rate=ours if rate is None else rate, output=output,
+                )  # fmt: skip
+            else:
+                trained = train_teacher(settings, seed, data, output=output)
+        except DivergedError as error:
+            failed.append(error)
+            continue
+        _say(f"{name or 'teacher'}, seed {seed}: weights in {trained.weights}")
+        if development:
+            _say(_measured(settings, trained.weights, context))
+    for problem in failed:
+        say(f"error: {problem}")
+    return 2 if failed else 0
+
+
+def _dry(settings: Recipe, name: str, arm: Arm | None, seed: int, kind: Kind) -> str:
+    rounds, width = settings.rounds(kind), 1 + settings.negatives_of(kind)
+    told = [arm.title] if arm else []
+    if arm and arm != ARMS[name]:
+        told += [
+            f"{entry.name} {dict(value) if isinstance(value, Mapping) else value}"
+            for entry in fields(arm)
+            if (value := getattr(arm, entry.name)) != getattr(ARMS[name], entry.name)
+        ]
+    if name and settings.unlabelled:
+        told.append(f"unlabelled {settings.unlabelled:g}")
+    title = f" ({'; '.join(told)})" if told else ""
+    return (
+        f"{name or 'teacher'}{title}, seed {seed}: "
+        f"{rounds.steps} steps x {rounds.groups_per_step} groups of {width} documents = "
+        f"{rounds.groups * width:,} pairs"
+    )
+
+
+def _measured(settings: Any, weights: Path, context: Any) -> str:
+    """nDCG@10 on the development queries of each collection that has some, and their mean."""
+    from ir_replications.bert_distill_losses.experiments.students import DEPTH
+    from ir_replications.bert_distill_losses.experiments.systems import development_task, saved
+    from ir_replications.bert_distill_losses.training.data import development
+
+    scorer, found = saved(weights, settings), {}
+    for name in settings.data:
+        if development(name, context)[1]:
+            task = development_task(name, DEPTH, context)
+            found[name] = task.reranked(scorer.score(task.couples)).means["nDCG@10"]
+            found[f"{name}, BM25"] = task.measured(task.run).means["nDCG@10"]
+    for what in ("", ", BM25"):
+        each = [v for n, v in found.items() if n.endswith(", BM25") == bool(what)]
+        if each:
+            found[f"mean{what}"] = sum(each) / len(each)
+    return ", ".join(f"{name} {value:.4f}" for name, value in found.items())
+
+
+def _say(text: str) -> None:
+    """Print, once: in the first of several processes."""
+    if os.environ.get("RANK", "0") == "0":
+        tell(text)

@@ -1,0 +1,111 @@
+"""Top k of a batch of queries: chooses exhaustive or pruned scoring for each query."""
+
+# numba infers the types of these functions
+# mypy: disable-error-code="no-untyped-def, assignment"
+from __future__ import annotations
+
+import numpy as np
+
+from ir_replications.bmx.retrieval.bounds import impact_bound
+from ir_replications.bmx.retrieval.compiled import jit
+from ir_replications.bmx.retrieval.kernels import (
+    accumulate,
+    accumulate_new,
+    bonus,
+    packing,
+    prepare,
+)
+from ir_replications.bmx.retrieval.pruning import LEADERS, find_pruned
+from ir_replications.bmx.retrieval.topk import BLOCK, collect, collect_all, drain
+
+
+@jit
+def search(
+    flat, pointers, k, indptr, docs, tf, idf, entropy, norms, options, bounds, bitmap_rows,
+    bitmaps, scales, prune_from, long_list, rows, found, scratch,
+):  # fmt: skip
+    """Return (doc_indices int32, scores float64), both (n_queries, k), best first.
+
+    flat, pointers: term ids of all queries (-1 = OOV) and their offsets. Slots without a match
+    hold -1 and 0.0. scales divide the scores of each query. A query whose lists hold prune_from
+    postings or more is pruned, none where it is None; long_list: see `pruning.find_pruned`. rows
+    (n_docs, 2) must be zero and is zero again afterwards; found and scratch (n_docs + 1,) are
+    buffers.
+    """
+    alpha = options[0]
+    n_docs, n_queries = len(norms[0]), len(pointers) - 1
+    out_docs = np.full((n_queries, k), -1, np.int32)
+    out_scores = np.zeros((n_queries, k))
+    longest = 1
+    for q in range(n_queries):
+        longest = max(longest, pointers[q + 1] - pointers[q])
+    terms, counts = np.empty(longest, np.int64), np.empty(longest)
+    weights, e = np.empty(longest), np.empty(longest)
+    packs, shortest = np.empty(longest), np.empty(longest)
+    highest, bit_rows = np.empty(longest), np.empty(longest, np.int64)
+    parts_left, packs_left = np.zeros(longest + 1), np.zeros(longest + 1)
+    n_leaders = LEADERS * k
+    heaps = (np.empty(n_leaders), np.empty(n_leaders, np.int32), np.empty(k), np.empty(k, np.int32))
+    blocks = np.empty((n_docs + BLOCK - 1) // BLOCK)
+    flat_rows = rows.reshape(-1)
+    dense_parts, dense_packs = flat_rows[:n_docs], flat_rows[n_docs:]
+    for q in range(n_queries):
+        tokens = flat[pointers[q] : pointers[q + 1]]
+        n, mean, per_token, total = prepare(
+            tokens, indptr, idf, entropy, options, terms, counts, weights, e
+        )
+        if n == 0:
+            continue
+        unit = packing(counts, n)
+        bonus_input = (unit, per_token, total if options[2] else -1.0)
+        n_postings = 0
+        packs_left[n] = parts_left[n] = 0.0
+        for i in range(n - 1, -1, -1):
+            n_postings += indptr[terms[i] + 1] - indptr[terms[i]]
+            packs[i] = counts[i] * unit + e[i]
+            packs_left[i] = packs_left[i + 1] + packs[i]
+        highest_bonus = bonus(packs_left[0], unit, per_token, bonus_input[2])
+        best, best_docs = out_scores[q], out_docs[q]
+        prune = False
+        if prune_from is not None:
+            prune = n_postings >= prune_from
+        if not prune and 2 * n_postings > n_docs:
+            for i in range(n):
+                start, stop = indptr[terms[i]], indptr[terms[i] + 1]
+                accumulate(
+                    docs[start:stop], tf[start:stop], weights[i], packs[i], mean, norms,
+                    dense_parts, dense_packs,
+                )  # fmt: skip
+            size = collect_all(
+                dense_parts, dense_packs, k, bonus_input, highest_bonus, scales[q], best,
+                best_docs, blocks,
+            )  # fmt: skip
+            flat_rows[:] = 0.0
+            drain(best, best_docs, size)
+            continue
+        n_found = 0
+        if prune_from is not None and prune:  # None: numba leaves this branch out, half the work
+            mean_entropy = mean / alpha if alpha > 0.0 else 0.0
+            for i in range(n - 1, -1, -1):
+                bound = bounds[terms[i]]
+                shortest[i] = alpha * bound[2]
+                highest[i] = impact_bound(bound, weights[i], alpha, mean_entropy)
+                parts_left[i] = parts_left[i + 1] + highest[i]
+                bit_rows[i] = bitmap_rows[terms[i]]
+            n_found = find_pruned(
+                n, k, (terms, weights, packs, highest, bit_rows), parts_left, packs_left,
+                (indptr, docs, tf), bitmaps, mean, norms, bonus_input, shortest, rows, found,
+                scratch, heaps, long_list,
+            )  # fmt: skip
+        else:
+            for i in range(n):
+                start, stop = indptr[terms[i]], indptr[terms[i] + 1]
+                n_found = accumulate_new(
+                    docs[start:stop], tf[start:stop], weights[i], packs[i], mean, norms, rows,
+                    found, n_found,
+                )  # fmt: skip
+        size = collect(
+            rows, found, n_found, k, bonus_input, highest_bonus, scales[q], best, best_docs
+        )
+        drain(best, best_docs, size)
+    return out_docs, out_scores

@@ -1,0 +1,133 @@
+"""Pruned search returns exactly what exhaustive search returns, bit by bit."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import types
+
+from ir_replications.bmx import BMX
+from ir_replications.bmx.retrieval import bounds, retriever
+from ir_replications.bmx.retrieval import index as index_module
+from ir_replications.bmx.method.normalisation import Normalisation
+from ir_replications.bmx.method.scoring import Entropy, Form
+from ir_replications.bmx.retrieval.search import search
+from ir_replications.bmx.experiments.zipf import queries_from, zipf_collection
+
+
+@pytest.fixture(autouse=True)
+def small_collections_take_every_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bitmaps and the scan of long lists start at sizes that no test collection has."""
+    monkeypatch.setattr(index_module, "BITMAP_DOCS", 1)
+    monkeypatch.setattr(index_module, "BITMAP_SHARE", 0.1)
+    monkeypatch.setattr(retriever, "LONG_LIST", 8)
+
+
+def assert_same(model: BMX, queries: list[list[str]], k: int) -> None:
+    """Pruned, exhaustive and argsort of get_scores agree on documents and scores."""
+    pruned = model.retrieve(queries, k, pruning=True)
+    full = model.retrieve(queries, k, pruning=False)
+    np.testing.assert_array_equal(pruned[0], full[0])
+    np.testing.assert_array_equal(pruned[1], full[1])
+    for row, query in enumerate(queries):
+        scores = model.get_scores(query)
+        order = np.argsort(-scores, kind="stable")[:k]
+        order = order[scores[order] > 0]
+        assert full[0][row].tolist() == order.tolist() + [-1] * (k - len(order))
+        assert full[1][row].tolist() == scores[order].tolist() + [0.0] * (k - len(order))
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    n_docs=st.integers(1, 400),
+    n_words=st.integers(1, 40),
+    longest=st.integers(1, 30),
+    k=st.integers(1, 40),
+    form=st.sampled_from(["reference", "literal"]),
+    entropy=st.sampled_from(["sigmoid", "uniform"]),
+    alpha=st.sampled_from([None, 0.0, 0.5, 3.0]),
+    beta=st.sampled_from([None, 0.0, 0.01, 5.0]),
+    mean=st.sampled_from([None, 0.0, 0.4, 7.0]),
+    normalisation=st.sampled_from([None, "reference", "plus_one"]),
+)
+@settings(max_examples=120, deadline=None)
+def test_pruned_equals_exhaustive(
+    seed: int,
+    n_docs: int,
+    n_words: int,
+    longest: int,
+    k: int,
+    form: Form,
+    entropy: Entropy,
+    alpha: float | None,
+    beta: float | None,
+    mean: float | None,
+    normalisation: Normalisation | None,
+) -> None:
+    """Skewed words (many ties and repeats), all options, small to large k."""
+    rng = np.random.default_rng(seed)
+    words = [f"w{i}" for i in range(n_words)]
+    skew = 1.0 / np.arange(1, n_words + 1)
+    skew /= skew.sum()
+
+    def draw(size: int) -> list[str]:
+        return [words[i] for i in rng.choice(n_words, size, p=skew)]
+
+    corpus = [draw(int(size)) for size in rng.integers(0, longest + 1, n_docs)]
+    queries = [[*draw(int(size)), "oov"] for size in rng.integers(0, 9, 5)]
+    model = BMX(
+        alpha, beta, form, entropy=entropy, mean_entropy=mean, normalisation=normalisation
+    ).index(corpus)
+    assert_same(model, queries, k)
+
+
+@pytest.mark.parametrize("k", [1, 10, 100])
+def test_pruned_equals_exhaustive_on_zipf_text(k: int) -> None:
+    tokens = zipf_collection(5000, vocabulary=3000, lengths=(5, 60), seed=3)
+    assert_same(BMX().index(tokens), queries_from(tokens, 60, seed=4), k)
+
+
+def test_ties_keep_document_order() -> None:
+    corpus = [["a", "b"], ["c"]] * 100
+    model = BMX().index(corpus)
+    assert_same(model, [["a"], ["a", "b", "c"], ["c", "a", "c"]], 7)
+    assert model.retrieve([["a"]], 3, pruning=True)[0].tolist() == [[0, 2, 4]]
+
+
+def test_bounds_hold_for_every_posting_and_mean_entropy() -> None:
+    """The chord of two stored minima is below the true minimum for all x in [0, 1]."""
+    rng = np.random.default_rng(1)
+    docs = np.arange(200, dtype=np.uint32)
+    tf = rng.integers(1, 30, 200).astype(np.uint16)
+    ratios = rng.random(200) * 5
+    low, high, shortest = bounds.term_bounds(np.array([0, 200]), docs, tf, ratios)[0]
+    assert shortest == ratios.min()
+    for x in np.linspace(0, 1, 11):
+        assert low + x * (high - low) <= ((ratios + x) / tf).min() + 1e-15
+
+
+def test_search_leaves_its_buffers_clean() -> None:
+    """A second search on the same buffers, pruned or not, starts from zeros."""
+    tokens = zipf_collection(2000, vocabulary=500, lengths=(5, 30), seed=5)
+    queries = queries_from(tokens, 20, seed=6)
+    model = BMX().index(tokens)
+    first = model.retrieve(queries, 5, pruning=False)
+    for mode in (True, False, "auto", True):
+        again = model.retrieve(queries, 5, pruning=mode)
+        np.testing.assert_array_equal(again[0], first[0])
+        np.testing.assert_array_equal(again[1], first[1])
+    assert len(model._buffers) == 1 and not model._buffers[0][0].any()
+
+
+def test_a_search_without_pruning_is_compiled_for_none() -> None:
+    # numba then leaves out the branch with the pruning, half of the compilation.
+    place = list(inspect.signature(search.py_func).parameters).index("prune_from")
+    before = {signature[place] for signature in search.signatures}
+    for pruning, kind in ((False, types.none), (True, types.int64)):
+        BMX().index([["a", "b"], ["c"]]).retrieve([["a"]], 1, pruning=pruning)
+        before.add(kind)
+        assert {signature[place] for signature in search.signatures} == before

