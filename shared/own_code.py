@@ -15,7 +15,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("shared", "replications")
 # They find, run and record cells, and tell the user: no result depends on them.
-WITHOUT = ("ir_replications.engine.execute", "ir_replications.shared.errors", "ir_replications.shared.hub.errors", "ir_replications.shared.own_code")
+WITHOUT = (
+    "ir_replications.engine.execute",
+    "ir_replications.shared.errors",
+    "ir_replications.shared.hub.errors",
+    "ir_replications.shared.own_code",
+)
 
 
 @cache

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from ir_replications.engine import execute
 from ir_replications.__main__ import main
+from ir_replications.engine import execute
 
 DOCS = [
     {"_id": "d1", "title": "Wings", "text": "lift and drag of a wing in subsonic flow"},

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from ir_replications.reports.claims.reader import load_papers
 from ir_replications.reports.claims.effects import Effect, macro
 from ir_replications.reports.claims.judge import judge
-from ir_replications.reports.records.record import TIERS
+from ir_replications.reports.claims.reader import load_papers
 from ir_replications.reports.claims.select import sample
+from ir_replications.reports.records.record import TIERS
 from ir_replications.reports.records.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from ir_replications.engine.commands.options import PUBLISHED
 from ir_replications.engine.execute import PAPERS_FOLDER, execute, plan_jobs
-from ir_replications.reports.claims.reader import Claim, Paper, load_paper
 from ir_replications.reports.claims.drift import Comparison, compare
 from ir_replications.reports.claims.judge import Finding, Judgement, judge
 from ir_replications.reports.claims.kinds import Kind, Numbers, load_numbers
+from ir_replications.reports.claims.reader import Claim, Paper, load_paper
+from ir_replications.reports.claims.verdicts import Verdict
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
-from ir_replications.reports.claims.verdicts import Verdict
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.rehearsal import VARIABLE, is_rehearsal, rehearsal
 

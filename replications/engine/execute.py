@@ -30,8 +30,8 @@ from ir_replications.shared.errors import (
     InputWarning,
     MissingDependencyError,
 )
-from ir_replications.shared.files import sha256_unchanged
 from ir_replications.shared.evaluation.metrics import Scores
+from ir_replications.shared.files import sha256_unchanged
 from ir_replications.shared.rehearsal import KEY, rehearsal
 from ir_replications.shared.retrieval.runs import Run, why_not_writable
 

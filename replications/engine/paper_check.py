@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ir_replications.engine.execute import PAPERS_FOLDER, TIERS, default_collections, experiments
-from ir_replications.reports.claims.types import Paper
-from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.claims.kinds import load_numbers
+from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.claims.toml_reader import Selector
+from ir_replications.reports.claims.types import Paper
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.printable import printable
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ir_replications.reports.claims.kinds import COMPARED
-from ir_replications.reports.records.provenance import scrub
 from ir_replications.reports.claims.verdicts import Verdict
+from ir_replications.reports.records.provenance import scrub
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import atomic_write
 from ir_replications.shared.printable import shown

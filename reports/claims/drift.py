@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ir_replications.reports.claims.types import Paper
 from ir_replications.reports.claims.kinds import (
     COMPARED,
     FLOOR,
@@ -21,9 +20,10 @@ from ir_replications.reports.claims.kinds import (
     Rule,
     numbers_of,
 )
-from ir_replications.reports.records.record import Record
-from ir_replications.reports.records.checks import PER_QUERY_DECIMALS
 from ir_replications.reports.claims.select import matching
+from ir_replications.reports.claims.types import Paper
+from ir_replications.reports.records.checks import PER_QUERY_DECIMALS
+from ir_replications.reports.records.record import Record
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.reading import is_finite
 

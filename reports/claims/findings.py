@@ -6,10 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ir_replications.reports.claims.types import Claim, Paper
-from ir_replications.reports.records.commands import run_command
 from ir_replications.reports.claims.effects import Effect, compare, macro
-from ir_replications.reports.records.record import Record
 from ir_replications.reports.claims.select import (
     SelectionError,
     as_pinned,
@@ -23,6 +20,7 @@ from ir_replications.reports.claims.select import (
     weights,
 )
 from ir_replications.reports.claims.toml_reader import Selector
+from ir_replications.reports.claims.types import Claim, Paper
 from ir_replications.reports.claims.verdicts import (
     Decision,
     Verdict,
@@ -34,6 +32,8 @@ from ir_replications.reports.claims.verdicts import (
     judge_once,
     judge_value,
 )
+from ir_replications.reports.records.commands import run_command
+from ir_replications.reports.records.record import Record
 from ir_replications.shared.evaluation.run_similarity import delta_ri, effect_ratio
 from ir_replications.shared.evaluation.significance import holm
 

@@ -9,9 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeVar
 
-from ir_replications.reports.claims.types import Claim, Column, Paper, Row, Table
 from ir_replications.reports.claims.findings import Finding, decide_effects, measure_claim
-from ir_replications.reports.records.record import Record
 from ir_replications.reports.claims.select import (
     SelectionError,
     as_pinned,
@@ -20,7 +18,9 @@ from ir_replications.reports.claims.select import (
     weights,
 )
 from ir_replications.reports.claims.toml_reader import Selector
+from ir_replications.reports.claims.types import Claim, Column, Paper, Row, Table
 from ir_replications.reports.claims.verdicts import Verdict, judge_value
+from ir_replications.reports.records.record import Record
 from ir_replications.shared.rehearsal import is_rehearsal
 
 SUPPORTS = (Verdict.REPRODUCED, Verdict.WITHIN, Verdict.DIRECTION)

@@ -37,8 +37,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from ir_replications.reports.records.record import TIERS, Record
 from ir_replications.reports.claims.toml_reader import Keys, read_toml
+from ir_replications.reports.records.record import TIERS, Record
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.printable import printable, shown
 from ir_replications.shared.reading import is_finite, read_json

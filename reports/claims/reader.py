@@ -64,6 +64,7 @@ from pathlib import Path
 
 from ir_replications.reports.claims.checks import check_references
 from ir_replications.reports.claims.grids import written_out
+from ir_replications.reports.claims.toml_reader import Keys, read_toml
 from ir_replications.reports.claims.types import (
     Check,
     Claim,
@@ -76,7 +77,6 @@ from ir_replications.reports.claims.types import (
     Table,
 )
 from ir_replications.reports.records.record import TIERS
-from ir_replications.reports.claims.toml_reader import Keys, read_toml
 
 OF = ("paper", "release", "other")
 TRUST = ("primary", "second-hand", "derived", "ours")

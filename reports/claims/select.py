@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ir_replications.reports.records.record import Record
 from ir_replications.reports.claims.toml_reader import Parts, Selector
+from ir_replications.reports.records.record import Record
 from ir_replications.shared.rehearsal import is_rehearsal
 
 SEED = "seed"  # records that differ in this alone are runs of one system

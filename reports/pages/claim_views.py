@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ir_replications.reports.claims.types import Claim, Paper
-from ir_replications.reports.pages.formatting import interval, number, p_value, scalar, signed
 from ir_replications.reports.claims.judge import Finding, Judgement
-from ir_replications.reports.records.record import TIERS, Record
+from ir_replications.reports.claims.types import Claim, Paper
 from ir_replications.reports.claims.verdicts import Verdict
+from ir_replications.reports.pages.formatting import interval, number, p_value, scalar, signed
+from ir_replications.reports.records.record import TIERS, Record
 
 STRIP = (150, 14)  # size of an interval strip, in CSS pixels
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ir_replications.reports.attestation.machines import Machine
+from ir_replications.reports.claims.kinds import Kind
 from ir_replications.reports.pages.cite import records_digest
 from ir_replications.reports.pages.formatting import count
-from ir_replications.reports.claims.kinds import Kind
-from ir_replications.reports.attestation.machines import Machine
 from ir_replications.reports.records.record import Record
 
 TIER = "embedded"

@@ -21,22 +21,22 @@ from pathlib import Path, PurePosixPath
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ir_replications.reports.pages import cite
-from ir_replications.reports.claims.types import Paper
-from ir_replications.reports.pages.claim_views import claim_view
+from ir_replications.reports.claims.judge import judge
 from ir_replications.reports.claims.reader import load_papers
+from ir_replications.reports.claims.types import Paper
+from ir_replications.reports.claims.verdicts import Verdict
+from ir_replications.reports.pages import cite
+from ir_replications.reports.pages.claim_views import claim_view
 from ir_replications.reports.pages.code_views import code_notes
 from ir_replications.reports.pages.forked import forked
 from ir_replications.reports.pages.formatting import count
-from ir_replications.reports.claims.judge import judge
 from ir_replications.reports.pages.machine_views import Verified
 from ir_replications.reports.pages.plots import Figure, with_prefix
+from ir_replications.reports.pages.record_links import RecordLinks
+from ir_replications.reports.pages.views import PaperView, record_view, table_view, tier_view
 from ir_replications.reports.records.provenance import code_digest
 from ir_replications.reports.records.record import TIERS, Record
-from ir_replications.reports.pages.record_links import RecordLinks
 from ir_replications.reports.records.store import overlay
-from ir_replications.reports.claims.verdicts import Verdict
-from ir_replications.reports.pages.views import PaperView, record_view, table_view, tier_view
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import atomic_write
 from ir_replications.shared.printable import printable

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ir_replications.reports.claims.types import Paper, Table
-from ir_replications.reports.pages.claim_views import ClaimView, anchor, is_published
-from ir_replications.reports.records.commands import run_command
-from ir_replications.reports.pages.formatting import number, scalar, signed
 from ir_replications.reports.claims.judge import SUPPORTS, Cell, Judgement, cell_counts
-from ir_replications.reports.pages.plots import Figure
-from ir_replications.reports.records.record import TIERS, Record
-from ir_replications.reports.records.files import PACK
 from ir_replications.reports.claims.toml_reader import Selector
+from ir_replications.reports.claims.types import Paper, Table
 from ir_replications.reports.claims.verdicts import Verdict
+from ir_replications.reports.pages.claim_views import ClaimView, anchor, is_published
+from ir_replications.reports.pages.formatting import number, scalar, signed
+from ir_replications.reports.pages.plots import Figure
+from ir_replications.reports.records.commands import run_command
+from ir_replications.reports.records.files import PACK
+from ir_replications.reports.records.record import TIERS, Record
 
 HEADLINE = "nDCG@10"
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from ir_replications.reports.records.record import Record, order
 from ir_replications.reports.records.files import again, pack_text
+from ir_replications.reports.records.record import Record, order
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import atomic_write, scratch_folder

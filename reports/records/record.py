@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ir_replications.reports.records.provenance import scrub
 from ir_replications.reports.records.checks import (
     check_identity,
     check_means,
@@ -19,6 +18,7 @@ from ir_replications.reports.records.checks import (
     plain,
     rounded,
 )
+from ir_replications.reports.records.provenance import scrub
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.printable import printable
 

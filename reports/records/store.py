@@ -19,8 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ir_replications.reports.records.record import TIERS, Record, config_hash, order, slug
 from ir_replications.reports.records.files import PACK, again, read_pack, read_record
+from ir_replications.reports.records.record import TIERS, Record, config_hash, order, slug
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import (
     atomic_write,

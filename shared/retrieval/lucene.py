@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from ir_replications.shared.retrieval.bm25 import checked_number
 from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.retrieval.bm25 import checked_number
 from ir_replications.shared.retrieval.runs import Run, canonical
 
 if TYPE_CHECKING:

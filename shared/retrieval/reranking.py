@@ -16,10 +16,10 @@ from typing import Any
 from ir_replications.shared.analysis import Tokens, corpus_tokens, tokenize_queries
 from ir_replications.shared.data.collection import Collection
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.retrieval.lucene import LuceneBM25
 from ir_replications.shared.evaluation.metrics import Qrels
-from ir_replications.shared.retrieval.search import named_retriever, search
+from ir_replications.shared.retrieval.lucene import LuceneBM25
 from ir_replications.shared.retrieval.runs import Run, canonical, read_run
+from ir_replications.shared.retrieval.search import named_retriever, search
 
 RerankerScores = Mapping[str, Mapping[str, float]]
 """Query id -> document id -> score; at least those of the candidates."""

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from ir_replications.shared.data import Collection
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.training.near_duplicates import leaked_queries
 from ir_replications.shared.retrieval.runs import Run, canonical
+from ir_replications.shared.training.near_duplicates import leaked_queries
 
 NEGATIVES = ("unjudged", "judged")
 POSITIVES = ("retrieved", "judged")

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ir_replications.bert_distill_losses.training.teacher_cache import teacher_scores
 from ir_replications.bert_distill_losses.checks.tiny_training import toy_set
+from ir_replications.bert_distill_losses.training.teacher_cache import teacher_scores
+from ir_replications.prorank.reranking.score_file import ScoreFile
 from ir_replications.shared.analysis.tokens import Tokens, read_tokens, write_tokens
 from ir_replications.shared.errors import InputError
-from ir_replications.prorank.reranking.score_file import ScoreFile
 from ir_replications.shared.models.generation import CachedGenerator, Sampling
 from tests.campaign import independent as own
 from tests.campaign.campaign import Reader

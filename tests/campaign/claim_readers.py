@@ -7,8 +7,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.claims.kinds import load_numbers
+from ir_replications.reports.claims.reader import load_paper
 from tests.campaign import independent as own
 from tests.campaign.campaign import Reader
 from tests.reports.example import CLAIMS

@@ -34,9 +34,9 @@ def cells(folder: Path) -> int:
 
 def training(folder: Path) -> int:
     """Train a tiny student in `folder` and write down its weights' digest and its log."""
-    from ir_replications.bert_distill_losses.training.arms import BOTH
-    from ir_replications.bert_distill_losses.ranker.files import weights_sha256
     from ir_replications.bert_distill_losses.checks.tiny_training import train
+    from ir_replications.bert_distill_losses.ranker.files import weights_sha256
+    from ir_replications.bert_distill_losses.training.arms import BOTH
     from ir_replications.shared.files import atomic_write
 
     run = train(BOTH, folder=folder, steps=60, save_steps=3)

@@ -9,8 +9,8 @@ from unittest import mock
 
 import numpy as np
 
-from ir_replications.bert_distill_losses.ranker.files import load_ranker, save_ranker
 from ir_replications.bert_distill_losses.checks.tiny_ranker import tiny_ranker
+from ir_replications.bert_distill_losses.ranker.files import load_ranker, save_ranker
 from ir_replications.shared.models.embedder import load_embedder, stated_length, stated_pooling
 from ir_replications.shared.models.references import load_causal_lm
 from ir_replications.shared.training.adapters import load_adapter, note_base

@@ -49,7 +49,15 @@ def start(store: Path, cache: Path, largest: int = 0) -> subprocess.Popen[str]:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an error of the write instead
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
 
-    command = ["-m", "ir_replications", "run", "bmx", "--collection", str(store.parent / "tiny"), *E2]
+    command = [
+        "-m",
+        "ir_replications",
+        "run",
+        "bmx",
+        "--collection",
+        str(store.parent / "tiny"),
+        *E2,
+    ]
     return subprocess.Popen(
         [sys.executable, *command, "--store", str(store)],
         cwd=store.parent, env=environment(cache), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -97,7 +105,15 @@ def test_a_place_without_writing_is_one_line(tmp_path: Path) -> None:
     beir(tmp_path / "tiny")
     (tmp_path / "file").write_text("")
     for store in (Path("/proc/nothing/s"), tmp_path / "file" / "s"):
-        command = ["-m", "ir_replications", "run", "bmx", "--collection", str(tmp_path / "tiny"), *E2]
+        command = [
+            "-m",
+            "ir_replications",
+            "run",
+            "bmx",
+            "--collection",
+            str(tmp_path / "tiny"),
+            *E2,
+        ]
         done = subprocess.run(
             [sys.executable, *command, "--store", str(store)],
             cwd=tmp_path, env=environment(tmp_path / "cache"), capture_output=True, text=True,

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ir_replications.tongsearch_qr.training.qa_files import read_rows
-from ir_replications.tongsearch_qr.rewriting.reasoned_files import read_reasoned
 from ir_replications.shared.data.pools import pool_qrels, pools
 from ir_replications.shared.retrieval.runs import read_run
+from ir_replications.tongsearch_qr.rewriting.reasoned_files import read_reasoned
+from ir_replications.tongsearch_qr.training.qa_files import read_rows
 from tests.campaign import independent as own
 from tests.campaign.campaign import Reader
 from tests.campaign.collection_readers import GRADES, QUERIES, write

@@ -17,8 +17,8 @@ from ir_replications.engine.execute import Experiment, Outcome, Plan, plan_jobs
 from ir_replications.reports.attestation.libraries import Libraries
 from ir_replications.reports.attestation.machines import Machine, read_machines
 from ir_replications.reports.claims.verdicts import Verdict
-from ir_replications.shared.files import find_cache_dir
 from ir_replications.shared.evaluation.metrics import Scores
+from ir_replications.shared.files import find_cache_dir
 from tests.cli import Replicate
 from tests.reports.example import NUMBERS, values, write_paper
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ir_replications.engine import execute
 from ir_replications.bmx.experiments import e2_retrieval, testbeds
+from ir_replications.engine import execute
 from ir_replications.reports.records.store import Store
 from ir_replications.shared import files as shared_files
 from tests.cli import E2, SYSTEMS, Replicate, append, files

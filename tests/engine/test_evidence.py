@@ -12,11 +12,11 @@ from ir_replications.engine import evidence as module
 from ir_replications.engine import execute
 from ir_replications.engine.evidence import Evidence, gather
 from ir_replications.engine.execute import Context, Experiment, Outcome, Plan
-from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.claims.kinds import Kind, Numbers, Rule, load_numbers
+from ir_replications.reports.claims.reader import load_paper
+from ir_replications.reports.claims.verdicts import Verdict
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
-from ir_replications.reports.claims.verdicts import Verdict
 from ir_replications.shared.errors import InputError
 from tests.reports.example import record, records, write_paper
 

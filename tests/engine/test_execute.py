@@ -31,9 +31,9 @@ from ir_replications.engine.execute import (
     run_job,
 )
 from ir_replications.engine.first_stages import judgements
+from ir_replications.reports.claims.judge import judge
 from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.records.commands import run_command
-from ir_replications.reports.claims.judge import judge
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.errors import DivergedError, InputError, MissingDependencyError

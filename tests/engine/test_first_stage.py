@@ -12,8 +12,8 @@ from ir_replications.shared.analysis import tokenize
 from ir_replications.shared.data import Collection, load_collection, make_collection
 from ir_replications.shared.data.pools import pool_qrels, pools
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.retrieval.lucene import LuceneBM25
 from ir_replications.shared.evaluation.metrics import evaluate
+from ir_replications.shared.retrieval.lucene import LuceneBM25
 from ir_replications.shared.retrieval.reranking import (
     check_ids,
     first_stage,
@@ -98,7 +98,9 @@ def test_an_engine_that_takes_texts(
     collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = TextEngine()
-    monkeypatch.setattr(ir_replications.shared.retrieval.reranking, "named_retriever", lambda name: engine)
+    monkeypatch.setattr(
+        ir_replications.shared.retrieval.reranking, "named_retriever", lambda name: engine
+    )
     run = first_stage(collection, "test", "lucene", 2)
     assert {qid: ids(run, qid) for qid in run} == {"b": ["a", "c"], "q": ["a", "c"]}
     assert engine.closed

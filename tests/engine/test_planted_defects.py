@@ -19,8 +19,8 @@ from ir_replications.engine.commands.options import PUBLISHED
 from ir_replications.engine.evidence import Evidence
 from ir_replications.engine.execute import PAPERS_FOLDER, run_job
 from ir_replications.engine.execute import Job as Cell
-from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.claims.kinds import load_numbers
+from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.data.pydocs import load_pydocs

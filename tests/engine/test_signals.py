@@ -35,7 +35,12 @@ RUN = ["-m", "ir_replications", "run", "bmx", "--collection", "tiny", *E2, "--st
 TRAIN = ["-m", "ir_replications.prorank.training.train", "released-0.5b", "--dry-run"]
 REWRITE = ["-m", "ir_replications.tongsearch_qr.rewriting.rewrite", "--help"]
 RERANK = ["-m", "ir_replications.prorank.reranking.rerank", "--help"]
-DISTIL = ["-m", "ir_replications.bert_distill_losses.training.train", "msmarco-tinybert-4l", "--dry-run"]
+DISTIL = [
+    "-m",
+    "ir_replications.bert_distill_losses.training.train",
+    "msmarco-tinybert-4l",
+    "--dry-run",
+]
 
 
 @pytest.fixture

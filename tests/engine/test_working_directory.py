@@ -46,7 +46,10 @@ def _run(
     ("arguments", "answer"),
     [
         (["-m", "ir_replications", "list"], "tongsearch_qr"),
-        (["-m", "ir_replications.prorank.training.train", "released-0.5b", "--dry-run"], "released-0.5b: "),
+        (
+            ["-m", "ir_replications.prorank.training.train", "released-0.5b", "--dry-run"],
+            "released-0.5b: ",
+        ),
     ],
     ids=["replicate", "a paper's own"],
 )

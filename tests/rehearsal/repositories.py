@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ir_replications.shared.data import pinned
 from ir_replications.tongsearch_qr.experiments.bright import SUBSETS
 from ir_replications.tongsearch_qr.rewriting.released_files import (
     _FIXED_AT,
@@ -12,7 +13,6 @@ from ir_replications.tongsearch_qr.rewriting.released_files import (
     CORRECTED,
     MAPS,
 )
-from ir_replications.shared.data import pinned
 from tests.hub import LoopbackHub
 from tests.hub.samples import write_dataset, write_mteb
 from tests.rehearsal import collections

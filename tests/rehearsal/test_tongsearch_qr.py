@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ir_replications.engine.execute import plan_jobs
-from ir_replications.tongsearch_qr.training.recipe import Recipe, load_recipe
-from ir_replications.tongsearch_qr.rewriting.released_files import MIRROR
 from ir_replications.shared.rehearsal import KEY, VARIABLE
+from ir_replications.tongsearch_qr.rewriting.released_files import MIRROR
+from ir_replications.tongsearch_qr.training.recipe import Recipe, load_recipe
 from tests.hub import LoopbackHub
 from tests.rehearsal import collections, models
 from tests.rehearsal.repositories import serve_bright, write_github

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ir_replications.reports.claims.reader import load_paper, load_papers
 from ir_replications.reports.claims.judge import judge
+from ir_replications.reports.claims.reader import load_paper, load_papers
 from ir_replications.reports.claims.verdicts import Verdict
 from ir_replications.shared.errors import InputError
 from tests.reports.example import CLAIMS, record, write_paper

@@ -6,8 +6,8 @@ import shlex
 
 import pytest
 
-from ir_replications.reports.records.commands import config_text, run_command
 from ir_replications.reports.claims.toml_reader import Selector
+from ir_replications.reports.records.commands import config_text, run_command
 
 A: Selector = {"experiment": "E2", "collection": "x", "system": "student", "arm": "A8"}
 

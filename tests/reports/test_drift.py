@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.claims.drift import Comparison, _limit, compare
 from ir_replications.reports.claims.kinds import Kind, Rule, load_numbers, numbers_of
+from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.records.record import Record
 from ir_replications.shared.errors import InputError
 from tests.reports.example import CLAIMS, record, records, write_paper

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from ir_replications.reports.claims.effects import Effect, compare, macro
-from ir_replications.reports.records.record import Record
 from ir_replications.reports.claims.select import Sample
+from ir_replications.reports.records.record import Record
 from ir_replications.shared.evaluation.significance import (
     macro_bootstrap,
     macro_randomization_test,

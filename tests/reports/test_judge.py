@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ir_replications.reports.claims.types import Paper
-from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.claims.findings import Finding
 from ir_replications.reports.claims.judge import Cell, Judgement, cell_counts, judge
+from ir_replications.reports.claims.reader import load_paper
+from ir_replications.reports.claims.types import Paper
 from ir_replications.reports.records.record import Record
 from tests.reports.example import CLAIMS, record, records, values, write_paper
 

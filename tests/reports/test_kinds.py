@@ -6,9 +6,9 @@ import pytest
 
 from ir_replications.engine.commands.options import PUBLISHED
 from ir_replications.engine.execute import PAPERS_FOLDER, papers
-from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.claims.drift import compare
 from ir_replications.reports.claims.kinds import Kind, load_numbers
+from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.records.store import Store
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from ir_replications.reports.claims.verdicts import MIN_QUERIES
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
-from ir_replications.reports.claims.verdicts import MIN_QUERIES
 from ir_replications.shared.evaluation.significance import macro_bootstrap
 from tests.reports.example import record, values
 from tests.reports.test_judge import EFFECT, HEAD, claim, judged, only, words

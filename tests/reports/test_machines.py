@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ir_replications.reports.pages.machine_views import Verified, verified
 from ir_replications.reports.attestation.machines import read_machine, read_machines, write_machine
+from ir_replications.reports.pages.machine_views import Verified, verified
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.errors import InputError
 from tests.reports.machine_example import NEW, OLD, agreement, machine

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from ir_replications.reports.records.record import Record
-from ir_replications.reports.records.files import pack_text, read_pack
 from ir_replications.reports.pages.render import render_site
+from ir_replications.reports.records.files import pack_text, read_pack
+from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.errors import InputError
 from tests.reports.example import record, records, write_paper

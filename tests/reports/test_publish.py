@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import ir_replications.reports.records.publish
+from ir_replications.reports.records.files import read_pack
 from ir_replications.reports.records.publish import publish
 from ir_replications.reports.records.record import Record
-from ir_replications.reports.records.files import read_pack
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.errors import InputError
 from tests.reports.example import record

@@ -15,17 +15,17 @@ from pathlib import Path
 
 import pytest
 
+from ir_replications.reports.attestation.machines import read_machines
+from ir_replications.reports.claims.judge import cell_counts, judge
 from ir_replications.reports.claims.reader import load_paper
+from ir_replications.reports.claims.verdicts import Verdict
 from ir_replications.reports.pages.code_views import CODE
 from ir_replications.reports.pages.formatting import MINUS, interval, number, p_value, signed
-from ir_replications.reports.claims.judge import cell_counts, judge
 from ir_replications.reports.pages.machine_views import verified
-from ir_replications.reports.attestation.machines import read_machines
-from ir_replications.reports.records.record import TIERS, Record
 from ir_replications.reports.pages.render import MANIFEST, per_query_csv, render_site
-from ir_replications.reports.records.store import Store
-from ir_replications.reports.claims.verdicts import Verdict
 from ir_replications.reports.pages.views import tier_view
+from ir_replications.reports.records.record import TIERS, Record
+from ir_replications.reports.records.store import Store
 from ir_replications.shared.errors import InputError
 from tests.reports.example import CLAIMS, record, records, write_paper
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from ir_replications.reports.records.record import slug
 from ir_replications.reports.records.files import read_record
+from ir_replications.reports.records.record import slug
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.errors import InputError
 from tests.reports.example import record

@@ -10,8 +10,8 @@ import pytest
 
 from ir_replications.engine.execute import PAPERS_FOLDER
 from ir_replications.reports.claims.kinds import SPREADS, load_numbers
-from ir_replications.reports.records.record import Record
 from ir_replications.reports.claims.spreads import left_out, main, of_same_numbers, spreads
+from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.errors import InputError
 from tests.reports.example import record, write_paper
@@ -65,7 +65,9 @@ def test_earlier_code_counts_where_it_gives_the_same_numbers_here(numbers: Any) 
 def test_stores_of_different_code_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ir_replications.reports.claims.spreads.PAPERS", write_paper(tmp_path).parent)
+    monkeypatch.setattr(
+        "ir_replications.reports.claims.spreads.PAPERS", write_paper(tmp_path).parent
+    )
     for name, code in (("a", "c"), ("b", "d"), ("c", "c")):
         Store(tmp_path / name).put(cell("x", 1.0 + (name == "c"), code=code, tier="embedded"))
     with pytest.raises(InputError, match="made by different code"):

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ir_replications.reports.records.record import SCHEMA, Record, config_hash, slug
 from ir_replications.reports.records.files import read_record
+from ir_replications.reports.records.record import SCHEMA, Record, config_hash, slug
 from ir_replications.reports.records.store import Store, overlay
 from ir_replications.shared.errors import InputError
 from tests.reports.example import record

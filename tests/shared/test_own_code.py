@@ -18,7 +18,12 @@ ENTRIES = {
     "ir_replications.prorank.training.run": ("warmup", "sft", "fine_grained", "training_data"),
     "ir_replications.tongsearch_qr.training.run": ("grpo", "sft", "reward", "leakage", "prompts"),
     "ir_replications.bert_distill_losses.training.run": ("fit", "loop", "layer_losses", "halves"),
-    "ir_replications.prorank.reranking.reranker": ("score", "prompt", "vllm_score", "cross_encoder"),
+    "ir_replications.prorank.reranking.reranker": (
+        "score",
+        "prompt",
+        "vllm_score",
+        "cross_encoder",
+    ),
 }
 
 

@@ -11,14 +11,14 @@ import pytest
 from ir_replications.engine import evidence as evidence_module
 from ir_replications.engine.commands import report as report_module
 from ir_replications.engine.evidence import Evidence, gather
-from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.claims.judge import cell_counts, judge
 from ir_replications.reports.claims.kinds import Numbers
+from ir_replications.reports.claims.reader import load_paper
+from ir_replications.reports.claims.verdicts import Verdict
+from ir_replications.reports.pages.render import render_site
 from ir_replications.reports.records.provenance import collect
 from ir_replications.reports.records.record import Record
-from ir_replications.reports.pages.render import render_site
 from ir_replications.reports.records.store import MARK, Store, overlay
-from ir_replications.reports.claims.verdicts import Verdict
 from ir_replications.shared.data.hub import check_counts
 from ir_replications.shared.data.manifest import check_collection, pinned
 from ir_replications.shared.errors import InputError

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from ir_replications.bert_distill_losses.checks.tiny_encoder import tiny_encoder, tiny_inputs
 from ir_replications.bert_distill_losses.method.layer_map import (
     last_layers,
     relation_heads,
     uniform_map,
 )
-from ir_replications.bert_distill_losses.checks.tiny_encoder import tiny_encoder, tiny_inputs
 from ir_replications.shared.errors import InputError
 
 Facts = dict[str, Any]

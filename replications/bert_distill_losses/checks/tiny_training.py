@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ir_replications.bert_distill_losses.training.arms import Arm
-from ir_replications.bert_distill_losses.training.recipe import Recipe, Rounds
 from ir_replications.bert_distill_losses.checks.tiny_ranker import tiny_ranker, tiny_tokenizer
+from ir_replications.bert_distill_losses.training.arms import Arm
 from ir_replications.bert_distill_losses.training.data import Source, TrainingData
+from ir_replications.bert_distill_losses.training.recipe import Recipe, Rounds
 from ir_replications.bert_distill_losses.training.training_set import TrainingSet
 
 ROUNDS = Rounds(steps=4, groups_per_step=4, learning_rate=1e-3, warmup_ratio=0.0, save_steps=2)

@@ -14,10 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from ir_replications.bert_distill_losses.training.arms import ARMS, BOTH, Arm
-from ir_replications.bert_distill_losses.training.label_changes import with_noise
-from ir_replications.bert_distill_losses.method.layer_map import TERMS
-from ir_replications.bert_distill_losses.method.ranking_losses import HARD, SOFT
 from ir_replications.bert_distill_losses.checks.tiny_training import (
     ROUNDS,
     scores_of,
@@ -27,6 +23,10 @@ from ir_replications.bert_distill_losses.checks.tiny_training import (
     toy_teacher,
     train,
 )
+from ir_replications.bert_distill_losses.method.layer_map import TERMS
+from ir_replications.bert_distill_losses.method.ranking_losses import HARD, SOFT
+from ir_replications.bert_distill_losses.training.arms import ARMS, BOTH, Arm
+from ir_replications.bert_distill_losses.training.label_changes import with_noise
 
 Facts = dict[str, Any]
 LAYERS = {"hidden": 0.5, "attention": 0.25, "embedding": 2.0}
@@ -40,8 +40,8 @@ def teacher_and_projection() -> Facts:
     from safetensors.torch import load_file
 
     from ir_replications.bert_distill_losses.method.layer_objective import LayerObjective
-    from ir_replications.bert_distill_losses.ranker.files import load_ranker, save_ranker
     from ir_replications.bert_distill_losses.method.states import encode_states
+    from ir_replications.bert_distill_losses.ranker.files import load_ranker, save_ranker
 
     data, ours, teacher = toy_set(), student(), student(2, 24, seed=1).train()
     inputs = tiny_tokens(data).batch(data.query, data.groups[:, 0])
@@ -158,8 +158,8 @@ def same_groups() -> Facts:
     """K7: every arm takes the same groups in the same order; pointwise arms the same documents."""
     from unittest import mock
 
-    from ir_replications.bert_distill_losses.training.loop import bucketed
     from ir_replications.bert_distill_losses.ranker.tokens import PairTokens
+    from ir_replications.bert_distill_losses.training.loop import bucketed
 
     data = toy_set(24)
     others, other_documents = 0, 0

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ir_replications.bert_distill_losses.training.recipe import Recipe
 from ir_replications.bert_distill_losses.experiments.systems import development_task
 from ir_replications.bert_distill_losses.training.data import development, training_data
+from ir_replications.bert_distill_losses.training.recipe import Recipe
 from ir_replications.bert_distill_losses.training.run import SINGLE, Teachers
 from ir_replications.engine.execute import Context
 
@@ -30,8 +30,8 @@ def closeness(student: Any, recipe: Recipe, context: Context) -> dict[str, float
     import torch
 
     from ir_replications.bert_distill_losses.method.layer_objective import LayerObjective
-    from ir_replications.bert_distill_losses.ranker.files import load_ranker
     from ir_replications.bert_distill_losses.method.states import encode_states, width
+    from ir_replications.bert_distill_losses.ranker.files import load_ranker
     from ir_replications.bert_distill_losses.ranker.tokens import PairTokens
 
     if not development(recipe.data[0], context)[1]:

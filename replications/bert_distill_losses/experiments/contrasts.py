@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ir_replications.reports.claims.effects import Effect, macro
-from ir_replications.reports.records.record import Record
 from ir_replications.reports.claims.select import Sample, SelectionError, groups, sample
+from ir_replications.reports.records.record import Record
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.evaluation.significance import student
 from ir_replications.shared.evaluation.two_level import two_level_bootstrap

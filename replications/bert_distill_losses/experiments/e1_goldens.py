@@ -6,7 +6,11 @@ from typing import Any
 
 from ir_replications.bert_distill_losses.checks import (
     layers as goldens_layers,
+)
+from ir_replications.bert_distill_losses.checks import (
     ranking as goldens_ranking,
+)
+from ir_replications.bert_distill_losses.checks import (
     training as goldens_training,
 )
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan

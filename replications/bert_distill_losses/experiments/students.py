@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ir_replications.bert_distill_losses.training.arms import arm_of
 from ir_replications.bert_distill_losses.experiments.closeness import closeness
-from ir_replications.bert_distill_losses.training.recipe import Recipe, load_recipe
 from ir_replications.bert_distill_losses.experiments.systems import needed_data, saved, test_task
+from ir_replications.bert_distill_losses.training.arms import arm_of
 from ir_replications.bert_distill_losses.training.data import training_data
+from ir_replications.bert_distill_losses.training.recipe import Recipe, load_recipe
 from ir_replications.bert_distill_losses.training.run import Trained, train_student
 from ir_replications.engine.execute import Config, Context, Outcome
 

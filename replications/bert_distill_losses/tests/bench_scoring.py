@@ -19,10 +19,10 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("sentence_transformers")
 
-from ir_replications.bert_distill_losses.tests.peer_ranker import peer_of
 from ir_replications.bert_distill_losses.ranker.model import pretrained_ranker
 from ir_replications.bert_distill_losses.ranker.scoring import score_pairs
 from ir_replications.bert_distill_losses.ranker.tokens import PairTokens
+from ir_replications.bert_distill_losses.tests.peer_ranker import peer_of
 from ir_replications.shared.data import load_collection
 from ir_replications.shared.models.references import check_model, set_threads
 

@@ -22,17 +22,17 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sentence_transformers")
 
-from ir_replications.bert_distill_losses.training.arms import ARMS
-from ir_replications.bert_distill_losses.training.loop import train_ranker
-from ir_replications.bert_distill_losses.tests.peer_ranker import peer_of
 from ir_replications.bert_distill_losses.ranker.model import (
     Ranker,
     freeze_word_embeddings,
     pretrained_ranker,
     student_of,
 )
-from ir_replications.bert_distill_losses.training.recipe import Rounds
 from ir_replications.bert_distill_losses.ranker.tokens import PairTokens
+from ir_replications.bert_distill_losses.tests.peer_ranker import peer_of
+from ir_replications.bert_distill_losses.training.arms import ARMS
+from ir_replications.bert_distill_losses.training.loop import train_ranker
+from ir_replications.bert_distill_losses.training.recipe import Rounds
 from ir_replications.bert_distill_losses.training.training_set import TrainingSet
 from ir_replications.shared.data import load_collection
 from ir_replications.shared.models.references import check_model, set_threads

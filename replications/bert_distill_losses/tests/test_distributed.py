@@ -19,9 +19,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from ir_replications.bert_distill_losses.training.arms import BOTH
-from ir_replications.bert_distill_losses.ranker.files import save_ranker
 from ir_replications.bert_distill_losses.checks.tiny_training import Run, student, toy_set, train
+from ir_replications.bert_distill_losses.ranker.files import save_ranker
+from ir_replications.bert_distill_losses.training.arms import BOTH
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.training.distributed import process_group
 

@@ -11,9 +11,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from ir_replications.bert_distill_losses.ranker.embedder import cosines
 from ir_replications.bert_distill_losses.checks.tiny_ranker import save_tiny
 from ir_replications.bert_distill_losses.checks.tiny_training import tiny_recipe, toy_data
+from ir_replications.bert_distill_losses.ranker.embedder import cosines
 from ir_replications.bert_distill_losses.training.run import train_teacher
 from ir_replications.shared.models.references import load_encoder
 

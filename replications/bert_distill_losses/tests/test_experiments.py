@@ -14,12 +14,13 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from ir_replications.engine import execute
-from ir_replications.bert_distill_losses.experiments import e1_goldens, e2_arms, e3_axes, e4_labels
-from ir_replications.bert_distill_losses.training import loop, recipe, run as training_run
-from ir_replications.bert_distill_losses.training.arms import ARMS, arm_of
-from ir_replications.bert_distill_losses.experiments.registry import COLLECTIONS, EXPERIMENTS
 from ir_replications.bert_distill_losses.checks.tiny_training import write_recipe
+from ir_replications.bert_distill_losses.experiments import e1_goldens, e2_arms, e3_axes, e4_labels
+from ir_replications.bert_distill_losses.experiments.registry import COLLECTIONS, EXPERIMENTS
+from ir_replications.bert_distill_losses.training import loop, recipe
+from ir_replications.bert_distill_losses.training import run as training_run
+from ir_replications.bert_distill_losses.training.arms import ARMS, arm_of
+from ir_replications.engine import execute
 from ir_replications.engine.execute import Context, Job, Outcome, Plan, run_job
 from ir_replications.shared.errors import MissingDependencyError
 

@@ -16,8 +16,8 @@ from ir_replications.bert_distill_losses.experiments.contrasts import (
 )
 from ir_replications.bert_distill_losses.experiments.figures import figures
 from ir_replications.bert_distill_losses.experiments.hinge_studies import sides
-from ir_replications.reports.records.record import Record
 from ir_replications.reports.pages.render import load_figures
+from ir_replications.reports.records.record import Record
 
 PLACES = ("classic/cacm", "rerank/dl19")
 QUERIES = tuple(f"q{i}" for i in range(12))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ir_replications.bert_distill_losses.tests.toy_collections import toy_source
 from ir_replications.bert_distill_losses.training.label_changes import (
     shuffled,
     with_fraction,
     with_noise,
 )
-from ir_replications.bert_distill_losses.tests.toy_collections import toy_source
 from ir_replications.bert_distill_losses.training.training_set import TrainingSet, training_set
 from ir_replications.shared.errors import InputError
 

@@ -9,10 +9,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from ir_replications.bert_distill_losses.method import layer_losses as L
-from ir_replications.bert_distill_losses.method import relation_losses as M
 from ir_replications.bert_distill_losses.checks.layers import losses
 from ir_replications.bert_distill_losses.checks.ranking import random
+from ir_replications.bert_distill_losses.method import layer_losses as L
+from ir_replications.bert_distill_losses.method import relation_losses as M
 from ir_replications.shared.errors import InputError
 
 MASK = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]])

@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from ir_replications.bert_distill_losses.checks.tiny_encoder import tiny_encoder, tiny_inputs
 from ir_replications.bert_distill_losses.method import layer_losses as L
 from ir_replications.bert_distill_losses.method import relation_losses as M
 from ir_replications.bert_distill_losses.method.layer_map import TERMS
@@ -19,7 +20,6 @@ from ir_replications.bert_distill_losses.method.states import (
     encode_states,
     queries_keys_values,
 )
-from ir_replications.bert_distill_losses.checks.tiny_encoder import tiny_encoder, tiny_inputs
 from ir_replications.shared.errors import InputError
 
 

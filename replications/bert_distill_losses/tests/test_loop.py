@@ -14,13 +14,6 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from ir_replications.bert_distill_losses.training import loop as loop_module
-from ir_replications.bert_distill_losses.training.arms import ARMS, BOTH, HINGE, Arm
-from ir_replications.bert_distill_losses.training.label_changes import with_fraction
-from ir_replications.bert_distill_losses.training.loop import bucketed, phase
-from ir_replications.bert_distill_losses.ranker.model import freeze_word_embeddings
-from ir_replications.bert_distill_losses.method.ranking_losses import margin_mse
-from ir_replications.bert_distill_losses.method.states import encode_states
 from ir_replications.bert_distill_losses.checks.tiny_training import (
     ROUNDS,
     Run,
@@ -30,6 +23,13 @@ from ir_replications.bert_distill_losses.checks.tiny_training import (
     toy_teacher,
     train,
 )
+from ir_replications.bert_distill_losses.method.ranking_losses import margin_mse
+from ir_replications.bert_distill_losses.method.states import encode_states
+from ir_replications.bert_distill_losses.ranker.model import freeze_word_embeddings
+from ir_replications.bert_distill_losses.training import loop as loop_module
+from ir_replications.bert_distill_losses.training.arms import ARMS, BOTH, HINGE, Arm
+from ir_replications.bert_distill_losses.training.label_changes import with_fraction
+from ir_replications.bert_distill_losses.training.loop import bucketed, phase
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.training.loop import UpdateLoop
 

@@ -12,6 +12,17 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from ir_replications.bert_distill_losses.checks.tiny_ranker import (
+    KINDS,
+    save_tiny,
+    tiny_ranker,
+    tiny_texts,
+)
+from ir_replications.bert_distill_losses.ranker.files import (
+    load_ranker,
+    save_ranker,
+    weights_sha256,
+)
 from ir_replications.bert_distill_losses.ranker.model import (
     HEADS,
     Ranker,
@@ -19,17 +30,6 @@ from ir_replications.bert_distill_losses.ranker.model import (
     freeze_word_embeddings,
     pretrained_ranker,
     student_of,
-)
-from ir_replications.bert_distill_losses.ranker.files import (
-    load_ranker,
-    save_ranker,
-    weights_sha256,
-)
-from ir_replications.bert_distill_losses.checks.tiny_ranker import (
-    KINDS,
-    save_tiny,
-    tiny_ranker,
-    tiny_texts,
 )
 from ir_replications.bert_distill_losses.ranker.tokens import PairTokens
 from ir_replications.shared.errors import InputError

@@ -9,8 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from ir_replications.bert_distill_losses.method import ranking_losses as R
 from ir_replications.bert_distill_losses.checks.ranking import random, tensor
+from ir_replications.bert_distill_losses.method import ranking_losses as R
 from ir_replications.shared.errors import InputError
 
 ALL = R.HARD | R.SOFT

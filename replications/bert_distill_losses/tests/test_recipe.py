@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from ir_replications.bert_distill_losses.checks.tiny_training import tiny_recipe
 from ir_replications.bert_distill_losses.training.recipe import (
     RECIPES,
     Recipe,
     Rounds,
     load_recipe,
 )
-from ir_replications.bert_distill_losses.checks.tiny_training import tiny_recipe
 from ir_replications.shared.errors import InputError
 
 RECIPE = tiny_recipe("model")

@@ -8,8 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from ir_replications.bert_distill_losses.ranker.scoring import plan_batches, score_pairs
 from ir_replications.bert_distill_losses.checks.tiny_ranker import KINDS, tiny_ranker, tiny_texts
+from ir_replications.bert_distill_losses.ranker.scoring import plan_batches, score_pairs
 from ir_replications.bert_distill_losses.ranker.tokens import PairTokens
 from ir_replications.shared.errors import InputError
 

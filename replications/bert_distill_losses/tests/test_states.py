@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from ir_replications.bert_distill_losses.checks.tiny_encoder import tiny_encoder, tiny_inputs
 from ir_replications.bert_distill_losses.method.states import (
     States,
     attention_scores,
@@ -19,7 +20,6 @@ from ir_replications.bert_distill_losses.method.states import (
     queries_keys_values,
     width,
 )
-from ir_replications.bert_distill_losses.checks.tiny_encoder import tiny_encoder, tiny_inputs
 from ir_replications.shared.errors import InputError
 
 KINDS = ("Bert", "DistilBert")

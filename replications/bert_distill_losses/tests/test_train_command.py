@@ -14,10 +14,10 @@ pytest.importorskip("transformers")
 
 from click.testing import CliRunner, Result
 
-from ir_replications.bert_distill_losses.training import train as command_module
-from ir_replications.bert_distill_losses.training import run as training_run
-from ir_replications.bert_distill_losses.training.recipe import RECIPES
 from ir_replications.bert_distill_losses.checks.tiny_training import write_recipe
+from ir_replications.bert_distill_losses.training import run as training_run
+from ir_replications.bert_distill_losses.training import train as command_module
+from ir_replications.bert_distill_losses.training.recipe import RECIPES
 from ir_replications.bert_distill_losses.training.train import main
 from ir_replications.shared.errors import DivergedError
 

@@ -13,12 +13,6 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from ir_replications.bert_distill_losses.training import fit as fit_module
-from ir_replications.bert_distill_losses.training import run as training_run
-from ir_replications.bert_distill_losses.training.arms import ARMS, Arm
-from ir_replications.bert_distill_losses.training.label_changes import with_noise
-from ir_replications.bert_distill_losses.ranker.files import load_ranker
-from ir_replications.bert_distill_losses.training.recipe import Recipe
 from ir_replications.bert_distill_losses.checks.tiny_ranker import save_tiny
 from ir_replications.bert_distill_losses.checks.tiny_training import (
     scores_of,
@@ -26,6 +20,12 @@ from ir_replications.bert_distill_losses.checks.tiny_training import (
     toy_data,
     toy_set,
 )
+from ir_replications.bert_distill_losses.ranker.files import load_ranker
+from ir_replications.bert_distill_losses.training import fit as fit_module
+from ir_replications.bert_distill_losses.training import run as training_run
+from ir_replications.bert_distill_losses.training.arms import ARMS, Arm
+from ir_replications.bert_distill_losses.training.label_changes import with_noise
+from ir_replications.bert_distill_losses.training.recipe import Recipe
 from ir_replications.bert_distill_losses.training.run import Teachers, train_student, train_teacher
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.own_code import code_of

@@ -16,8 +16,8 @@ from ir_replications.bert_distill_losses.training.recipe import Kind, Recipe
 from ir_replications.bert_distill_losses.training.training_set import TrainingSet, training_set
 from ir_replications.engine.execute import Context
 from ir_replications.engine.first_stages import candidate_run, chosen_queries
-from ir_replications.shared.training import pairs
 from ir_replications.shared.errors import InputError
+from ir_replications.shared.training import pairs
 
 if TYPE_CHECKING:
     from ir_replications.bert_distill_losses.ranker.tokens import PairTokens

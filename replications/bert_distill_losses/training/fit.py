@@ -8,18 +8,18 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ir_replications.bert_distill_losses.training.arms import Arm
-from ir_replications.bert_distill_losses.training.loop import train_ranker
-from ir_replications.bert_distill_losses.ranker.model import freeze_word_embeddings
 from ir_replications.bert_distill_losses.ranker.files import save_ranker
-from ir_replications.bert_distill_losses.training.recipe import Recipe
+from ir_replications.bert_distill_losses.ranker.model import freeze_word_embeddings
 from ir_replications.bert_distill_losses.ranker.tokens import same_tokenizer
+from ir_replications.bert_distill_losses.training.arms import Arm
 from ir_replications.bert_distill_losses.training.data import TrainingData
+from ir_replications.bert_distill_losses.training.loop import train_ranker
+from ir_replications.bert_distill_losses.training.recipe import Recipe
 from ir_replications.bert_distill_losses.training.run import checksums
+from ir_replications.bert_distill_losses.training.threads import fixed_threads
 from ir_replications.reports.records import provenance
 from ir_replications.shared.training import TrainingFolder
 from ir_replications.shared.training.distributed import is_first, process_group, total
-from ir_replications.bert_distill_losses.training.threads import fixed_threads
 
 
 @process_group()

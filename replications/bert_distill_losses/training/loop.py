@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ir_replications.bert_distill_losses.training.arms import WITH_TEMPERATURE, Arm
 from ir_replications.bert_distill_losses.method.layer_objective import LayerObjective
-from ir_replications.bert_distill_losses.ranker.model import Ranker, attention_for_training
 from ir_replications.bert_distill_losses.method.ranking_losses import HARD, SOFT
-from ir_replications.bert_distill_losses.training.recipe import Rounds
 from ir_replications.bert_distill_losses.method.states import encode_states
+from ir_replications.bert_distill_losses.ranker.model import Ranker, attention_for_training
 from ir_replications.bert_distill_losses.ranker.tokens import PairTokens
+from ir_replications.bert_distill_losses.training.arms import WITH_TEMPERATURE, Arm
+from ir_replications.bert_distill_losses.training.recipe import Rounds
 from ir_replications.bert_distill_losses.training.training_set import TrainingSet
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.training import TrainingFolder

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ir_replications.bert_distill_losses.training.arms import INITS, Arm
 from ir_replications.bert_distill_losses.ranker.embedder import cosines
-from ir_replications.bert_distill_losses.training.recipe import Recipe
+from ir_replications.bert_distill_losses.training.arms import INITS, Arm
 from ir_replications.bert_distill_losses.training.data import TrainingData
+from ir_replications.bert_distill_losses.training.recipe import Recipe
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import find_cache_dir, sha256_unchanged
 from ir_replications.shared.models.references import fetch_model
@@ -90,8 +90,8 @@ def train_student(
     `layers` and `learning_rate` replace the recipe's. Raises InputError for an unknown `init` and
     as the teachers and the loop do.
     """
-    from ir_replications.bert_distill_losses.ranker.model import pretrained_ranker, student_of
     from ir_replications.bert_distill_losses.ranker.files import load_ranker
+    from ir_replications.bert_distill_losses.ranker.model import pretrained_ranker, student_of
 
     if init not in INITS:
         raise InputError(f"init {init!r}: expected one of {', '.join(INITS)}")
@@ -163,9 +163,9 @@ class Teachers:
         return (shuffled(found, seed, columns=True) if arm.shuffled else found), used
 
     def _scores(self, teacher: Trained, rows: np.ndarray | None = None) -> np.ndarray:
-        from ir_replications.bert_distill_losses.training.fit import on_device
         from ir_replications.bert_distill_losses.ranker.files import load_ranker
         from ir_replications.bert_distill_losses.ranker.scoring import score_pairs
+        from ir_replications.bert_distill_losses.training.fit import on_device
         from ir_replications.bert_distill_losses.training.teacher_cache import teacher_scores
 
         recipe, loaded = self.recipe, None

@@ -18,11 +18,11 @@ import numpy as np
 
 from ir_replications.shared.data import Collection
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.training.pairs import SOURCES, Pair, Source, training_pairs
-from ir_replications.shared.training.pairs import groups as groups_of
 from ir_replications.shared.retrieval.reranking import candidates as candidate_ids
 from ir_replications.shared.retrieval.reranking import check_ids
 from ir_replications.shared.retrieval.runs import Run
+from ir_replications.shared.training.pairs import SOURCES, Pair, Source, training_pairs
+from ir_replications.shared.training.pairs import groups as groups_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)

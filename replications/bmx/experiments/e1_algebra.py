@@ -20,7 +20,6 @@ from ir_replications.bmx.method.entropy import (
     token_entropy,
 )
 from ir_replications.bmx.method.normalisation import normalised, upper_bound
-from ir_replications.bmx.retrieval.retriever import BMX
 from ir_replications.bmx.method.scoring import (
     Statistics,
     default_alpha,
@@ -29,6 +28,7 @@ from ir_replications.bmx.method.scoring import (
     query_entropies,
     score,
 )
+from ir_replications.bmx.retrieval.retriever import BMX
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
 
 Documents = list[list[str]]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ir_replications.bmx.retrieval.retriever import BMX
 from ir_replications.bmx.experiments.testbeds import analyzers
+from ir_replications.bmx.retrieval.retriever import BMX
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
-from ir_replications.shared.retrieval.bm25 import BM25
 from ir_replications.shared.evaluation.metrics import Qrels, evaluate
-from ir_replications.shared.retrieval.search import Retriever, search
+from ir_replications.shared.retrieval.bm25 import BM25
 from ir_replications.shared.retrieval.runs import Run, with_trec_eval_ties
+from ir_replications.shared.retrieval.search import Retriever, search
 
 TIES = "nDCG@10, trec_eval ties"  # the order behind numbers computed with pytrec_eval
 DEPTH = 100  # reference code: top_k=100 in every evaluation script

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ir_replications.bmx.retrieval.index import Index
 from ir_replications.bmx.experiments.testbeds import reference_analyzer
+from ir_replications.bmx.retrieval.index import Index
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
 
 MAX_POINTS = 1500

@@ -13,21 +13,21 @@ from typing import Any
 
 import numpy as np
 
+from ir_replications.bmx.experiments.e2_retrieval import DEPTH
+from ir_replications.bmx.experiments.testbeds import reference_analyzer
 from ir_replications.bmx.method.augmentation import REFERENCE_COUNT, REFERENCE_WEIGHT
 from ir_replications.bmx.retrieval.augmented_search import top_k, weighted_sum
-from ir_replications.bmx.experiments.e2_retrieval import DEPTH
 from ir_replications.bmx.retrieval.retriever import BMX
-from ir_replications.bmx.experiments.testbeds import reference_analyzer
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
 from ir_replications.shared.analysis import tokenize_queries
-from ir_replications.shared.retrieval.bm25 import BM25
 from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.evaluation.metrics import evaluate
 from ir_replications.shared.files import find_cache_dir
 from ir_replications.shared.locks import turn_at
-from ir_replications.shared.evaluation.metrics import evaluate
-from ir_replications.shared.models.references import fetch_model, load_causal_lm
-from ir_replications.shared.retrieval.runs import Run, canonical
 from ir_replications.shared.models.generation import CachedGenerator, Sampling
+from ir_replications.shared.models.references import fetch_model, load_causal_lm
+from ir_replications.shared.retrieval.bm25 import BM25
+from ir_replications.shared.retrieval.runs import Run, canonical
 
 MODEL = "embedded:smollm2-135m-instruct"
 # ours: the paper's model and prompt are not known. A model this small needs to be shown the task;

@@ -7,12 +7,12 @@ from statistics import fmean
 from typing import Any
 
 from ir_replications.bmx.experiments.e2_retrieval import search_topics
-from ir_replications.bmx.retrieval.retriever import BMX
 from ir_replications.bmx.experiments.testbeds import MULTILINGUAL, reference_analyzer
+from ir_replications.bmx.retrieval.retriever import BMX
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
 from ir_replications.shared.analysis import ANALYZERS
-from ir_replications.shared.retrieval.bm25 import BM25
 from ir_replications.shared.evaluation.metrics import Scores, evaluate
+from ir_replications.shared.retrieval.bm25 import BM25
 
 # ours: the two published defaults, rank-bm25's, and a high k1 as BMX implies on long documents
 PARAMETERS = ((0.9, 0.4), (1.2, 0.4), (1.2, 0.75), (1.5, 0.75), (2.0, 0.5), (2.0, 0.75))

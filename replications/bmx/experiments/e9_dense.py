@@ -10,11 +10,11 @@ from typing import Any
 
 from ir_replications.bmx.experiments.e2_retrieval import DEPTH
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
-from ir_replications.shared.retrieval.dense import count_cut, dense_search, load_dense
-from ir_replications.shared.models.embedder import MINILM, MPNET
 from ir_replications.shared.errors import InputError, MissingDependencyError
 from ir_replications.shared.evaluation.metrics import evaluate
+from ir_replications.shared.models.embedder import MINILM, MPNET
 from ir_replications.shared.models.references import fetch_model
+from ir_replications.shared.retrieval.dense import count_cut, dense_search, load_dense
 
 COLLECTIONS = ("beir/nfcorpus", "beir/scifact")  # of the small tier: the two that are in BEIR
 TITLE = "newline"  # reference code: title, line end and text, as BMX's own row has it

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ir_replications.bmx.experiments.authors_code import authors_code
+from ir_replications.bmx.experiments.zipf import queries_from, zipf_collection
 from ir_replications.bmx.retrieval.index import Index
 from ir_replications.bmx.retrieval.retriever import BMX
-from ir_replications.bmx.experiments.zipf import queries_from, zipf_collection
 from ir_replications.shared.analysis import Tokens
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ import numpy as np
 
 from ir_replications.bmx.method.augmentation import token_multiplicities
 from ir_replications.bmx.method.entropy import normalised_entropies
-from ir_replications.bmx.retrieval.index import Index
 from ir_replications.bmx.method.scoring import tf_part
-from ir_replications.shared.retrieval.bm25 import in_range
+from ir_replications.bmx.retrieval.index import Index
 from ir_replications.shared.errors import InputError
+from ir_replications.shared.retrieval.bm25 import in_range
 
 Scorer = Callable[[Sequence[str]], np.ndarray]
 

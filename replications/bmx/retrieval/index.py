@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ir_replications.bmx.retrieval.corpus import TermIds, TokenLists, encode_corpus
 from ir_replications.bmx.method.entropy import entropy_table
+from ir_replications.bmx.retrieval.corpus import TermIds, TokenLists, encode_corpus
 
 ARRAYS = ("indptr", "docs", "tf", "entropies", "lengths")
 # Lists with at least this share of the documents get a bitmap, in collections of this size on.

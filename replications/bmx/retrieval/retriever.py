@@ -18,15 +18,6 @@ from ir_replications.bmx.method.augmentation import (
     Augmentation,
     min_max_fusion,
 )
-from ir_replications.bmx.retrieval.augmented_search import (
-    check_weights,
-    pooled_scores,
-    top_k,
-    weighted_sum,
-)
-from ir_replications.bmx.retrieval.corpus import TokenLists, encode_queries
-from ir_replications.bmx.retrieval.index import BITMAP_DOCS, Index
-from ir_replications.bmx.retrieval.index_files import load_index, save_index
 from ir_replications.bmx.method.normalisation import NORMALISATIONS, Normalisation, score_max
 from ir_replications.bmx.method.scoring import (
     ENTROPIES,
@@ -36,10 +27,19 @@ from ir_replications.bmx.method.scoring import (
     default_alpha,
     default_beta,
 )
-from ir_replications.shared.retrieval.bm25 import LARGEST, in_range
+from ir_replications.bmx.retrieval.augmented_search import (
+    check_weights,
+    pooled_scores,
+    top_k,
+    weighted_sum,
+)
+from ir_replications.bmx.retrieval.corpus import TokenLists, encode_queries
+from ir_replications.bmx.retrieval.index import BITMAP_DOCS, Index
+from ir_replications.bmx.retrieval.index_files import load_index, save_index
 from ir_replications.shared.errors import InputError, InputWarning
 from ir_replications.shared.printable import shown
 from ir_replications.shared.reading import user_path
+from ir_replications.shared.retrieval.bm25 import LARGEST, in_range
 from ir_replications.shared.retrieval.search import (
     NO_TOKENS,
     query_lists,

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ir_replications.bmx.retrieval.retriever import BMX
 from ir_replications.bmx.experiments.speed import index_bm25s, measure_pruning, measure_speed
 from ir_replications.bmx.experiments.zipf import queries_from, zipf_collection
+from ir_replications.bmx.retrieval.retriever import BMX
 from ir_replications.shared.analysis import Tokens
 
 COLLECTIONS = {

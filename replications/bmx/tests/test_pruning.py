@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from numba import types
 
 from ir_replications.bmx import BMX
-from ir_replications.bmx.retrieval import bounds, retriever
-from ir_replications.bmx.retrieval import index as index_module
+from ir_replications.bmx.experiments.zipf import queries_from, zipf_collection
 from ir_replications.bmx.method.normalisation import Normalisation
 from ir_replications.bmx.method.scoring import Entropy, Form
+from ir_replications.bmx.retrieval import bounds, retriever
+from ir_replications.bmx.retrieval import index as index_module
 from ir_replications.bmx.retrieval.search import search
-from ir_replications.bmx.experiments.zipf import queries_from, zipf_collection
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from bm25s.tokenization import Tokenized
 
 from ir_replications.bmx import BMX
 from ir_replications.bmx.experiments.authors_code import authors_code
-from ir_replications.bmx.retrieval.index_files import MANIFEST
 from ir_replications.bmx.method.normalisation import Normalisation
+from ir_replications.bmx.retrieval.index_files import MANIFEST
 from ir_replications.shared.analysis import Tokens
 from ir_replications.shared.errors import InputError, InputWarning
 

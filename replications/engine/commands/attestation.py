@@ -14,7 +14,6 @@ from ir_replications.engine.door import tell
 from ir_replications.engine.evidence import Evidence, gather
 from ir_replications.engine.execute import execute, plan_jobs
 from ir_replications.engine.side_by_side import threads_split
-from ir_replications.reports.records import provenance
 from ir_replications.reports.attestation.arithmetics import (
     BY_HAND,
     Arithmetic,
@@ -23,10 +22,11 @@ from ir_replications.reports.attestation.arithmetics import (
     switches_set,
     without_switches,
 )  # fmt: skip
-from ir_replications.reports.pages.cite import records_digest
-from ir_replications.reports.claims.drift import deviations, same_data
 from ir_replications.reports.attestation.libraries import Libraries, probe
 from ir_replications.reports.attestation.machines import TEXT_LIMIT, Agreement, Machine
+from ir_replications.reports.claims.drift import deviations, same_data
+from ir_replications.reports.pages.cite import records_digest
+from ir_replications.reports.records import provenance
 from ir_replications.shared.files import atomic_write
 
 TIER = "embedded"

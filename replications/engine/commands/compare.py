@@ -14,14 +14,14 @@ from ir_replications.engine.door import USER_PATH, tell
 from ir_replications.shared.data import read_qrels
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.evaluation.metrics import DEFAULT_MEASURES, evaluate
-from ir_replications.shared.reading import user_path
 from ir_replications.shared.evaluation.run_similarity import kendall_tau_union, rank_biased_overlap
-from ir_replications.shared.retrieval.runs import read_run
 from ir_replications.shared.evaluation.significance import (
     paired_bootstrap,
     paired_t,
     randomization_test,
 )
+from ir_replications.shared.reading import user_path
+from ir_replications.shared.retrieval.runs import read_run
 
 
 @click.command()

@@ -22,9 +22,9 @@ from ir_replications.reports.attestation.arithmetics import (
     why_not_offered,
     without_switches,
 )  # fmt: skip
-from ir_replications.reports.claims.kinds import COMPARED
 from ir_replications.reports.attestation.libraries import Libraries, probe, with_modules
 from ir_replications.reports.attestation.machines import Machine, read_machines, write_machine
+from ir_replications.reports.claims.kinds import COMPARED
 from ir_replications.shared.errors import InputError
 
 

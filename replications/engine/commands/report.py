@@ -13,8 +13,8 @@ from ir_replications.engine.commands.options import MACHINES, PAGES, PUBLISHED, 
 from ir_replications.engine.cores import usable_cores
 from ir_replications.engine.door import USER_PATH, tell
 from ir_replications.engine.execute import PAPERS_FOLDER
-from ir_replications.reports.pages.machine_views import verified
 from ir_replications.reports.attestation.machines import read_machines
+from ir_replications.reports.pages.machine_views import verified
 from ir_replications.reports.pages.render import render_site
 from ir_replications.reports.records.store import Store, overlay
 from ir_replications.shared.errors import InputError

@@ -12,8 +12,8 @@ from ir_replications.engine.door import tell
 from ir_replications.engine.execute import Job, experiments
 from ir_replications.reports.records.record import Record
 from ir_replications.shared.data import collection_size, list_collections
-from ir_replications.shared.files import find_cache_dir
 from ir_replications.shared.evaluation.metrics import DEFAULT_MEASURES
+from ir_replications.shared.files import find_cache_dir
 from ir_replications.shared.models.references import check_model, list_models
 from ir_replications.shared.printable import printable
 

@@ -179,8 +179,8 @@ def a13() -> Facts:
 
 def stage_2_parameters() -> Facts:
     """Parameters of a tiny model before stage 2 and after it, with LoRA and without."""
-    from ir_replications.prorank.training.fine_grained import fine_grained
     from ir_replications.prorank.checks.tiny_reranker import tiny_model, tiny_pairs, tiny_recipe
+    from ir_replications.prorank.training.fine_grained import fine_grained
     from ir_replications.shared.training import TrainingFolder
 
     model, tokenizer = tiny_model()

@@ -7,8 +7,14 @@ from typing import Any
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
 from ir_replications.prorank.checks import (
     prompt as goldens_prompt,
+)
+from ir_replications.prorank.checks import (
     reranking as goldens_reranking,
+)
+from ir_replications.prorank.checks import (
     score as goldens_score,
+)
+from ir_replications.prorank.checks import (
     training as goldens_training,
 )
 

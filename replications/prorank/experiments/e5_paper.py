@@ -12,8 +12,6 @@ import numpy as np
 
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
 from ir_replications.engine.first_stages import DEPTH
-from ir_replications.prorank.training.recipe import Recipe, load_recipe
-from ir_replications.prorank.reranking.released import EXAMPLE, EXAMPLE_SCORES, MODELS, Model
 from ir_replications.prorank.experiments.systems import (
     Ready,
     Task,
@@ -27,6 +25,8 @@ from ir_replications.prorank.experiments.systems import (
     scored,
     task_of,
 )
+from ir_replications.prorank.reranking.released import EXAMPLE, EXAMPLE_SCORES, MODELS, Model
+from ir_replications.prorank.training.recipe import Recipe, load_recipe
 from ir_replications.shared.errors import InputError, MissingDependencyError
 from ir_replications.shared.evaluation.metrics import Scores
 from ir_replications.shared.models.references import fetch_model

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from ir_replications.prorank.method.answer_grpo import answer_logits
-from ir_replications.prorank.training.batches import Prompts
 from ir_replications.prorank.method.causal import evaluating
 from ir_replications.prorank.method.prompt import answer_ids
-from ir_replications.prorank.training.recipe import Recipe
 from ir_replications.prorank.method.rewards import format_reward, relevance_reward
 from ir_replications.prorank.method.score import logit_difference
+from ir_replications.prorank.training.batches import Prompts
+from ir_replications.prorank.training.recipe import Recipe
 from ir_replications.shared.training.pairs import Pair
 
 

@@ -11,14 +11,13 @@ import numpy as np
 
 from ir_replications.engine.execute import Config, Context, Outcome
 from ir_replications.engine.first_stages import DEPTH, candidate_run, chosen_queries, judgements
-from ir_replications.prorank.training.recipe import Recipe, load_recipe
 from ir_replications.prorank.training.data import recipe_data
+from ir_replications.prorank.training.recipe import Recipe, load_recipe
 from ir_replications.shared.data import check_available
 from ir_replications.shared.data.collection import Grades
 from ir_replications.shared.errors import InputError, MissingDependencyError
 from ir_replications.shared.evaluation.metrics import Scores, evaluate
 from ir_replications.shared.models.references import fetch_model
-from ir_replications.shared.training.pairs import Pair, Source, balanced, labelled_pairs
 from ir_replications.shared.retrieval.reranking import (
     RerankerScores,
     candidates,
@@ -27,6 +26,7 @@ from ir_replications.shared.retrieval.reranking import (
     tied_shares,
 )
 from ir_replications.shared.retrieval.runs import Run
+from ir_replications.shared.training.pairs import Pair, Source, balanced, labelled_pairs
 
 MEASURES = ("nDCG@10", "AP@100", "R@100")
 FIRST = 20  # a second, shallower depth of the same scores

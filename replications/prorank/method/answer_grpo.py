@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 
 from ir_replications.prorank.method.causal import accepts, unwrapped
-from ir_replications.prorank.training.recipe import Warmup
 from ir_replications.prorank.method.rewards import ENDS, format_reward, relevance_reward, weights
+from ir_replications.prorank.training.recipe import Warmup
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.training.grpo import clipped_objective, group_advantages, k3
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ir_replications.prorank.method.prompt import PREFIX, SUFFIX, TASK, Pairs
 from ir_replications.prorank.reranking.released import Model
+from ir_replications.prorank.reranking.score_file import ScoreFile
 from ir_replications.prorank.reranking.space import spread
 from ir_replications.shared.data import Collection
 from ir_replications.shared.errors import InputError
@@ -20,7 +21,6 @@ from ir_replications.shared.files import find_cache_dir, sha256_file
 from ir_replications.shared.models.folder import check_finite, loading
 from ir_replications.shared.models.references import fetch_model, load_causal_lm
 from ir_replications.shared.own_code import code_of
-from ir_replications.prorank.reranking.score_file import ScoreFile
 from ir_replications.shared.training import digest_of
 from ir_replications.shared.training.adapters import check_base, load_adapter
 from ir_replications.shared.training.folder import check_weights

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import torch
 
+from ir_replications.prorank.checks.tiny_reranker import tiny_recipe
 from ir_replications.prorank.method.answer_grpo import answer_logits
 from ir_replications.prorank.method.losses import bce
-from ir_replications.prorank.training.preparation import prepared
 from ir_replications.prorank.method.prompt import PromptTokenizer, answer_ids, pad_left
 from ir_replications.prorank.method.score import logit_difference
-from ir_replications.prorank.checks.tiny_reranker import tiny_recipe
+from ir_replications.prorank.training.preparation import prepared
 from ir_replications.shared.models.references import check_model, load_causal_lm, set_threads
 
 SMOLLM2 = "embedded:smollm2-135m-instruct"

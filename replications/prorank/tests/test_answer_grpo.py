@@ -12,6 +12,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from ir_replications.prorank.checks.enumeration import CASES, draw_deviation, enumerated_errors
+from ir_replications.prorank.checks.tiny_reranker import tiny_model, tiny_pairs, tiny_recipe
+from ir_replications.prorank.checks.toy_policy import SETTINGS, train_toy
 from ir_replications.prorank.method.answer_grpo import (
     Answers,
     RewardTable,
@@ -24,14 +27,11 @@ from ir_replications.prorank.method.answer_grpo import (
     log_probabilities,
     reward_metrics,
 )
-from ir_replications.prorank.checks.enumeration import CASES, draw_deviation, enumerated_errors
 from ir_replications.prorank.method.prompt import PromptTokenizer, answer_ids, pad_left
 from ir_replications.prorank.training.recipe import Warmup
-from ir_replications.prorank.checks.tiny_reranker import tiny_model, tiny_pairs, tiny_recipe
-from ir_replications.prorank.checks.toy_policy import SETTINGS, train_toy
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.training.grpo import group_advantages
 from ir_replications.shared.training import TrainingFolder
+from ir_replications.shared.training.grpo import group_advantages
 
 WORDS = ["0", "1", "yes", " 1", "1<|im_end|>"]
 

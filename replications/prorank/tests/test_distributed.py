@@ -25,14 +25,14 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from ir_replications.prorank.method.answer_grpo import draw
-from ir_replications.prorank.training.fine_grained import fine_grained
 from ir_replications.prorank.checks.prompt import byte_tokenizer
 from ir_replications.prorank.checks.score import tiny_llama
+from ir_replications.prorank.checks.tiny_reranker import tiny_model, tiny_pairs, tiny_recipe
+from ir_replications.prorank.method.answer_grpo import draw
+from ir_replications.prorank.training.fine_grained import fine_grained
 from ir_replications.prorank.training.loop import Loop
 from ir_replications.prorank.training.recipe import Recipe, load_recipe
 from ir_replications.prorank.training.sft import sft
-from ir_replications.prorank.checks.tiny_reranker import tiny_model, tiny_pairs, tiny_recipe
 from ir_replications.prorank.training.warmup import warmup
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.training import TrainingFolder
@@ -106,7 +106,8 @@ def main(folder: Path) -> None:
     found["killed"] = train(killed, "lora/warmup", LORA, weights)
 
     poison = mock.patch(
-        "ir_replications.prorank.training.sft.answer_ce", lambda logits, *_: logits.sum() * float("nan")
+        "ir_replications.prorank.training.sft.answer_ce",
+        lambda logits, *_: logits.sum() * float("nan"),
     )
     try:
         if rank == 1:

@@ -17,6 +17,12 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from ir_replications.engine.execute import Context, Job, Plan, plan_jobs, run_job
+from ir_replications.prorank.checks.tiny_reranker import (
+    save_tiny,
+    tiny_collection,
+    tiny_recipe,
+    tiny_root,
+)
 from ir_replications.prorank.experiments import (
     e1_goldens,
     e2_zero_shot,
@@ -26,19 +32,13 @@ from ir_replications.prorank.experiments import (
     systems,
 )
 from ir_replications.prorank.experiments.registry import COLLECTIONS, EXPERIMENTS
-from ir_replications.prorank.training.recipe import Recipe, load_recipe
 from ir_replications.prorank.reranking.released import MODELS
 from ir_replications.prorank.tests.tiny_cross_encoder import save_tiny as save_cross_encoder
-from ir_replications.prorank.checks.tiny_reranker import (
-    save_tiny,
-    tiny_collection,
-    tiny_recipe,
-    tiny_root,
-)
+from ir_replications.prorank.training.recipe import Recipe, load_recipe
 from ir_replications.prorank.training.run import SYSTEMS
-from ir_replications.reports.claims.types import Check
 from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.claims.toml_reader import Selector
+from ir_replications.reports.claims.types import Check
 from ir_replications.shared.data import write_beir
 from ir_replications.shared.errors import MissingDependencyError
 

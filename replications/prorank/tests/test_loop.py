@@ -14,12 +14,12 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from ir_replications.prorank.training.batches import Prompts, order, pair_batches
-from ir_replications.prorank.training.preparation import prepared
+from ir_replications.prorank.checks.tiny_reranker import tiny_model, tiny_pairs, tiny_recipe
 from ir_replications.prorank.experiments.probe import probe
 from ir_replications.prorank.method.score import PairScorer
+from ir_replications.prorank.training.batches import Prompts, order, pair_batches
+from ir_replications.prorank.training.preparation import prepared
 from ir_replications.prorank.training.sft import answer_ce
-from ir_replications.prorank.checks.tiny_reranker import tiny_model, tiny_pairs, tiny_recipe
 from ir_replications.shared.training import TrainingFolder
 
 PAIRS, RECIPE = tiny_pairs(), tiny_recipe()

@@ -12,7 +12,9 @@ import pytest
 pytest.importorskip("torch")
 
 from ir_replications.engine.execute import Context
+from ir_replications.prorank.checks.tiny_reranker import TOPICS, tiny_recipe, tiny_root
 from ir_replications.prorank.training import data as module
+from ir_replications.prorank.training.data import run_request, training_data
 from ir_replications.prorank.training.recipe import (
     RECIPES,
     FineGrained,
@@ -21,8 +23,6 @@ from ir_replications.prorank.training.recipe import (
     fine_grained_alone,
     load_recipe,
 )
-from ir_replications.prorank.checks.tiny_reranker import TOPICS, tiny_recipe, tiny_root
-from ir_replications.prorank.training.data import run_request, training_data
 from ir_replications.shared.data import Collection
 from ir_replications.shared.errors import InputError
 

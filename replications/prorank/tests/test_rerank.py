@@ -17,15 +17,15 @@ from click.testing import CliRunner, Result
 
 from ir_replications.engine.execute import Context
 from ir_replications.engine.first_stages import candidate_run, judgements
-from ir_replications.prorank.reranking.rerank import MEASURES, main
-from ir_replications.prorank.reranking.reranker import causal_reranker, score_candidates
-from ir_replications.prorank.method.score import PairScorer
 from ir_replications.prorank.checks.tiny_reranker import (
     TOPICS,
     save_tiny,
     tiny_collection,
     tiny_root,
 )
+from ir_replications.prorank.method.score import PairScorer
+from ir_replications.prorank.reranking.rerank import MEASURES, main
+from ir_replications.prorank.reranking.reranker import causal_reranker, score_candidates
 from ir_replications.shared.data import load_collection
 from ir_replications.shared.evaluation.metrics import evaluate
 from ir_replications.shared.own_code import code_of
@@ -241,7 +241,10 @@ def test_what_runs_in_scoring_is_in_its_digest(model: Path, folder: Path) -> Non
     wanted = {qid: list(collection.doc_ids[:3]) for qid in collection.queries}
     reranker = causal_reranker(str(model))
     run = files_run(lambda: score_candidates(reranker, collection, wanted))
-    assert {"replications/prorank/method/score.py", "replications/prorank/reranking/space.py"} <= run
+    assert {
+        "replications/prorank/method/score.py",
+        "replications/prorank/reranking/space.py",
+    } <= run
     assert run <= names_of("ir_replications.prorank.reranking.reranker") | left_out()
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ir_replications.shared.errors import InputError
 from ir_replications.prorank.reranking.score_file import ScoreFile
+from ir_replications.shared.errors import InputError
 
 REQUEST = {"model": "m", "length": 8}
 WANTED = {"q1": ["a", "b"], "q2": ["c"], "q3": ["a", "d"]}

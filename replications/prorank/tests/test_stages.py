@@ -14,11 +14,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from ir_replications.prorank.checks.tiny_reranker import tiny_model, tiny_pairs, tiny_recipe
+from ir_replications.prorank.method.score import PairScorer
 from ir_replications.prorank.training.fine_grained import fine_grained
 from ir_replications.prorank.training.recipe import Recipe
-from ir_replications.prorank.method.score import PairScorer
 from ir_replications.prorank.training.sft import sft
-from ir_replications.prorank.checks.tiny_reranker import tiny_model, tiny_pairs, tiny_recipe
 from ir_replications.prorank.training.warmup import warmup
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.training import TrainingFolder, load_adapter

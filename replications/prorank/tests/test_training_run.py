@@ -20,18 +20,18 @@ pytest.importorskip("peft")
 
 from click.testing import CliRunner, Result
 
-from ir_replications.prorank.training import run as training_run
-from ir_replications.prorank.training.recipe import RECIPES, Recipe
-from ir_replications.prorank.reranking.reranker import causal_reranker, weights_sha256
 from ir_replications.prorank.checks.tiny_reranker import (
     save_tiny,
     tiny_pairs,
     tiny_recipe,
     tiny_root,
 )
-from ir_replications.prorank.training.train import SYSTEM_NAMES, main
+from ir_replications.prorank.reranking.reranker import causal_reranker, weights_sha256
+from ir_replications.prorank.training import run as training_run
 from ir_replications.prorank.training.data import TrainingData
+from ir_replications.prorank.training.recipe import RECIPES, Recipe
 from ir_replications.prorank.training.run import SYSTEMS, Trained, train
+from ir_replications.prorank.training.train import SYSTEM_NAMES, main
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.own_code import code_of
 from ir_replications.shared.training.pairs import Group

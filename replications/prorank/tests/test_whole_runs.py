@@ -15,9 +15,10 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from ir_replications.engine.execute import Context, Outcome
+from ir_replications.prorank.checks.tiny_reranker import tiny_collection, tiny_qwen2, tiny_recipe
 from ir_replications.prorank.experiments import e3_stages, e4_ablations, e5_paper, systems
-from ir_replications.prorank.reranking.reranker import SPACE
 from ir_replications.prorank.method.score import score_pairs_plain
+from ir_replications.prorank.reranking.reranker import SPACE
 from ir_replications.prorank.tests.test_experiments import (
     CLAIMS,
     MINE,
@@ -28,7 +29,6 @@ from ir_replications.prorank.tests.test_experiments import (
     selections,
     use_tiny,
 )
-from ir_replications.prorank.checks.tiny_reranker import tiny_collection, tiny_qwen2, tiny_recipe
 
 
 @dataclass(frozen=True)

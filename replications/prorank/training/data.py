@@ -12,6 +12,7 @@ from ir_replications.engine.execute import Context
 from ir_replications.engine.first_stages import candidate_run
 from ir_replications.prorank.training.recipe import Recipe
 from ir_replications.shared.data import Collection
+from ir_replications.shared.retrieval.runs import Run
 from ir_replications.shared.training.pairs import (
     SOURCES,
     Group,
@@ -21,7 +22,6 @@ from ir_replications.shared.training.pairs import (
     groups,
     training_pairs,
 )
-from ir_replications.shared.retrieval.runs import Run
 
 
 @dataclass(frozen=True)

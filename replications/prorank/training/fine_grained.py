@@ -10,15 +10,14 @@ from typing import Any
 import torch
 
 from ir_replications.prorank.method.answer_grpo import answer_logits
+from ir_replications.prorank.method.losses import LOSSES
+from ir_replications.prorank.method.prompt import answer_ids
+from ir_replications.prorank.method.score import logit_difference
 from ir_replications.prorank.training.batches import Prompts, order
 from ir_replications.prorank.training.loop import Loop
-from ir_replications.prorank.method.losses import LOSSES
 from ir_replications.prorank.training.preparation import prepared
-from ir_replications.prorank.method.prompt import answer_ids
 from ir_replications.prorank.training.recipe import FineGrained, Recipe
-from ir_replications.prorank.method.score import logit_difference
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.training.pairs import Group
 from ir_replications.shared.training import TrainingFolder
 from ir_replications.shared.training.distributed import (
     check_shares,
@@ -26,6 +25,7 @@ from ir_replications.shared.training.distributed import (
     process_group,
     share,
 )
+from ir_replications.shared.training.pairs import Group
 
 
 @process_group()

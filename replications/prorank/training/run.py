@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ir_replications.prorank.reranking.reranker import weights_sha256
+from ir_replications.prorank.training.data import TrainingData, run_request
 from ir_replications.prorank.training.fine_grained import fine_grained
 from ir_replications.prorank.training.recipe import Recipe, fine_grained_alone
-from ir_replications.prorank.reranking.reranker import weights_sha256
 from ir_replications.prorank.training.sft import sft
-from ir_replications.prorank.training.data import TrainingData, run_request
 from ir_replications.prorank.training.warmup import warmup
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import find_cache_dir

@@ -18,12 +18,11 @@ from ir_replications.prorank.method.answer_grpo import (
     answer_metrics,
     constant_answer,
 )
+from ir_replications.prorank.method.prompt import answer_ids
 from ir_replications.prorank.training.batches import Prompts, pair_batches
 from ir_replications.prorank.training.loop import Loop
 from ir_replications.prorank.training.preparation import prepared
-from ir_replications.prorank.method.prompt import answer_ids
 from ir_replications.prorank.training.recipe import Recipe
-from ir_replications.shared.training.pairs import Pair
 from ir_replications.shared.training import TrainingFolder
 from ir_replications.shared.training.distributed import (
     check_shares,
@@ -31,6 +30,7 @@ from ir_replications.shared.training.distributed import (
     process_group,
     share,
 )
+from ir_replications.shared.training.pairs import Pair
 
 
 @process_group()

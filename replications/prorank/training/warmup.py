@@ -20,14 +20,13 @@ from ir_replications.prorank.method.answer_grpo import (
     constant_answer,
     reward_metrics,
 )
+from ir_replications.prorank.method.prompt import answer_ids
 from ir_replications.prorank.training.batches import Prompts, pair_batches
 from ir_replications.prorank.training.loop import Loop
 from ir_replications.prorank.training.preparation import prepared
-from ir_replications.prorank.method.prompt import answer_ids
 from ir_replications.prorank.training.recipe import Recipe
 from ir_replications.prorank.training.warmup_trl import warmup_with_trl
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.training.pairs import Pair
 from ir_replications.shared.training import TrainingFolder
 from ir_replications.shared.training.distributed import (
     check_shares,
@@ -37,6 +36,7 @@ from ir_replications.shared.training.distributed import (
     share,
     total,
 )
+from ir_replications.shared.training.pairs import Pair
 
 
 @dataclass

@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from ir_replications.prorank.training.batches import pair_batches
 from ir_replications.prorank.method.causal import context_of
+from ir_replications.prorank.method.prompt import PromptTokenizer, answer_ids, prompt_text
+from ir_replications.prorank.method.rewards import format_reward, relevance_reward, weights
+from ir_replications.prorank.training.batches import pair_batches
 from ir_replications.prorank.training.loop import finish, save_weights
 from ir_replications.prorank.training.preparation import lora_config
-from ir_replications.prorank.method.prompt import PromptTokenizer, answer_ids, prompt_text
 from ir_replications.prorank.training.recipe import Recipe
-from ir_replications.prorank.method.rewards import format_reward, relevance_reward, weights
 from ir_replications.shared.errors import MissingDependencyError
-from ir_replications.shared.training.pairs import Pair
 from ir_replications.shared.training import TrainingFolder
+from ir_replications.shared.training.pairs import Pair
 
 
 def warmup_with_trl(

@@ -11,7 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ir_replications.tongsearch_qr.training.leakage import find_leaked_rows
+from ir_replications.shared.data import (
+    BRIGHT_SUBSETS,
+    BrightQueries,
+    load_bright_queries,
+    read_qrels,
+)
+from ir_replications.shared.data.lines import json_lines, only_file
+from ir_replications.shared.data.resolve import find_data_root
 from ir_replications.tongsearch_qr.method.prompts import (
     SYSTEM,
     THINK_SYSTEM,
@@ -20,7 +27,6 @@ from ir_replications.tongsearch_qr.method.prompts import (
     instructed,
     messages,
 )
-from ir_replications.tongsearch_qr.training.qa_files import read_rows
 from ir_replications.tongsearch_qr.rewriting.reasoned_files import read_released
 from ir_replications.tongsearch_qr.training.data import (
     MAX_CHARACTERS,
@@ -33,14 +39,8 @@ from ir_replications.tongsearch_qr.training.data import (
     site_name,
     training_record,
 )
-from ir_replications.shared.data import (
-    BRIGHT_SUBSETS,
-    BrightQueries,
-    load_bright_queries,
-    read_qrels,
-)
-from ir_replications.shared.data.lines import json_lines, only_file
-from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.tongsearch_qr.training.leakage import find_leaked_rows
+from ir_replications.tongsearch_qr.training.qa_files import read_rows
 
 if TYPE_CHECKING:
     from ir_replications.engine.execute import Context

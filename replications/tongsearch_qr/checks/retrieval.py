@@ -12,6 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ir_replications.shared.analysis import tokenize_queries
+from ir_replications.shared.data.bright import gather_examples
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.retrieval.search import named_retriever
 from ir_replications.tongsearch_qr.experiments.bright import (
     ANALYZER,
     DEPTH,
@@ -22,10 +26,6 @@ from ir_replications.tongsearch_qr.experiments.bright import (
     ndcg,
     search_tokens,
 )
-from ir_replications.shared.analysis import tokenize_queries
-from ir_replications.shared.data.bright import gather_examples
-from ir_replications.shared.errors import InputError
-from ir_replications.shared.retrieval.search import named_retriever
 
 Facts = dict[str, float | int | str | bool | list[Any]]
 

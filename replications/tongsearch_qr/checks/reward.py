@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ir_replications.tongsearch_qr.training.batch import batch_arithmetic
 from ir_replications.tongsearch_qr.method.reward import RelevanceReward
+from ir_replications.tongsearch_qr.training.batch import batch_arithmetic
 
 Facts = dict[str, float | int | str | bool | list[float]]
 

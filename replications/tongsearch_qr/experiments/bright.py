@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.evaluation.metrics import Qrels, Scores, evaluate
-from ir_replications.shared.retrieval.search import Retriever, search
 from ir_replications.shared.retrieval.runs import Run, canonical, with_trec_eval_ties
+from ir_replications.shared.retrieval.search import Retriever, search
 
 STACK_EXCHANGE = (
     "biology", "earth_science", "economics", "psychology", "robotics", "stackoverflow",

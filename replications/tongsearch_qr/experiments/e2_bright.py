@@ -6,6 +6,10 @@ from importlib.util import find_spec
 from typing import Any
 
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.shared.analysis import tokenize_queries
+from ir_replications.shared.data import Collection
+from ir_replications.shared.retrieval.runs import Run
+from ir_replications.shared.retrieval.search import named_retriever
 from ir_replications.tongsearch_qr.experiments.bright import (
     ANALYZER,
     MEASURE,
@@ -25,10 +29,6 @@ from ir_replications.tongsearch_qr.rewriting.released_files import (
     published_queries,
     queries_sha256,
 )
-from ir_replications.shared.analysis import tokenize_queries
-from ir_replications.shared.data import Collection
-from ir_replications.shared.retrieval.search import named_retriever
-from ir_replications.shared.retrieval.runs import Run
 
 ORIGINAL = "original"
 FIXED_MEASURE = f"{MEASURE}, fixed qrels"

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.shared.analysis import Tokens, tokenize, tokenize_queries
+from ir_replications.shared.retrieval.search import named_retriever
 from ir_replications.tongsearch_qr.experiments.bright import (
     ANALYZER,
     MEASURE,
@@ -26,8 +28,6 @@ from ir_replications.tongsearch_qr.method.prompts import instructed
 from ir_replications.tongsearch_qr.rewriting.reasoned_files import PROXY
 from ir_replications.tongsearch_qr.rewriting.released_files import MAPS, queries_sha256
 from ir_replications.tongsearch_qr.rewriting.rewrite import combine
-from ir_replications.shared.analysis import Tokens, tokenize, tokenize_queries
-from ir_replications.shared.retrieval.search import named_retriever
 
 INSTRUCTED = "instructions + original"
 PROMPT = "training"  # reference code: the reward's baseline embeds the query in this prompt

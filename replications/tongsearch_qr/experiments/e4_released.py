@@ -15,6 +15,13 @@ from statistics import fmean, median
 from typing import Any
 
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.shared.analysis import Tokens, tokenize_queries
+from ir_replications.shared.data import load_bright_queries
+from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.evaluation.metrics import Scores
+from ir_replications.shared.evaluation.significance import paired_bootstrap
+from ir_replications.shared.retrieval.search import named_retriever
 from ir_replications.tongsearch_qr.experiments.bright import (
     ANALYZER,
     MEASURE,
@@ -23,12 +30,6 @@ from ir_replications.tongsearch_qr.experiments.bright import (
     TITLE,
     ndcg,
     search_tokens,
-)
-from ir_replications.tongsearch_qr.rewriting.reasoned_files import PROXY
-from ir_replications.tongsearch_qr.rewriting.released_files import (
-    MAPS,
-    published_queries,
-    queries_sha256,
 )
 from ir_replications.tongsearch_qr.experiments.released_text import (
     GROUPS,
@@ -40,14 +41,13 @@ from ir_replications.tongsearch_qr.experiments.released_text import (
     varying,
     wording,
 )
+from ir_replications.tongsearch_qr.rewriting.reasoned_files import PROXY
+from ir_replications.tongsearch_qr.rewriting.released_files import (
+    MAPS,
+    published_queries,
+    queries_sha256,
+)
 from ir_replications.tongsearch_qr.rewriting.rewrite import repeats_prompt
-from ir_replications.shared.analysis import Tokens, tokenize_queries
-from ir_replications.shared.data import load_bright_queries
-from ir_replications.shared.data.resolve import find_data_root
-from ir_replications.shared.errors import InputError, MissingDependencyError
-from ir_replications.shared.evaluation.metrics import Scores
-from ir_replications.shared.retrieval.search import named_retriever
-from ir_replications.shared.evaluation.significance import paired_bootstrap
 
 ORIGINAL_MEASURE = f"{MEASURE} original"
 FIRST_STAGES = ("bm25q", "bm25")

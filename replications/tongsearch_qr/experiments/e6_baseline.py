@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.models.references import fetch_model
 from ir_replications.tongsearch_qr.experiments.e5_training import training_source
 from ir_replications.tongsearch_qr.training.recipe import Recipe, load_recipe
 from ir_replications.tongsearch_qr.training.run import TrainingRows, train
-from ir_replications.shared.errors import InputError, MissingDependencyError
-from ir_replications.shared.models.references import fetch_model
 
 STEPS = {"embedded": 2, "small": 10}
 

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
-from ir_replications.tongsearch_qr.experiments.bright import MEASURE, SUBSETS, ndcg
-from ir_replications.tongsearch_qr.rewriting.released_files import FIXED
 from ir_replications.shared.data import load_bright_queries, pinned
 from ir_replications.shared.data.bright import BrightQueries
 from ir_replications.shared.data.lines import only_file
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.files import sha256_file
 from ir_replications.shared.evaluation.metrics import evaluate
+from ir_replications.shared.files import sha256_file
 from ir_replications.shared.reading import read_bytes, read_json
 from ir_replications.shared.retrieval.runs import Run, read_run
+from ir_replications.tongsearch_qr.experiments.bright import MEASURE, SUBSETS, ndcg
+from ir_replications.tongsearch_qr.rewriting.released_files import FIXED
 
 COLLECTIONS = tuple(f"bright/{subset}/runs" for subset in SUBSETS)
 RUN = "reasonir_gpt4cot_top100"

@@ -10,6 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.models.embedder import MINILM, MPNET
+from ir_replications.shared.models.references import fetch_model
+from ir_replications.shared.retrieval.dense import count_cut, dense_search, load_dense
 from ir_replications.tongsearch_qr.experiments.bright import (
     DEPTH,
     MEASURE,
@@ -22,10 +26,6 @@ from ir_replications.tongsearch_qr.experiments.e2_bright import ORIGINAL, query_
 from ir_replications.tongsearch_qr.experiments.e3_proxy import MEAN, per_subset
 from ir_replications.tongsearch_qr.rewriting.reasoned_files import PROXY
 from ir_replications.tongsearch_qr.rewriting.released_files import MAPS, queries_sha256
-from ir_replications.shared.retrieval.dense import count_cut, dense_search, load_dense
-from ir_replications.shared.models.embedder import MINILM, MPNET
-from ir_replications.shared.errors import InputError, MissingDependencyError
-from ir_replications.shared.models.references import fetch_model
 
 
 def cells(plan: Plan) -> list[dict[str, Any]]:

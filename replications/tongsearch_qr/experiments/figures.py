@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ir_replications.tongsearch_qr.experiments.bright import ANALYZER, MEASURE
-from ir_replications.tongsearch_qr.experiments.e2_bright import ORIGINAL
 from ir_replications.reports.pages.plots import Figure, forest, lines
 from ir_replications.reports.records.record import Record
 from ir_replications.shared.evaluation.significance import (
@@ -14,6 +12,8 @@ from ir_replications.shared.evaluation.significance import (
     macro_bootstrap,
     paired_bootstrap,
 )
+from ir_replications.tongsearch_qr.experiments.bright import ANALYZER, MEASURE
+from ir_replications.tongsearch_qr.experiments.e2_bright import ORIGINAL
 
 TIERS = ("small", "embedded")
 NAMES = {  # of features, as the page says them

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ir_replications.tongsearch_qr.method.prompts import extract
-from ir_replications.shared.models.embedder import Embedder
 from ir_replications.shared.errors import InputError
+from ir_replications.shared.models.embedder import Embedder
+from ir_replications.tongsearch_qr.method.prompts import extract
 
 SCALE = 10.0
 FAILURE = -1.0

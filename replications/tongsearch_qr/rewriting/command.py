@@ -10,6 +10,13 @@ from typing import Any
 import click
 
 from ir_replications.engine.door import HELP, OUTPUT_FILE, USER_PATH, Door, tell
+from ir_replications.shared.data import load_bright_queries, load_collection
+from ir_replications.shared.data.lines import json_lines
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.fields import check_id, check_text
+from ir_replications.shared.files import atomic_write
+from ir_replications.shared.models.generation import Sampling
+from ir_replications.shared.reading import read_json, user_path
 from ir_replications.tongsearch_qr.method.prompts import VARIANTS
 from ir_replications.tongsearch_qr.rewriting.reasoned_files import write_reasoned
 from ir_replications.tongsearch_qr.rewriting.rewrite import (
@@ -18,13 +25,6 @@ from ir_replications.tongsearch_qr.rewriting.rewrite import (
     Rewritten,
     make_rewriter,
 )
-from ir_replications.shared.data import load_bright_queries, load_collection
-from ir_replications.shared.data.lines import json_lines
-from ir_replications.shared.errors import InputError
-from ir_replications.shared.fields import check_id, check_text
-from ir_replications.shared.files import atomic_write
-from ir_replications.shared.reading import read_json, user_path
-from ir_replications.shared.models.generation import Sampling
 
 
 def read_queries(

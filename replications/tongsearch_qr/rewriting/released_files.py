@@ -13,12 +13,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ir_replications.tongsearch_qr.experiments.bright import STACK_EXCHANGE, SUBSETS
-from ir_replications.tongsearch_qr.rewriting.reasoned_files import (
-    PROXY,
-    read_reasoned,
-    read_released,
-)
 from ir_replications.shared.data import pinned
 from ir_replications.shared.data.bright import load_bright_queries
 from ir_replications.shared.data.collection import Collection, Grades, fingerprint
@@ -33,6 +27,12 @@ from ir_replications.shared.files import atomic_write, find_cache_dir
 from ir_replications.shared.hub.errors import explain
 from ir_replications.shared.reading import parse_json, read_text
 from ir_replications.shared.rehearsal import rehearsal
+from ir_replications.tongsearch_qr.experiments.bright import STACK_EXCHANGE, SUBSETS
+from ir_replications.tongsearch_qr.rewriting.reasoned_files import (
+    PROXY,
+    read_reasoned,
+    read_released,
+)
 
 FIXED = "test.fixed"  # the split of the corrected judgements
 _RAW = "https://raw.githubusercontent.com"

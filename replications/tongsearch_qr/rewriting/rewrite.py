@@ -21,13 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ir_replications.tongsearch_qr.method.prompts import extract, instructed, messages
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import find_cache_dir
 from ir_replications.shared.locks import turn_at
 from ir_replications.shared.models.folder import check_texts
-from ir_replications.shared.models.references import fetch_model, load_causal_lm
-from ir_replications.shared.reading import user_path
 from ir_replications.shared.models.generation import (
     CachedGenerator,
     Produce,
@@ -35,8 +32,11 @@ from ir_replications.shared.models.generation import (
     Sampling,
     messages_of,
 )
+from ir_replications.shared.models.references import fetch_model, load_causal_lm
+from ir_replications.shared.reading import user_path
 from ir_replications.shared.training import adapter_sha256, check_base, load_adapter
 from ir_replications.shared.training.folder import check_weights
+from ir_replications.tongsearch_qr.method.prompts import extract, instructed, messages
 
 RELEASED: Sampling = Sampling(
     max_new_tokens=500, temperature=0.7, top_p=0.8, seed=0, top_k=20, repetition_penalty=1.05

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from ir_replications.tongsearch_qr.method.prompts import instructed
-from ir_replications.tongsearch_qr.method.reward import RelevanceReward
 from ir_replications.shared.data import load_collection
 from ir_replications.shared.models.embedder import MINILM, Embedder, load_embedder
 from ir_replications.shared.models.references import check_model
+from ir_replications.tongsearch_qr.method.prompts import instructed
+from ir_replications.tongsearch_qr.method.reward import RelevanceReward
 
 GROUP = 16
 # name: words of an output, documents. 40: the CPU recipe; 335: the released 7B queries' median.

@@ -12,19 +12,19 @@ import pytest
 
 from ir_replications.engine import execute
 from ir_replications.engine.execute import Context, Plan, run_job
-from ir_replications.tongsearch_qr.experiments import bright, e2_bright, e3_proxy
+from ir_replications.shared.data import pinned
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.retrieval.search import named_retriever
 from ir_replications.tongsearch_qr.checks import retrieval as goldens_retrieval
+from ir_replications.tongsearch_qr.experiments import bright, e2_bright, e3_proxy
+from ir_replications.tongsearch_qr.experiments.e2_bright import FIXED_MEASURE, WITHOUT_EXCLUSIONS
+from ir_replications.tongsearch_qr.rewriting.reasoned_files import PROXY
 from ir_replications.tongsearch_qr.tests.bright_example import (
     EXAMPLES,
     SECOND,
     write_lines,
     write_root,
 )
-from ir_replications.tongsearch_qr.experiments.e2_bright import FIXED_MEASURE, WITHOUT_EXCLUSIONS
-from ir_replications.tongsearch_qr.rewriting.reasoned_files import PROXY
-from ir_replications.shared.data import pinned
-from ir_replications.shared.errors import InputError
-from ir_replications.shared.retrieval.search import named_retriever
 from tests.cli import Replicate, forget
 
 

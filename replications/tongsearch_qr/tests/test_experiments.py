@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from ir_replications.engine.execute import FILES, Context, Plan, plan_jobs
+from ir_replications.shared.data import BRIGHT_SUBSETS
+from ir_replications.shared.errors import MissingDependencyError
 from ir_replications.tongsearch_qr.experiments import e1_goldens, e5_training, e6_baseline
 from ir_replications.tongsearch_qr.experiments.registry import COLLECTIONS
 from ir_replications.tongsearch_qr.rewriting.reasoned_files import PROXY
 from ir_replications.tongsearch_qr.training.recipe import Lora, Recipe, load_recipe
-from ir_replications.shared.data import BRIGHT_SUBSETS
-from ir_replications.shared.errors import MissingDependencyError
 
 
 def plan(tier: str, *names: str) -> Plan:

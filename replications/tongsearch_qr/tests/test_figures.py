@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ir_replications.tongsearch_qr.experiments.figures import figures
 from ir_replications.reports.records.record import Record
+from ir_replications.tongsearch_qr.experiments.figures import figures
 
 PROXY = "derived/bright-goldanswer"
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ir_replications.shared.errors import InputError
 from ir_replications.tongsearch_qr.checks.prompts import c10
+from ir_replications.tongsearch_qr.training.data import Row
 from ir_replications.tongsearch_qr.training.leakage import (
     MEASURES,
     Leak,
@@ -18,8 +20,6 @@ from ir_replications.tongsearch_qr.training.leakage import (
     separated,
     shingles,
 )
-from ir_replications.tongsearch_qr.training.data import Row
-from ir_replications.shared.errors import InputError
 
 
 def test_shingles() -> None:

@@ -6,6 +6,7 @@ from hashlib import sha256
 
 import pytest
 
+from ir_replications.shared.errors import InputError
 from ir_replications.tongsearch_qr.checks.prompts import (
     DEFAULT_SYSTEM,
     PROMPT_SHA256,
@@ -22,7 +23,6 @@ from ir_replications.tongsearch_qr.method.prompts import (
     instructed,
     messages,
 )
-from ir_replications.shared.errors import InputError
 
 STEPS = (
     "Instructions:\n1. Identify the essential problem.\n2. Think step by step to reason and "

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from ir_replications.engine.execute import Context, Plan
+from ir_replications.shared.errors import InputError
 from ir_replications.tongsearch_qr.experiments import bright, e2_bright, e3_proxy
 from ir_replications.tongsearch_qr.rewriting import released_files
-from ir_replications.tongsearch_qr.tests.bright_example import write_lines
 from ir_replications.tongsearch_qr.rewriting.reasoned_files import PROXY
-from ir_replications.shared.errors import InputError
+from ir_replications.tongsearch_qr.tests.bright_example import write_lines
 
 WORDS = ("ant", "bog", "tax", "id", "arm", "bug", "bin")
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from ir_replications.engine.execute import PAPERS_FOLDER, Context, Job, Plan, run_job
-from ir_replications.tongsearch_qr.experiments import e7_published_runs as e7
-from ir_replications.tongsearch_qr.experiments.bright import SUBSETS
-from ir_replications.tongsearch_qr.tests.bright_example import SECOND, write_lines, write_root
 from ir_replications.reports.claims.reader import load_paper
 from ir_replications.shared.data import load_bright_queries
 from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.tongsearch_qr.experiments import e7_published_runs as e7
+from ir_replications.tongsearch_qr.experiments.bright import SUBSETS
+from ir_replications.tongsearch_qr.tests.bright_example import SECOND, write_lines, write_root
 from tests.cli import Replicate, forget
 
 THIRD = 1 / math.log2(4)

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from ir_replications.shared.data import BRIGHT_SUBSETS, load_bright_queries, load_collection
+from ir_replications.shared.errors import InputError
 from ir_replications.tongsearch_qr.rewriting.reasoned_files import (
     PROXY,
     read_reasoned,
     read_released,
     write_reasoned,
 )
-from ir_replications.shared.data import BRIGHT_SUBSETS, load_bright_queries, load_collection
-from ir_replications.shared.errors import InputError
 
 QUERIES = {"b": "Why?", "a": "How\nso?"}
 REASONED = {"b": "Because é\n# 1", "a": "Like this"}

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ir_replications.shared.data import load_collection
+from ir_replications.shared.data.collection import fingerprint
+from ir_replications.shared.errors import InputError, MissingDependencyError
 from ir_replications.tongsearch_qr.experiments import bright
 from ir_replications.tongsearch_qr.rewriting import released_files
 from ir_replications.tongsearch_qr.tests.bright_example import (
@@ -16,9 +19,6 @@ from ir_replications.tongsearch_qr.tests.bright_example import (
     write_lines,
     write_root,
 )
-from ir_replications.shared.data import load_collection
-from ir_replications.shared.data.collection import fingerprint
-from ir_replications.shared.errors import InputError, MissingDependencyError
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ir_replications.engine.execute import Context, Outcome, Plan
+from ir_replications.shared.analysis import Tokens
+from ir_replications.shared.errors import InputError
 from ir_replications.tongsearch_qr.experiments import e4_released
-from ir_replications.tongsearch_qr.rewriting.reasoned_files import PROXY
 from ir_replications.tongsearch_qr.experiments.released_text import (
     GROUPS,
     correlations,
@@ -26,8 +27,7 @@ from ir_replications.tongsearch_qr.experiments.released_text import (
     varying,
     wording,
 )
-from ir_replications.shared.analysis import Tokens
-from ir_replications.shared.errors import InputError
+from ir_replications.tongsearch_qr.rewriting.reasoned_files import PROXY
 
 NOTHING = {
     "words": 0,

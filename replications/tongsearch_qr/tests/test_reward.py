@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ir_replications.tongsearch_qr.method import reward as module
-from ir_replications.tongsearch_qr.training.batch import batch_arithmetic
-from ir_replications.tongsearch_qr.checks.reward import CHECKS, TableEmbedder
-from ir_replications.tongsearch_qr.method.reward import RelevanceReward, increments
 from ir_replications.shared.errors import InputError
+from ir_replications.tongsearch_qr.checks.reward import CHECKS, TableEmbedder
+from ir_replications.tongsearch_qr.method import reward as module
+from ir_replications.tongsearch_qr.method.reward import RelevanceReward, increments
+from ir_replications.tongsearch_qr.training.batch import batch_arithmetic
 
 
 class Recorder(TableEmbedder):

@@ -13,6 +13,10 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.models.generation import Row, generate
+from ir_replications.shared.models.sampling import Sampling, text_seed
+from ir_replications.shared.models.vllm_generation import VllmModel, produce_with_vllm
 from ir_replications.tongsearch_qr.method.prompts import messages
 from ir_replications.tongsearch_qr.rewriting.rewrite import (
     RELEASED,
@@ -21,10 +25,6 @@ from ir_replications.tongsearch_qr.rewriting.rewrite import (
     make_rewriter,
     repeats_prompt,
 )
-from ir_replications.shared.errors import InputError
-from ir_replications.shared.models.sampling import Sampling, text_seed
-from ir_replications.shared.models.generation import Row, generate
-from ir_replications.shared.models.vllm_generation import VllmModel, produce_with_vllm
 from tests.shared.models.tiny_model import tiny_model, tiny_tokenizer
 
 QUERIES = {"q1": "w1 w2", "q2": "w3", "q3": "w1 w2", "q4": "w5 w6 w7"}

@@ -12,10 +12,10 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from ir_replications.engine.door import call
+from ir_replications.shared.entry import answered
 from ir_replications.tongsearch_qr.rewriting import command as rewrite_command
 from ir_replications.tongsearch_qr.rewriting.reasoned_files import read_reasoned
 from ir_replications.tongsearch_qr.rewriting.rewrite import Rewriter
-from ir_replications.shared.entry import answered
 from tests.shared.models.tiny_model import tiny_model, tiny_tokenizer
 
 QUERIES = {"q1": "w1 w2", "q2": "w3", "q3": "w1 w2", "q4": "w5 w6 w7"}

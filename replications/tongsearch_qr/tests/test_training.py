@@ -16,8 +16,12 @@ pytest.importorskip("peft")
 
 from click.testing import CliRunner
 
-from ir_replications.tongsearch_qr.training import run as training_run
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.own_code import code_of
 from ir_replications.tongsearch_qr.experiments.e6_baseline import trajectory
+from ir_replications.tongsearch_qr.rewriting.rewrite import make_rewriter
+from ir_replications.tongsearch_qr.training import run as training_run
+from ir_replications.tongsearch_qr.training.data import Row
 from ir_replications.tongsearch_qr.training.grpo import dataset
 from ir_replications.tongsearch_qr.training.recipe import (
     RECIPES,
@@ -26,12 +30,8 @@ from ir_replications.tongsearch_qr.training.recipe import (
     arithmetic,
     load_recipe,
 )
-from ir_replications.tongsearch_qr.rewriting.rewrite import make_rewriter
-from ir_replications.tongsearch_qr.training.train import main
-from ir_replications.tongsearch_qr.training.data import Row
 from ir_replications.tongsearch_qr.training.run import TrainingRows, train
-from ir_replications.shared.errors import InputError
-from ir_replications.shared.own_code import code_of
+from ir_replications.tongsearch_qr.training.train import main
 from tests.code_run import files_run, left_out, names_of
 from tests.shared.models.tiny_model import WORDS, tiny_model, tiny_tokenizer
 

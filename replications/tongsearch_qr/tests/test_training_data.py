@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from ir_replications.shared.data import load_collection
+from ir_replications.shared.errors import InputError
 from ir_replications.tongsearch_qr.checks.prompts import a6, a10, builder_rows, sampler_rows
-from ir_replications.tongsearch_qr.training.qa_files import load_rows, read_rows
 from ir_replications.tongsearch_qr.training.data import (
     DOMAINS,
     Row,
@@ -29,8 +30,7 @@ from ir_replications.tongsearch_qr.training.data import (
     split_rows,
     training_record,
 )
-from ir_replications.shared.data import load_collection
-from ir_replications.shared.errors import InputError
+from ir_replications.tongsearch_qr.training.qa_files import load_rows, read_rows
 
 ANSWERS = [
     {"id": "1", "score": 3, "accepted": False, "text": "popular"},

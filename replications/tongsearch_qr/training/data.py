@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ir_replications.tongsearch_qr.method.prompts import instructed, messages
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.reading import parse_json
+from ir_replications.tongsearch_qr.method.prompts import instructed, messages
 
 DOMAINS = (
     "Stackoverflow", "biology", "chemistry", "codereview", "cs", "earthscience", "economics",

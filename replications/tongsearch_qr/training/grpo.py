@@ -7,12 +7,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
-from ir_replications.tongsearch_qr.method.prompts import instructed, messages
-from ir_replications.tongsearch_qr.training.recipe import Recipe
-from ir_replications.tongsearch_qr.method.reward import RelevanceReward
-from ir_replications.tongsearch_qr.training.data import Row
 from ir_replications.shared.errors import InputError, MissingDependencyError
 from ir_replications.shared.training.adapters import check_targets
+from ir_replications.tongsearch_qr.method.prompts import instructed, messages
+from ir_replications.tongsearch_qr.method.reward import RelevanceReward
+from ir_replications.tongsearch_qr.training.data import Row
+from ir_replications.tongsearch_qr.training.recipe import Recipe
 
 
 def make_trainer(

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ir_replications.tongsearch_qr.training.data import Row
 from ir_replications.shared.errors import InputError
+from ir_replications.tongsearch_qr.training.data import Row
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

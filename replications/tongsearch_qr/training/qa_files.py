@@ -10,6 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ir_replications.shared.data import Collection, load_collection
+from ir_replications.shared.data.lines import files_of, json_lines, only_file
+from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.fields import check_id, check_text
+from ir_replications.shared.reading import is_finite, user_path
 from ir_replications.tongsearch_qr.training.data import (
     Row,
     count_unusable,
@@ -17,12 +23,6 @@ from ir_replications.tongsearch_qr.training.data import (
     positives_of,
     question_of,
 )
-from ir_replications.shared.data import Collection, load_collection
-from ir_replications.shared.data.lines import files_of, json_lines, only_file
-from ir_replications.shared.data.resolve import find_data_root
-from ir_replications.shared.errors import InputError
-from ir_replications.shared.fields import check_id, check_text
-from ir_replications.shared.reading import is_finite, user_path
 
 
 @dataclass(frozen=True)

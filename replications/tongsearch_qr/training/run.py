@@ -13,21 +13,21 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ir_replications.tongsearch_qr.training.grpo import make_trainer
-from ir_replications.tongsearch_qr.training.leakage import separated
-from ir_replications.tongsearch_qr.training.qa_files import load_rows
-from ir_replications.tongsearch_qr.training.recipe import Recipe
-from ir_replications.tongsearch_qr.method.reward import RelevanceReward
-from ir_replications.tongsearch_qr.training.sft import make_sft_trainer
-from ir_replications.tongsearch_qr.training.data import Row, shorter_than, shuffled, split_rows
 from ir_replications.reports.records import provenance
-from ir_replications.shared.models.embedder import load_embedder
 from ir_replications.shared.errors import InputError, MissingDependencyError
 from ir_replications.shared.files import find_cache_dir, sha256_file
+from ir_replications.shared.models.embedder import load_embedder
 from ir_replications.shared.models.references import fetch_model, load_causal_lm
 from ir_replications.shared.own_code import code_of
 from ir_replications.shared.training import TrainingFolder, digest_of
 from ir_replications.shared.training.adapters import note_base
+from ir_replications.tongsearch_qr.method.reward import RelevanceReward
+from ir_replications.tongsearch_qr.training.data import Row, shorter_than, shuffled, split_rows
+from ir_replications.tongsearch_qr.training.grpo import make_trainer
+from ir_replications.tongsearch_qr.training.leakage import separated
+from ir_replications.tongsearch_qr.training.qa_files import load_rows
+from ir_replications.tongsearch_qr.training.recipe import Recipe
+from ir_replications.tongsearch_qr.training.sft import make_sft_trainer
 
 METHODS = ("grpo", "sft")
 
@@ -139,7 +139,9 @@ def _run(
         datasets.disable_progress_bars()
 
     started, clock = datetime.now(UTC), time.perf_counter()
-    command = f"python -m ir_replications.tongsearch_qr.training.train {recipe.name} --method {method}"
+    command = (
+        f"python -m ir_replications.tongsearch_qr.training.train {recipe.name} --method {method}"
+    )
     # transformers warns of its own renamed settings, which TRL still uses.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
     set_seed(recipe.seed)  # before anything is created that draws random numbers

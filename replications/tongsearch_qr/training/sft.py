@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ir_replications.tongsearch_qr.training.grpo import common_arguments, lora_config
-from ir_replications.tongsearch_qr.method.prompts import messages
-from ir_replications.tongsearch_qr.training.recipe import Recipe
-from ir_replications.tongsearch_qr.training.data import Row
 from ir_replications.shared.errors import MissingDependencyError
+from ir_replications.tongsearch_qr.method.prompts import messages
+from ir_replications.tongsearch_qr.training.data import Row
+from ir_replications.tongsearch_qr.training.grpo import common_arguments, lora_config
+from ir_replications.tongsearch_qr.training.recipe import Recipe
 
 
 def make_sft_trainer(

@@ -147,7 +147,10 @@ def test_cache_is_used_and_mended(
     pydocs: Collection, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("ir_replications.shared.data.pydocs._build_apart", lambda folder: pytest.fail("built again"))
+        patch.setattr(
+            "ir_replications.shared.data.pydocs._build_apart",
+            lambda folder: pytest.fail("built again"),
+        )
         assert load_collection("pydocs", cache_dir=cache).sha256 == pydocs.sha256
     corpus = next((cache / "pydocs").glob("*/corpus.jsonl"))
     corpus.write_text(corpus.read_text().replace("array", "arrow"))

@@ -77,7 +77,9 @@ def test_queries_are_drawn_once_for_all_seeds_and_seeds_once_for_all_collections
     # collections halve the part of the queries alone: 1 / 2 + 2.25 / 8.
     table = np.array([[-1.0], [1.0]]) + np.array([[0.0, 0.0, 3.0, 3.0]])
     for tables, variance in (([table], 0.5 + 2.25 / 4), ([table, table], 0.5 + 2.25 / 8)):
-        means = ir_replications.shared.evaluation.two_level._resampled_means(tables, 40_000, np.random.default_rng(0))
+        means = ir_replications.shared.evaluation.two_level._resampled_means(
+            tables, 40_000, np.random.default_rng(0)
+        )
         assert np.var(means) == pytest.approx(variance, rel=0.03)
 
 

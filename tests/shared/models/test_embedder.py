@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ir_replications.shared.errors import InputError
 from ir_replications.shared.models.embedder import (
     MINILM,
     WORDLLAMA,
@@ -17,7 +18,6 @@ from ir_replications.shared.models.embedder import (
     stated_length,
     stated_pooling,
 )
-from ir_replications.shared.errors import InputError
 from ir_replications.shared.models.references import check_model, fetch_model
 
 TEXTS = ["w1 w2 w3", "w4", "w5 " * 20, "w2 w1 w3", "w6 w7 w8 w9 w10 w11", "w1 w2 w3"]

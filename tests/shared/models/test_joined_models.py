@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ir_replications.shared.models import references as models, wheels
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import sha256_file
+from ir_replications.shared.models import references as models
+from ir_replications.shared.models import wheels
 from ir_replications.shared.models.references import EmbeddedModel, check_model, fetch_model
 from ir_replications.shared.models.wheels import Wheel
 

@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 
-from ir_replications.shared.models import hub as hub_models, references as models, wheels
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import sha256_file
+from ir_replications.shared.models import hub as hub_models
+from ir_replications.shared.models import references as models
+from ir_replications.shared.models import wheels
 from ir_replications.shared.models.references import (
     EmbeddedModel,
     check_model,

@@ -14,8 +14,8 @@ import pytest
 from bm25s.tokenization import Tokenized
 
 from ir_replications.shared.analysis import Tokens
-from ir_replications.shared.retrieval.bm25 import BM25, METHODS, QuerySideBM25
 from ir_replications.shared.errors import InputError, InputWarning
+from ir_replications.shared.retrieval.bm25 import BM25, METHODS, QuerySideBM25
 
 Docs = list[list[str]]
 ZOO = [

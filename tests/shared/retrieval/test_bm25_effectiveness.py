@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from ir_replications.shared.analysis import Tokens, tokenize, tokenize_queries
-from ir_replications.shared.retrieval.bm25 import BM25, QuerySideBM25
 from ir_replications.shared.data import Collection, load_collection
 from ir_replications.shared.evaluation.metrics import evaluate
+from ir_replications.shared.retrieval.bm25 import BM25, QuerySideBM25
 from ir_replications.shared.retrieval.search import search
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.models.embedder import TransformerEmbedder
 from ir_replications.shared.retrieval.dense import (
     GROUP,
     DenseRetriever,
@@ -19,8 +21,6 @@ from ir_replications.shared.retrieval.dense import (
     embed,
     load_dense,
 )
-from ir_replications.shared.models.embedder import TransformerEmbedder
-from ir_replications.shared.errors import InputError
 
 LETTERS = "abc"
 
@@ -136,6 +136,8 @@ def test_texts_longer_than_the_embedder_reads_are_counted(letters: Letters) -> N
 
 
 def test_static_vectors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ir_replications.shared.retrieval.dense.load_embedder", lambda ref: object())
+    monkeypatch.setattr(
+        "ir_replications.shared.retrieval.dense.load_embedder", lambda ref: object()
+    )
     with pytest.raises(InputError, match="toy: static token vectors; expected a transformer"):
         load_dense("toy")

@@ -10,11 +10,11 @@ import pytest
 
 import ir_replications.shared.retrieval.lucene
 from ir_replications.shared.analysis import tokenize, tokenize_queries
-from ir_replications.shared.retrieval.bm25 import BM25
 from ir_replications.shared.data import load_collection, load_pydocs, make_collection
 from ir_replications.shared.errors import InputError, MissingDependencyError
-from ir_replications.shared.retrieval.lucene import INSTALL, LuceneBM25, lucene_tokens
 from ir_replications.shared.evaluation.metrics import evaluate
+from ir_replications.shared.retrieval.bm25 import BM25
+from ir_replications.shared.retrieval.lucene import INSTALL, LuceneBM25, lucene_tokens
 from ir_replications.shared.retrieval.search import search
 
 needs_lucene = pytest.mark.skipif(

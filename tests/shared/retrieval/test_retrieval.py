@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ir_replications.shared.analysis import Tokens
-from ir_replications.shared.retrieval.bm25 import BM25, QuerySideBM25
 from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.retrieval.bm25 import BM25, QuerySideBM25
 from ir_replications.shared.retrieval.search import (
     GROUP,
     Retriever,
@@ -193,7 +193,11 @@ def test_names_that_give_no_retriever(site: Path) -> None:
         named_retriever("bm25", k3=1)
     with pytest.raises(InputError, match=r"^k1 = -1: expected"):
         named_retriever("bm25", k1=-1)
-    package(site, "broken", "broken = no_such_module:Broken\nempty = ir_replications.shared.retrieval.bm25:Nothing")
+    package(
+        site,
+        "broken",
+        "broken = no_such_module:Broken\nempty = ir_replications.shared.retrieval.bm25:Nothing",
+    )
     for name in ("broken", "empty"):
         with pytest.raises(MissingDependencyError, match=f"'{name}' .* cannot be loaded: "):
             named_retriever(name)

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from ir_replications.shared.data import Collection, load_collection, make_collection
 from ir_replications.shared.data.pools import pools
 from ir_replications.shared.errors import InputError
+from ir_replications.shared.retrieval.reranking import first_stage
+from ir_replications.shared.retrieval.runs import Run
 from ir_replications.shared.training.near_duplicates import near_duplicates
 from ir_replications.shared.training.pairs import (
     SOURCES,
@@ -22,8 +24,6 @@ from ir_replications.shared.training.pairs import (
     labelled_pairs,
     training_pairs,
 )
-from ir_replications.shared.retrieval.reranking import first_stage
-from ir_replications.shared.retrieval.runs import Run
 
 
 @pytest.fixture
