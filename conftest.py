@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if _package() != Path(__file__).with_name("replications"):
+        raise pytest.UsageError("this checkout is not installed: pip install -e '.[all]'")
     chosen = _chosen_root(config)
     if chosen and not Path(chosen).is_dir():
         raise pytest.UsageError(f"{chosen}: no such folder; the data root must be one that exists")
@@ -62,7 +65,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if {"evidence", "claim"} <= set(metafunc.fixturenames):
         from ir_replications.reports.claims.reader import load_paper
 
-        paper = load_paper(Path(metafunc.module.__file__).parent)
+        paper = load_paper(Path(metafunc.module.__file__).parents[1])
         chosen = metafunc.config.getoption("--tier")
         order = [chosen, *(tier for tier in TIERS if tier != chosen)]
         cases = [(t, c) for t in order for c in paper.claims if t in c.tiers]
@@ -71,6 +74,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             [pytest.param((paper.id, t), c, id=f"{t}-{c.id}") for t, c in cases],
             indirect=["evidence"],
         )
+
+
+def _package() -> Path | None:
+    """The folder that `ir_replications` is imported from."""
+    spec = find_spec("ir_replications")
+    return Path(spec.origin).parent if spec and spec.origin else None
 
 
 def _chosen_root(config: pytest.Config) -> str | None:
@@ -131,7 +140,7 @@ def _cells(request: pytest.FixtureRequest, _session: Path, _store: Path) -> Cell
     from tests.cells import Cells
 
     asking = [item for item in request.session.items if _asks_for_evidence(item)]
-    papers = sorted({item.path.parent.name for item in asking})
+    papers = sorted({item.path.parents[1].name for item in asking})
     tier = request.config.getoption("--tier")
     return Cells(papers, tier, _folder(tier, _store), _data_root(request.config), _session)
 
@@ -147,7 +156,7 @@ def evidence(request: pytest.FixtureRequest, _store: Path, _cells: Cells) -> Evi
 def fresh_evidence(request: pytest.FixtureRequest, _store: Path, _cells: Cells) -> Evidence:
     """Evidence of the test's own paper at the chosen tier, run in this session."""
     tier = request.config.getoption("--tier")
-    return _evidence(request.path.parent.name, tier, request, _folder(tier, _store), _cells)
+    return _evidence(request.path.parents[1].name, tier, request, _folder(tier, _store), _cells)
 
 
 def _folder(tier: str, store: Path) -> Path:

@@ -18,7 +18,7 @@ from ir_replications.shared.scratch import private_folder
 
 config: Any = import_module("numba.core.config")
 
-_OURS = ("replications.", "shared.")
+_OURS = "ir_replications."
 _VARIABLE = "NUMBA_CACHE_DIR"
 
 

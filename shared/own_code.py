@@ -12,8 +12,14 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("shared", "replications")
+import ir_replications
+
+PACKAGE = "ir_replications"
+# The folders of a checkout, or of the installed package, by what their modules' names begin with.
+HOMES = {
+    f"{PACKAGE}.shared": Path(__file__).resolve().parent,
+    PACKAGE: Path(ir_replications.__file__).resolve().parent,
+}
 # They find, run and record cells, and tell the user: no result depends on them.
 WITHOUT = (
     "ir_replications.engine.execute",
@@ -25,22 +31,22 @@ WITHOUT = (
 
 @cache
 def code_of(*modules: str) -> str:
-    """Hex sha256 of the modules and of all that they import, by path and content.
+    """Hex sha256 of the modules and of all that they import, by name and content.
 
     Comments count, and so do imports inside functions; reports/ and WITHOUT do not. It is that of
     the code as it was when this process first asked.
     """
     digest = hashlib.sha256()
-    for path in files_of(*modules):
+    for name, path in sorted(files_of(*modules).items()):
         content = path.read_bytes().replace(b"\r\n", b"\n")
-        digest.update(f"{path.relative_to(ROOT).as_posix()}\0{len(content)}\0".encode())
+        digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
 
 
 @cache
-def files_of(*modules: str) -> list[Path]:
-    """The files of the modules and of all of the project's that they import, sorted."""
+def files_of(*modules: str) -> dict[str, Path]:
+    """Module -> file of the modules and of all of the project's that they import."""
     found: dict[str, Path] = {}
     waiting = list(modules)
     while waiting:
@@ -50,17 +56,16 @@ def files_of(*modules: str) -> list[Path]:
             continue
         found[name] = path
         waiting += _imported(path, name)
-    return sorted(set(found.values()))
+    return found
 
 
 def _file(module: str) -> Path | None:
     """The file of one of the project's modules; None for any other name."""
-    if module.partition(".")[0] not in PACKAGES:
-        return None
-    path = ROOT.joinpath(*module.split("."))
-    for file in (path.with_suffix(".py"), path / "__init__.py"):
-        if file.is_file():
-            return file
+    for prefix, home in HOMES.items():
+        if module == prefix or module.startswith(f"{prefix}."):
+            path = home.joinpath(*module[len(prefix) :].split(".")[1:])
+            files = (path.with_suffix(".py"), path / "__init__.py")
+            return next((file for file in files if file.is_file()), None)
     return None
 
 

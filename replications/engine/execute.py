@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import ir_replications
 from ir_replications.engine.cores import at_most
 from ir_replications.reports.records import provenance
 from ir_replications.reports.records.commands import run_command
@@ -35,7 +36,7 @@ from ir_replications.shared.files import sha256_unchanged
 from ir_replications.shared.rehearsal import KEY, rehearsal
 from ir_replications.shared.retrieval.runs import Run, why_not_writable
 
-PAPERS_FOLDER = Path(__file__).resolve().parents[1]
+PAPERS_FOLDER = Path(ir_replications.__file__).resolve().parent
 TIERS = ("embedded", "small", "paper")
 
 # Beside collections, a record's data name files of the data root that are no collection,
@@ -242,16 +243,16 @@ def papers() -> list[str]:
 
 
 def experiments(paper: str) -> dict[str, Experiment]:
-    """The paper's experiments by id, from its experiment.py."""
+    """The paper's experiments by id, from its experiments/registry.py."""
     if paper not in papers():
         raise InputError(f"no paper named {paper!r}; the papers are: {', '.join(papers())}")
-    module = importlib.import_module(f"replications.{paper}.experiment")
+    module = importlib.import_module(f"ir_replications.{paper}.experiments.registry")
     return {experiment.id: experiment for experiment in module.EXPERIMENTS}
 
 
 def default_collections(paper: str, tier: str) -> tuple[str, ...]:
     """The collections a paper's experiments use at a tier when the user names none."""
-    module = importlib.import_module(f"replications.{paper}.experiment")
+    module = importlib.import_module(f"ir_replications.{paper}.experiments.registry")
     return tuple(module.COLLECTIONS[tier])
 
 

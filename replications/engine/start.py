@@ -1,4 +1,4 @@
-"""The first code of a command's process: own packages, caches that can be written, one door."""
+"""The first code of a command's process: no stray modules, caches that can be written, one door."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
 
 def start(place: str, name: str = "") -> NoReturn:
     """Be the command at `place` ("module:attribute"); end with its exit status.
@@ -22,7 +20,7 @@ def start(place: str, name: str = "") -> NoReturn:
     """
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _stop)
-    own_packages_first()
+    forget_working_directory()
     from ir_replications.shared.entry import loaded, run_process
 
     def work() -> int | None:
@@ -41,25 +39,14 @@ def start(place: str, name: str = "") -> NoReturn:
     run_process(work)
 
 
-def own_packages_first() -> None:
-    """Have `shared` and `reports` mean this suite's, whatever lies in the working directory.
-
-    `python -m` puts that folder first; the command `replicate` does not, and does not need it.
-    """
-    from importlib.util import find_spec
-
+def forget_working_directory() -> None:
+    """Have no file of the working directory stand for a library: `python -m` puts it first."""
     try:
         here = os.getcwd()
     except FileNotFoundError:  # a folder that was removed
         here = ""
-    elsewhere = not here or os.path.realpath(here) != os.path.realpath(ROOT)
-    if elsewhere and sys.path and sys.path[0] in ("", here):
+    if sys.path and sys.path[0] in ("", here):
         del sys.path[0]
-    for package in ("shared", "reports"):
-        spec = find_spec(package)
-        if spec is None or spec.origin != os.path.join(ROOT, package, "__init__.py"):
-            sys.path.insert(0, ROOT)  # a folder of PYTHONPATH hides it
-            return
 
 
 def _stop(_number: int, _frame: object) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
-from ir_replications.reports.records.provenance import ROOT, threads
+from ir_replications.reports.records.provenance import threads
 from ir_replications.shared.errors import InputError
 
 MARK = "LIBRARIES "
@@ -53,7 +53,7 @@ def probe(environment: Mapping[str, str] | None = None) -> Libraries:
     given = os.environ if environment is None else environment
     done = subprocess.run(
         [sys.executable, "-P", "-m", "ir_replications.reports.attestation.libraries"],
-        env=with_modules({**given, **VERBOSE}),
+        env={**given, **VERBOSE},
         capture_output=True,
         text=True,
     )
@@ -65,12 +65,6 @@ def probe(environment: Mapping[str, str] | None = None) -> Libraries:
     if "torch" in found["runs"]:
         found["runs"] |= _announced(done.stdout)
     return Libraries(**found)
-
-
-def with_modules(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which `python -m` finds this suite's modules, from any folder."""
-    path = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))
-    return {**environment, "PYTHONPATH": path}
 
 
 def _announced(output: str) -> dict[str, str]:

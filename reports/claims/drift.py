@@ -1,7 +1,7 @@
 """Drift: do fresh records still say what the published ones say?
 
 This is the golden-value check, kept apart from the verdict on the paper: an honest "differs"
-that stays as recorded is no drift. What a number is decides how it is compared (reports/claims/kinds.py).
+that stays as recorded is no drift. What a number is decides how it is compared (kinds.py).
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ A name is that of a mean, or the dotted name of a fact with "#" for a place in a
 pattern stands for anything. The experiment's table goes before [all], a name in full before a
 pattern, a longer pattern before a shorter one.
 
-`spreads.json` beside it is written by `python -m ir_replications.reports.claims.spreads`: for every name of a trained
-number the largest difference, in any cell and place, between any two of the arithmetics measured.
+`spreads.json` beside it is written by spreads.py: for every name of a trained number the largest
+difference, in any cell and place, between any two of the arithmetics measured.
 A fresh value may lie SPREADS times that far from the published one: an arithmetic that was left
 out of the measurement lay up to `left_out` times the spread of the others away.
 Where no spread was measured (another tier), only verdicts are compared.

@@ -1,6 +1,7 @@
 """Measure how far float32 training carries a number apart between arithmetics.
 
-    python -m ir_replications.reports.claims.spreads STORE STORE ... [--elsewhere STORE --then STORE]
+    python -m ir_replications.reports.claims.spreads STORE STORE ...
+        [--elsewhere STORE --then STORE]
 
 Each store holds the embedded records as one arithmetic gave them, all from one and the same code
 (`replicate attest --arithmetic all --store DIR` keeps one per arithmetic); the first is the native
@@ -19,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ir_replications
 from ir_replications.reports.claims.kinds import (
     FLOOR,
     SPREADS,
@@ -34,7 +36,7 @@ from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import atomic_write
 from ir_replications.shared.reading import is_finite, user_path
 
-PAPERS = Path(__file__).resolve().parents[2] / "replications"
+PAPERS = Path(ir_replications.__file__).parent
 
 Cells = Mapping[tuple[str, ...], Record]
 Spreads = dict[str, dict[str, dict[str, float]]]  # tier -> experiment -> name -> spread

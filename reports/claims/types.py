@@ -1,4 +1,4 @@
-"""What a paper's claims.toml says, as typed objects; reports/claims/reader.py documents the format."""
+"""What a paper's claims.toml says, as typed objects; reader.py documents the format."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def render_site(
 
     def made(paper: Paper) -> tuple[PaperView, dict[str, str]]:
         own = [record for record in records if record.paper == paper.id]
-        code = (codes or {}).get(paper.id) or code_digest(paper.id, root=root.resolve().parent)
+        code = (codes or {}).get(paper.id) or code_digest(paper.id, papers=root.resolve())
         view = paper_view(paper, own, load_figures(root / paper.id, own), out, code)
         page = _template("paper.html", view=view, verified=verified, rehearsal=rehearsal)
         of_paper = {f"{paper.id}.html": page}
@@ -189,7 +189,7 @@ def _template(name: str, **context: object) -> str:
 def _environment() -> Environment:
     """The templates, each compiled once for all pages."""
     environment = Environment(
-        loader=PackageLoader("reports", "templates"),
+        loader=PackageLoader("ir_replications.reports.pages", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -19,9 +19,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import ir_replications
+from ir_replications import shared
 from ir_replications.shared.rehearsal import KEY, rehearsal
 
-ROOT = Path(__file__).resolve().parents[2]
+PAPERS = Path(ir_replications.__file__).resolve().parent
+SHARED = Path(shared.__file__).resolve().parent
+ROOT = SHARED.parent  # of a checkout; the package's own folder where it is installed
 GENERATED = ("reports/html", "reports/local", "reports/results")
 CODE = (".py", ".toml", ".yaml", ".csv")
 # These judge and draw the numbers; changing them changes no number.
@@ -95,25 +99,27 @@ def scrub(value: Any) -> Any:
     return value
 
 
-def code_digest(paper: str, *, root: Path = ROOT) -> str:
+def code_digest(paper: str, *, papers: Path = PAPERS, common: Path = SHARED) -> str:
     """Hex sha256 over the code that can change the paper's numbers.
 
-    The .py, .toml, .yaml and .csv files of shared/ and of the paper's folder, and the modules
-    beside the papers (first stages), by path and content, without tests, benchmarks, claims.toml,
+    The .py, .toml and .yaml files of shared/ and of the paper's folder, and the engine's modules
+    (first stages) without its commands, by path and content, without tests, claims.toml,
     numbers.toml and figures.py.
     """
     digest = hashlib.sha256()
-    common = root / "replications"
-    for found in (
-        (root / "shared").rglob("*"), common.glob("*.py"), (common / paper).rglob("*"),
-    ):  # fmt: skip
-        for path in sorted(found, key=lambda path: path.relative_to(root).as_posix()):
-            name = path.name
-            if path.suffix not in CODE or name.startswith(("test_", "bench_")):
+    for part, paths in (
+        ("shared", common.rglob("*")),
+        ("engine", (papers / "engine").glob("*.py")),
+        (paper, (papers / paper).rglob("*")),
+    ):
+        home = common if part == "shared" else papers / part
+        for path in sorted(paths, key=lambda path: path.relative_to(home).as_posix()):
+            name = path.relative_to(home)
+            if path.suffix not in CODE or "tests" in name.parts:
                 continue
-            if name not in NOT_CODE and path.is_file():
+            if path.name not in NOT_CODE and path.is_file():
                 content = path.read_bytes().replace(b"\r\n", b"\n")
-                digest.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode())
+                digest.update(f"{part}/{name.as_posix()}\0{len(content)}\0".encode())
                 digest.update(content)
     return digest.hexdigest()
 

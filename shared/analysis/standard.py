@@ -5,7 +5,7 @@ Approximations: word-break properties are those of the `regex` package's Unicode
 sequences follow a simplified pattern; lengths count code points, Lucene's count UTF-16 units; of
 more than 255 underscores before a letter none is kept.
 Measured against Anserini's Java analyzer on 46,724 fields of scientific, web and forum text (43,900
-of them ASCII): every token stream was equal. tests/shared/retrieval/test_lucene.py repeats the comparison.
+of them ASCII): every token stream was equal. test_lucene.py repeats the comparison.
 """
 
 from __future__ import annotations

@@ -232,10 +232,8 @@ def _read_checked(folder: Path) -> Collection:
 
 def _build_apart(folder: Path) -> None:
     """Build the collection into `folder` in a fresh interpreter."""
-    root = str(Path(__file__).resolve().parents[2])
     unset = ("SCIPY_ARRAY_API", "PYTHONOPTIMIZE", "PYTHONSTARTUP")
     environment = {name: value for name, value in os.environ.items() if name not in unset}
-    path = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
         [
             sys.executable,
@@ -246,7 +244,7 @@ def _build_apart(folder: Path) -> None:
             "ir_replications.shared.data.pydocs",
             str(folder.absolute()),
         ],
-        env={**environment, "PYTHONPATH": os.pathsep.join(path), "PYTHONHASHSEED": "0"},
+        env={**environment, "PYTHONHASHSEED": "0"},
         capture_output=True,
         text=True,
         check=False,

@@ -171,7 +171,7 @@ def set_threads(n: int) -> None:
 
 @cache
 def _catalogue() -> dict[str, EmbeddedModel]:
-    text = resources.files("shared").joinpath("models.toml").read_text("utf-8")
+    text = resources.files(__package__).joinpath("models.toml").read_text("utf-8")
     return {ref: _entry(ref, entry) for ref, entry in tomllib.loads(text).items()}
 
 

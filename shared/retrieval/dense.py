@@ -29,7 +29,7 @@ GROUP = 64  # texts in a file of the cache; of like length, so that little of it
 
 @dataclass
 class DenseRetriever:
-    """Exact search by cosine, a `shared.retrieval.search.Retriever`; documents and queries are texts.
+    """Exact search by cosine, a `search.Retriever`; documents and queries are texts.
 
     The protocol's token lists hold one text each: this retriever has no analyzer but the model's.
     """

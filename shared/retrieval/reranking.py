@@ -37,7 +37,7 @@ def first_stage(
     drop_own_id: bool = True,
     **options: Any,
 ) -> Run:
-    """Search a split's queries with a retriever by name (shared.retrieval.search) made with `options`.
+    """Search a split's queries with a retriever by name (search.py) made with `options`.
 
     The `k` best documents per query, in canonical order, without the query's own id unless
     `drop_own_id` is false, and without the collection's excluded documents; more are fetched
@@ -82,7 +82,7 @@ def read_first_stage(
     """Read any TREC run file as the first stage of a split's queries.
 
     Queries of other splits are left out, queries without results get an empty list, and the
-    order is `shared.retrieval.runs.read_run`'s. Raises InputError, beginning with the path, for ids that
+    order is `runs.read_run`'s. Raises InputError, beginning with the path, for ids that
     the collection does not have (the first three and their number) and when no query of the split
     has a result.
     """

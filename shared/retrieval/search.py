@@ -96,7 +96,7 @@ def retriever_names() -> list[str]:
 def named_retriever(name: str, **options: Any) -> Any:
     """A new retriever by the name of its entry point in GROUP, made with `options`.
 
-    All are a `Retriever` but "lucene", which takes texts (shared.retrieval.lucene.LuceneBM25). Raises
+    All are a `Retriever` but "lucene", which takes texts (lucene.LuceneBM25). Raises
     InputError for an unknown name, for one that two packages claim and for an option it does not
     have; MissingDependencyError when its module needs a package that is not installed.
     """

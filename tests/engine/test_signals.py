@@ -76,14 +76,16 @@ def _run(
     )
 
 
+P = "ir_replications"
 MOMENTS = [
-    *((LIST, at) for at in ("click", "ir_replications.engine.door", "rich.console", "numpy", "yaml")),
-    *((RUN, at) for at in ("ir_replications.engine.execute", "bm25s", "numba", "numba.core.registry",
+    *((LIST, at) for at in ("click", f"{P}.engine.door", "rich.console", "numpy", "yaml")),
+    *((RUN, at) for at in (f"{P}.engine.execute", "bm25s", "numba", "numba.core.registry",
                            "llvmlite.binding", "scipy.sparse", "numpy.linalg", "ir_measures")),
-    *((TRAIN, at) for at in ("ir_replications.shared.scratch", "click", "ir_replications.prorank.training.recipe", "yaml")),
-    *((REWRITE, at) for at in ("click", "ir_replications.tongsearch_qr.method.prompts", "yaml")),
-    *((RERANK, at) for at in ("click", "numpy", "ir_replications.engine.first_stages")),
-    *((DISTIL, at) for at in ("click", "ir_replications.bert_distill_losses.training.arms")),
+    *((TRAIN, at) for at in (f"{P}.shared.scratch", "click", f"{P}.prorank.training.recipe",
+                             "yaml")),
+    *((REWRITE, at) for at in ("click", f"{P}.tongsearch_qr.method.prompts", "yaml")),
+    *((RERANK, at) for at in ("click", "numpy", f"{P}.engine.first_stages")),
+    *((DISTIL, at) for at in ("click", f"{P}.bert_distill_losses.training.arms")),
 ]  # fmt: skip
 
 
@@ -96,7 +98,7 @@ def test_ctrl_c_while_modules_load(folder: Path, arguments: list[str], at: str) 
     assert (done.returncode, said(done.stderr)) == (130, LINES[signal.SIGINT]), done
 
 
-@pytest.mark.parametrize("at", ["shared", "ir_replications.shared.entry"])
+@pytest.mark.parametrize("at", ["ir_replications.shared", "ir_replications.shared.entry"])
 def test_ctrl_c_before_the_door_is_loaded(folder: Path, at: str) -> None:
     done = _run(LIST, folder, at, signal.SIGINT)
     assert (done.returncode, done.stdout, done.stderr) in (

@@ -38,7 +38,7 @@ def test_a_command_imports_no_library_that_it_leaves_idle(arguments: list[str]) 
 
 @pytest.mark.parametrize("paper", papers())
 def test_the_experiments_of_a_paper_are_listed_without_a_library(paper: str) -> None:
-    assert heavy_modules(f"import replications.{paper}.experiment") == []
+    assert heavy_modules(f"import ir_replications.{paper}.experiments.registry") == []
 
 
 def test_the_check_sees_a_library() -> None:
@@ -46,7 +46,7 @@ def test_the_check_sees_a_library() -> None:
 
 
 def test_the_help_names_every_command_as_the_command_does() -> None:
-    folder = ROOT / "replications" / "commands"
+    folder = ROOT / "replications" / "engine" / "commands"
     context = cli.make_context("replicate", ["list"])
     for name, (place, text) in COMMANDS.items():
         assert (folder / f"{place.partition(':')[0]}.py").is_file()

@@ -29,9 +29,14 @@ HOMELESS = {"HOME": HOME, "PYTHONDONTWRITEBYTECODE": "1"}
 def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A copy of the modules that cannot be written."""
     folder = tmp_path_factory.mktemp("installed")
-    leave_out = shutil.ignore_patterns("__pycache__", "results", "html", "local", "test_*")
-    for name in ("shared", "replications", "reports"):
-        shutil.copytree(ROOT / name, folder / name, ignore=leave_out)
+    leave_out = shutil.ignore_patterns("__pycache__", "results", "html", "local", "tests")
+    own = folder / "ir_replications"
+    for name, place in (
+        ("replications", own),
+        ("shared", own / "shared"),
+        ("reports", own / "reports"),
+    ):
+        shutil.copytree(ROOT / name, place, ignore=leave_out)
     closed = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
     for path in closed:
         path.chmod(0o555)

@@ -70,7 +70,7 @@ class Stage:
     def replicate(self, *arguments: str, code: int = 0) -> str:
         """`replicate run` with these arguments, into the stage's store."""
         store = ("--store", str(self.store))
-        return self.python("replications", "run", *arguments, *store, code=code)
+        return self.python("ir_replications", "run", *arguments, *store, code=code)
 
     def records(self, paper: str) -> list[Record]:
         """The records made, digests and run files verified; every one says that it is rehearsed."""
@@ -84,7 +84,7 @@ class Stage:
     def page(self, paper: str) -> str:
         """The paper's page, rendered from the stage's store alone."""
         out = ("--out", str(self.pages))
-        self.python("replications", "report", "--store", str(self.store), *out)
+        self.python("ir_replications", "report", "--store", str(self.store), *out)
         return (self.pages / f"{paper}.html").read_text()
 
 

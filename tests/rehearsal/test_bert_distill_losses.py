@@ -60,7 +60,7 @@ def test_the_paper_tier(hub: LoopbackHub, tmp_path: Path) -> None:
     command = (PAPER, "--tier", "paper")
     refused = stage.replicate(*command, "--where", "recipe=msmarco-minilm-12l", code=1)
     assert "replicate models convert hub:microsoft/MiniLM" in refused
-    stage.python("replications", "models", "convert", *pickled)
+    stage.python("ir_replications", "models", "convert", *pickled)
     stage.replicate(*command)
     records = stage.records(PAPER)
     assert {r.status for r in records} == {"ok"}

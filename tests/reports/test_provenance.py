@@ -106,31 +106,34 @@ def test_dirty_ignores_generated_folders(tmp_path: Path) -> None:
 
 
 def test_code_digest_follows_code_and_nothing_else(tmp_path: Path) -> None:
-    folder = tmp_path / "replications" / "toy"
+    places = {"papers": tmp_path / "papers", "common": tmp_path / "shared"}
+    folder = tmp_path / "papers" / "toy"
     for path in (tmp_path / "shared" / "bm25.py", folder / "method.py"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x = 1\n")
-    before = code_digest("toy", root=tmp_path)
-    for name in ("test_method.py", "bench_method.py", "claims.toml", "figures.py", "README.md"):
+    before = code_digest("toy", **places)
+    (folder / "tests").mkdir()
+    for name in ("tests/test_method.py", "claims.toml", "figures.py", "README.md"):
         (folder / name).write_text("anything")
-    assert code_digest("toy", root=tmp_path) == before
+    assert code_digest("toy", **places) == before
     (folder / "method.py").write_bytes(b"x = 1\r\n")  # a checkout with other line ends
-    assert code_digest("toy", root=tmp_path) == before
+    assert code_digest("toy", **places) == before
     (folder / "method.py").write_text("x = 2\n")
-    after = code_digest("toy", root=tmp_path)
+    after = code_digest("toy", **places)
     (folder / "method.py").write_text("x = 1\n")
     (tmp_path / "shared" / "bm25.py").rename(tmp_path / "shared" / "bm26.py")
-    assert len({before, after, code_digest("toy", root=tmp_path)}) == 3
-    assert code_digest("other", root=tmp_path) != before
+    assert len({before, after, code_digest("toy", **places)}) == 3
+    assert code_digest("other", **places) != before
 
 
 def test_code_digest_follows_recipes(tmp_path: Path) -> None:
-    recipe = tmp_path / "replications" / "toy" / "recipes" / "small.yaml"
+    places = {"papers": tmp_path / "papers", "common": tmp_path / "shared"}
+    recipe = tmp_path / "papers" / "toy" / "training" / "small.yaml"
     recipe.parent.mkdir(parents=True)
     digests = set()
     for text in ("steps: 1\n", "steps: 2\n"):
         recipe.write_text(text)
-        digests.add(code_digest("toy", root=tmp_path))
+        digests.add(code_digest("toy", **places))
     assert len(digests) == 2
 
 

@@ -323,7 +323,8 @@ def test_pages_are_utf8_whatever_the_locale(tmp_path: Path) -> None:
     store.put(record("bm25", "lauf\u2013é", 0.5, label="lauf\u2013é"), {"日本": [("é", 1.0)]})
     render_site(papers, store.records(), tmp_path / "here")
     script = (
-        "import sys; from ir_replications.reports.pages.render import render_site; from ir_replications.reports.records.store import Store; "
+        "import sys; from ir_replications.reports.pages.render import render_site; "
+        "from ir_replications.reports.records.store import Store; "
         "assert sys.flags.utf8_mode == 0; "
         "render_site(sys.argv[1], Store(sys.argv[2]).records(), sys.argv[3])"
     )

@@ -11,20 +11,24 @@ import pytest
 
 from ir_replications.shared import own_code
 from ir_replications.shared.own_code import code_of, files_of
-from tests.code_run import left_out, names_of
+from tests.code_run import left_out, modules_of
 
-OURS = re.compile(r"^\s*(?:from|import) ((?:shared|replications)[\w.]*)", re.MULTILINE)
+OURS = re.compile(r"^\s*(?:from|import) (ir_replications\.[\w.]+)", re.MULTILINE)
 ENTRIES = {
-    "ir_replications.prorank.training.run": ("warmup", "sft", "fine_grained", "training_data"),
-    "ir_replications.tongsearch_qr.training.run": ("grpo", "sft", "reward", "leakage", "prompts"),
-    "ir_replications.bert_distill_losses.training.run": ("fit", "loop", "layer_losses", "halves"),
-    "ir_replications.prorank.reranking.reranker": (
-        "score",
-        "prompt",
-        "vllm_score",
-        "cross_encoder",
+    "prorank.training.run": (
+        "training.warmup", "training.sft", "training.fine_grained", "training.data",
     ),
-}
+    "tongsearch_qr.training.run": (
+        "training.grpo", "training.sft", "training.leakage", "method.reward", "method.prompts",
+    ),
+    "bert_distill_losses.training.run": (
+        "training.fit", "training.loop", "training.halves", "method.layer_losses",
+    ),
+    "prorank.reranking.reranker": (
+        "method.score", "method.prompt", "reranking.vllm_score", "reranking.cross_encoder",
+    ),
+}  # fmt: skip
+S = "ir_replications.shared"
 
 
 @pytest.fixture
@@ -32,23 +36,21 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A project of its own, whose files import one another in every way there is."""
     files = {
         "shared/__init__.py": "",
-        "shared/method.py": "import os\nfrom shared import data\n",
-        "shared/data.py": "def f():\n    from shared.sub.deep import g\n    return g\n",
+        "shared/method.py": f"import os\nfrom {S} import data\nfrom {S}.errors import E\n"
+        "import ir_replications.reports.pages\n",
+        "shared/data.py": f"def f():\n    from {S}.sub.deep import g\n    return g\n",
         "shared/sub/__init__.py": "from . import sibling\n",
-        "shared/sub/deep.py": "from ..data import f\nimport shared.sub.plain as p\n",
+        "shared/sub/deep.py": f"from ..data import f\nimport {S}.sub.plain as p\n",
         "shared/sub/sibling.py": "",
         "shared/sub/plain.py": "",
-        "shared/other.py": "import shared.method\n",
-        "shared/errors.py": "import shared.other\n",
+        "shared/other.py": f"import {S}.method\n",
+        "shared/errors.py": f"import {S}.other\n",
         "reports/pages.py": "",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    (tmp_path / "shared/method.py").write_text(
-        "import os\nfrom shared import data\nfrom ir_replications.shared.errors import E\nimport reports.pages\n"
-    )
-    monkeypatch.setattr(own_code, "ROOT", tmp_path)
+    monkeypatch.setattr(own_code, "HOMES", _homes(tmp_path))
     for function in (code_of, files_of):
         function.cache_clear()
     yield tmp_path
@@ -56,17 +58,20 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         function.cache_clear()
 
 
+def _homes(root: Path) -> dict[str, Path]:
+    return {S: root / "shared", "ir_replications": root / "replications"}
+
+
 def digest(root: Path) -> str:
     for function in (code_of, files_of):
         function.cache_clear()
-    return code_of("shared.method")
+    return code_of(f"{S}.method")
 
 
 def test_every_import_is_followed(root: Path) -> None:
-    found = [path.relative_to(root).as_posix() for path in files_of("shared.method")]
-    assert found == [
-        "shared/__init__.py", "shared/data.py", "shared/method.py", "shared/sub/__init__.py",
-        "shared/sub/deep.py", "shared/sub/plain.py", "shared/sub/sibling.py",
+    assert sorted(files_of(f"{S}.method")) == [
+        S, *(f"{S}.{name}" for name in ("data", "method", "sub", "sub.deep", "sub.plain",
+                                        "sub.sibling")),
     ]  # fmt: skip
 
 
@@ -99,28 +104,27 @@ def test_line_ends_and_the_place_of_the_checkout_do_not_count(
     assert digest(root) == before
     moved = tmp_path_factory.mktemp("moved") / "here"
     shutil.copytree(root, moved)
-    monkeypatch.setattr(own_code, "ROOT", moved)
+    monkeypatch.setattr(own_code, "HOMES", _homes(moved))
     assert digest(moved) == before
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_what_a_training_imports_is_in_its_digest(entry: str) -> None:
     """Found a second time, by the words "import" in the texts: nothing is missing."""
-    paper = entry.split(".")[1]
-    found = names_of(entry)
-    assert {f"replications/{paper}/{name}.py" for name in ENTRIES[entry]} <= found
-    assert "shared/models/references.py" in found and "shared/training/folder.py" in found
-    for name in found:
-        text = (own_code.ROOT / name).read_text()
-        assert not re.search(r"import(_module|__)\(\s*f?.(shared|replications)", text), name
+    paper = entry.split(".")[0]
+    files = files_of(f"ir_replications.{entry}")
+    assert {f"ir_replications.{paper}.{name}" for name in ENTRIES[entry]} <= files.keys()
+    assert {f"{S}.models.references", f"{S}.training.folder"} <= files.keys()
+    for name, path in files.items():
+        text = path.read_text()
+        assert not re.search(r"import(_module|__)\(\s*f?.ir_replications", text), name
         for module in OURS.findall(text):
-            path = module.replace(".", "/")
-            files = {f"{path}.py", f"{path}/__init__.py"}
-            assert files & (found | left_out()), f"{name} imports {module}"
+            assert module in files.keys() | left_out(), f"{name} imports {module}"
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_pages_commands_and_figures_are_not_in_it(entry: str) -> None:
-    for name in names_of(entry):
-        assert not name.startswith(("reports/", "replications/engine/commands/", "tests/"))
-        assert Path(name).name not in ("figures.py", "train.py", "rerank.py", "experiment.py")
+    for name in modules_of(f"ir_replications.{entry}"):
+        assert not re.match(r"ir_replications\.(reports|engine\.commands)\b|.*\.tests\.", name)
+        last = name.rpartition(".")[2]
+        assert last not in ("figures", "train", "rerank", "registry", "command")

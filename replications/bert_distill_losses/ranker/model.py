@@ -92,7 +92,9 @@ class Ranker(torch.nn.Module):
 
 
 def pretrained_ranker(ref: str, head: str, layers: int | None = None, seed: int = 0) -> Ranker:
-    """A ranker of the first `layers` layers of a pre-trained model (shared.models.references), or of all.
+    """A ranker of the first `layers` layers of a pre-trained model, or of all.
+
+    `ref` is a model reference (shared.models.references).
 
     In eval mode. Raises InputError for more layers than the model has, and as Ranker does.
     """

@@ -29,7 +29,7 @@ from ir_replications.bert_distill_losses.training.recipe import Recipe
 from ir_replications.bert_distill_losses.training.run import Teachers, train_student, train_teacher
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.own_code import code_of
-from tests.code_run import files_run, left_out, names_of
+from tests.code_run import left_out, modules_of, modules_run
 
 DATA = toy_data()
 
@@ -167,9 +167,12 @@ def test_what_runs_in_a_training_is_in_its_digest(recipe: Recipe) -> None:
         train_student(recipe, ARMS["A13"], 1, DATA)
         train_student(recipe, ARMS["A16"], 1, DATA, init="teacher")
 
-    run = files_run(everything)
-    assert {f"replications/bert_distill_losses/{name}.py" for name in ("loop", "scoring")} <= run
-    assert run <= names_of("ir_replications.bert_distill_losses.training.run") | left_out()
+    run = modules_run(everything)
+    assert {
+        "ir_replications.bert_distill_losses.training.loop",
+        "ir_replications.bert_distill_losses.ranker.scoring",
+    } <= run
+    assert run <= modules_of("ir_replications.bert_distill_losses.training.run") | left_out()
 
 
 def test_an_unknown_start_is_one_line(recipe: Recipe) -> None:

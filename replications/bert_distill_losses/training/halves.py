@@ -13,8 +13,8 @@ from ir_replications.shared.training.near_duplicates import near_duplicates
 def halves(queries: Iterable[str]) -> dict[str, int]:
     """The half, 0 or 1, of every text: about as many in each, the same whatever the seed.
 
-    Near-duplicates (shared.training.near_duplicates), and what is near to those in turn, are in one half:
-    a hash of the first of them in alphabetical order says which.
+    Near-duplicates (shared.training.near_duplicates), and what is near to those in turn, are in
+    one half: a hash of the first of them in alphabetical order says which.
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components

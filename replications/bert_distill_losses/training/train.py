@@ -1,6 +1,7 @@
-"""Train teachers and students: python -m ir_replications.bert_distill_losses.training.train RECIPE [--arm A8].
+"""Train teachers and students, on one GPU, several or none.
 
-Several GPUs: accelerate launch --config_file <...> -m ir_replications.bert_distill_losses.training.train ...
+python -m ir_replications.bert_distill_losses.training.train RECIPE [--arm A8]
+accelerate launch --config_file FILE -m ir_replications.bert_distill_losses.training.train RECIPE
 """
 
 from __future__ import annotations

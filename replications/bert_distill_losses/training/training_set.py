@@ -110,12 +110,12 @@ def training_set(
     """`groups` groups of 1 + `negatives` documents, from the sources in turn.
 
     A source is a collection, the split with its training queries and their first stage, of which
-    the first `candidates` results count. Labels are those of shared.training.pairs (SOURCES); `held_out`
-    are the queries, id to text, that the model is judged on: training queries near them are left
-    out. Every source gives as many groups as the others (one more or less): one group for each
-    (query, relevant document) in random order, then again with other negatives. A document, or
-    another with its text, is in a group once, and none with the text of a document judged above 0
-    for the query is a negative.
+    the first `candidates` results count. Labels are those of shared.training.pairs (SOURCES);
+    `held_out` are the queries, id to text, that the model is judged on: training queries near them
+    are left out. Every source gives as many groups as the others (one more or less): one group for
+    each (query, relevant document) in random order, then again with other negatives. A document,
+    or another with its text, is in a group once, and none with the text of a document judged above
+    0 for the query is a negative.
 
     `unlabelled` is the share of groups that have no label: random candidates of a training query,
     relevant or not. The result depends on content and seed only. Raises InputError for no source,

@@ -1,4 +1,4 @@
-"""Benchmarks of BMX: `pytest replications/bmx/tests/bench_bmx.py`, one thread, ratios printed at the end.
+"""Benchmarks of BMX, one thread: `pytest replications/bmx/tests/bench_bmx.py` prints ratios.
 
 Collections come from the data root (IR_REPLICATIONS_DATA); without one, a synthetic collection is
 measured. --slow adds the 1,000,000-document pruning benchmark (about 3 GB, 2 minutes).

@@ -22,7 +22,7 @@ from ir_replications.reports.attestation.arithmetics import (
     why_not_offered,
     without_switches,
 )  # fmt: skip
-from ir_replications.reports.attestation.libraries import Libraries, probe, with_modules
+from ir_replications.reports.attestation.libraries import Libraries, probe
 from ir_replications.reports.attestation.machines import Machine, read_machines, write_machine
 from ir_replications.reports.claims.kinds import COMPARED
 from ir_replications.shared.errors import InputError
@@ -62,7 +62,7 @@ def attest_under(
             tell(f"--- {arithmetic.name}: started")
             done = subprocess.run(
                 [sys.executable, "-P", "-m", "ir_replications", *command],
-                env=with_modules(_environment(arithmetic, native)) | {"PYTHONIOENCODING": "utf-8"},
+                env=_environment(arithmetic, native) | {"PYTHONIOENCODING": "utf-8"},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 encoding="utf-8",

@@ -20,7 +20,7 @@ class Model:
 
     @property
     def ref(self) -> str:
-        """The reference that shared.models.references takes. Raises InputError without a revision."""
+        """The model's reference (shared.models.references); InputError without a revision."""
         if not self.revision:
             raise InputError(
                 f"{self.name}: no source at hand pins a revision; put the commit that you trust "

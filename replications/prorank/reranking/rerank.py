@@ -1,4 +1,6 @@
-"""Rerank any first stage: python -m ir_replications.prorank.reranking.rerank MODEL --collection NAME.
+"""Rerank any first stage.
+
+    python -m ir_replications.prorank.reranking.rerank MODEL --collection NAME
 
 MODEL is a model reference, or the short name of a released one (released.py).
 """

@@ -35,10 +35,11 @@ ARCHITECTURES = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
 class VllmScorer:
     """Scores (query, document) pairs with a causal language model in a vLLM engine.
 
-    `ref` is a model reference of shared.models.references, `lora` the folder of an adapter trained on that
-    model. The adapter is merged before vLLM sees the weights, in a temporary copy of the model:
-    what vLLM does with adapters of classifiers has changed between its versions. `max_length` is
-    in tokens, as in PromptTokenizer; `dtype` is the engine's; `options` go to vllm.LLM.
+    `ref` is a model reference (shared.models.references), `lora` the folder of an adapter trained
+    on that model. The adapter is merged before vLLM sees the weights, in a temporary copy of the
+    model: what vLLM does with adapters of classifiers has changed between its versions.
+    `max_length` is in tokens, as in PromptTokenizer; `dtype` is the engine's; `options` go to
+    vllm.LLM.
 
     Scores are those of PairScorer up to rounding, which in half precision varies with the batch.
 

@@ -31,7 +31,7 @@ from ir_replications.shared.evaluation.metrics import evaluate
 from ir_replications.shared.own_code import code_of
 from ir_replications.shared.retrieval.reranking import oracle, read_first_stage, rerank
 from ir_replications.shared.retrieval.runs import Run, read_run, write_run
-from tests.code_run import files_run, left_out, names_of
+from tests.code_run import left_out, modules_of, modules_run
 
 TESTED = [f"q-{topic}" for topic in TOPICS[12:]]
 
@@ -240,12 +240,12 @@ def test_what_runs_in_scoring_is_in_its_digest(model: Path, folder: Path) -> Non
     collection = load_collection(folder)
     wanted = {qid: list(collection.doc_ids[:3]) for qid in collection.queries}
     reranker = causal_reranker(str(model))
-    run = files_run(lambda: score_candidates(reranker, collection, wanted))
+    run = modules_run(lambda: score_candidates(reranker, collection, wanted))
     assert {
-        "replications/prorank/method/score.py",
-        "replications/prorank/reranking/space.py",
+        "ir_replications.prorank.method.score",
+        "ir_replications.prorank.reranking.space",
     } <= run
-    assert run <= names_of("ir_replications.prorank.reranking.reranker") | left_out()
+    assert run <= modules_of("ir_replications.prorank.reranking.reranker") | left_out()
 
 
 def test_other_settings_have_scores_of_their_own(model: Path, folder: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from ir_replications.prorank.training.train import SYSTEM_NAMES, main
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.own_code import code_of
 from ir_replications.shared.training.pairs import Group
-from tests.code_run import files_run, left_out, names_of
+from tests.code_run import left_out, modules_of, modules_run
 from tests.shared.models.tiny_model import tiny_model as word_model
 from tests.shared.models.tiny_model import tiny_tokenizer as word_tokenizer
 
@@ -240,9 +240,13 @@ def test_other_code_is_another_run(
 
 
 def test_what_runs_in_a_training_is_in_its_digest(recipe: Recipe) -> None:
-    run = files_run(lambda: [train(recipe, system, DATA) for system in ("sft", "stage 1+2")])
-    assert {f"replications/prorank/{name}.py" for name in ("sft", "losses", "batches")} <= run
-    assert run <= names_of("ir_replications.prorank.training.run") | left_out()
+    run = modules_run(lambda: [train(recipe, system, DATA) for system in ("sft", "stage 1+2")])
+    assert {
+        "ir_replications.prorank.training.sft",
+        "ir_replications.prorank.method.losses",
+        "ir_replications.prorank.training.batches",
+    } <= run
+    assert run <= modules_of("ir_replications.prorank.training.run") | left_out()
 
 
 def test_a_target_that_the_model_lacks_is_one_line(recipe: Recipe) -> None:

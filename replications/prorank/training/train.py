@@ -1,6 +1,7 @@
-"""Train a reranker: python -m ir_replications.prorank.training.train RECIPE [--system "stage 1+2"] [--dry-run].
+"""Train a reranker, on one GPU, several or none.
 
-Several GPUs: accelerate launch --config_file <...> -m ir_replications.prorank.training.train RECIPE.
+python -m ir_replications.prorank.training.train RECIPE [--system "stage 1+2"] [--dry-run]
+accelerate launch --config_file FILE -m ir_replications.prorank.training.train RECIPE
 """
 
 from __future__ import annotations

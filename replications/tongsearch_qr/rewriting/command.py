@@ -1,4 +1,4 @@
-"""Rewrite queries on the command line: python -m ir_replications.tongsearch_qr.rewriting.rewrite --help."""
+"""Rewrite queries: `python -m ir_replications.tongsearch_qr.rewriting.rewrite --help`."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from ir_replications.tongsearch_qr.training.recipe import (
 )
 from ir_replications.tongsearch_qr.training.run import TrainingRows, train
 from ir_replications.tongsearch_qr.training.train import main
-from tests.code_run import files_run, left_out, names_of
+from tests.code_run import left_out, modules_of, modules_run
 from tests.shared.models.tiny_model import WORDS, tiny_model, tiny_tokenizer
 
 ROWS = TrainingRows(
@@ -204,9 +204,13 @@ def test_what_runs_in_a_training_is_in_its_digest(recipe: Recipe, tmp_path: Path
         for method in ("grpo", "sft"):
             train(short, method, rows=ROWS, output=tmp_path / method)
 
-    run = files_run(everything)
-    assert {f"replications/tongsearch_qr/{name}.py" for name in ("grpo", "reward", "sft")} <= run
-    assert run <= names_of("ir_replications.tongsearch_qr.training.run") | left_out()
+    run = modules_run(everything)
+    assert {
+        "ir_replications.tongsearch_qr.training.grpo",
+        "ir_replications.tongsearch_qr.method.reward",
+        "ir_replications.tongsearch_qr.training.sft",
+    } <= run
+    assert run <= modules_of("ir_replications.tongsearch_qr.training.run") | left_out()
 
 
 def test_a_target_that_the_model_lacks_is_one_line(recipe: Recipe, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""Train a query reasoner: python -m ir_replications.tongsearch_qr.training.train RECIPE [--dry-run].
+"""Train a query reasoner, on one GPU, several or none.
 
-Several GPUs: accelerate launch --config_file <...> -m ir_replications.tongsearch_qr.training.train RECIPE.
+python -m ir_replications.tongsearch_qr.training.train RECIPE [--dry-run]
+accelerate launch --config_file FILE -m ir_replications.tongsearch_qr.training.train RECIPE
 """
 
 from __future__ import annotations

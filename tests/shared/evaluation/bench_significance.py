@@ -1,4 +1,4 @@
-"""The bootstrap of the pages against SciPy's own: `pytest tests/shared/evaluation/bench_significance.py`, one thread.
+"""The bootstrap of the pages against SciPy's own, one thread.
 
 A page compares many systems on the queries of one collection, at two levels each.
 """

@@ -216,7 +216,7 @@ def numbers(kind: Any, inside: str = "") -> list[tuple[str, list[Any]]]:
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_every_number_of_every_recipe_has_bounds_that_hold(paper: str) -> None:
-    module = import_module(f"replications.{paper}.recipe")
+    module = import_module(f"ir_replications.{paper}.training.recipe")
     found = numbers(module.Recipe)
     assert len(found) > 15
     for place, declared in found:
@@ -228,7 +228,7 @@ def test_every_number_of_every_recipe_has_bounds_that_hold(paper: str) -> None:
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_bounds_hold_for_recipes_that_no_file_gave(paper: str) -> None:
-    module = import_module(f"replications.{paper}.recipe")
+    module = import_module(f"ir_replications.{paper}.training.recipe")
     recipe = module.load_recipe("embedded")
     check_bounds(recipe, "x")
     for name, value in (("name", "../../other"), ("name", ""), ("name", "a\nb")):
