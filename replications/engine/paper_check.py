@@ -33,9 +33,12 @@ def faults(paper: str) -> list[str]:
             default_collections(paper, tier)
     except Exception as error:  # whatever somebody's unfinished module raises
         what = printable(f"{type(error).__name__}: {error}")
-        return [*found, f"{folder / 'experiment.py'}: cannot be used ({what}); correct it"]
+        return [
+            *found,
+            f"{folder / 'experiments' / 'registry.py'}: cannot be used ({what}); correct it",
+        ]
     return found + [
-        f"{folder / 'claims.toml'}: {place}: no experiment {name!r}; experiment.py has: "
+        f"{folder / 'claims.toml'}: {place}: no experiment {name!r}; experiments/registry.py has: "
         f"{', '.join(known)}"
         for place, name in _experiments_named(claims)
         if name not in known

@@ -67,7 +67,7 @@ def collect(
         "data": dict(data or {}),
         "models": dict(models or {}),
         "git": git_state(root),
-        "code_sha256": code_digest(paper, root=root),
+        "code_sha256": code_digest(paper),
         "packages": package_versions(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",

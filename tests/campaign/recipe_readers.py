@@ -19,7 +19,7 @@ from tests.campaign.campaign import Reader
 
 
 def recipe_reader(paper: str, load: Callable[[str], Any]) -> Reader:
-    shipped = PAPERS_FOLDER / paper / "recipes" / "embedded.yaml"
+    shipped = PAPERS_FOLDER / paper / "training" / "recipes" / "embedded.yaml"
 
     def make(folder: Path) -> None:
         (folder / "r.yaml").write_bytes(shipped.read_bytes())

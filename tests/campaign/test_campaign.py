@@ -102,7 +102,8 @@ NO_FILE = {
     "load_irds": "reads through ir_datasets; its rows are those of hub rows",
     "load_rows": "the hub's client; its rows are those of hub rows",
     "read_toml": "what readers are made of", "load_figures": "imports a module",
-    "read_first_stage": "read_run and load_collection",
+    "read_first_stage": "read_run and load_collection", "load_dense": "load_embedder",
+    "read_table": "a table that comes with the package; test_print.py",
 }  # fmt: skip
 
 

@@ -54,7 +54,7 @@ def test_every_fault_is_a_line(toy: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert [line.removeprefix(str(toy)).split(": ")[0] for line in lines] == [
         "", "/numbers.toml", "/claims.toml",
     ]  # fmt: skip
-    assert "[[claim]] C1: no experiment 'E9'; experiment.py has: E1, E2" in lines[2]
+    assert "[[claim]] C1: no experiment 'E9'; experiments/registry.py has: E1, E2" in lines[2]
 
 
 def test_a_broken_experiment_and_broken_claims_are_lines(
@@ -66,7 +66,7 @@ def test_a_broken_experiment_and_broken_claims_are_lines(
     monkeypatch.setattr(paper_check, "experiments", broken)
     status, lines = run()
     assert status == 2 and len(lines) == 1
-    assert "experiment.py: cannot be used (AttributeError: no EXPERIMENTS" in lines[0]
+    assert "experiments/registry.py: cannot be used (AttributeError: no EXPERIMENTS" in lines[0]
     (toy / "claims.toml").write_text("[paper]\n")
     status, lines = run()
     assert status == 2 and len(lines) == 1 and "'title' is missing" in lines[0]

@@ -13,16 +13,43 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 
 from ir_replications.prorank.method.causal import accepts, unwrapped
 from ir_replications.prorank.method.rewards import ENDS, format_reward, relevance_reward, weights
-from ir_replications.prorank.training.recipe import Warmup
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.training.grpo import clipped_objective, group_advantages, k3
+
+
+class Settings(Protocol):
+    """What the objective depends on; a recipe's `Warmup` is one."""
+
+    @property
+    def group_size(self) -> int:
+        """G, answers to each prompt."""
+
+    @property
+    def temperature(self) -> float:
+        """Logits are divided by it before answers are drawn."""
+
+    @property
+    def rewards(self) -> Literal["both", "format", "relevance"]:
+        """Which of the two rewards count."""
+
+    @property
+    def kl_beta(self) -> float:
+        """Weight of the KL term; 0 leaves the reference model out."""
+
+    @property
+    def epsilon(self) -> float:
+        """Half the width of the interval that ratios are clipped to."""
+
+    @property
+    def scale_rewards(self) -> Literal["group", "none"]:
+        """Whether advantages are divided by the deviation of their group."""
 
 
 def answer_logits(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -148,7 +175,7 @@ def answer(
     reference: torch.Tensor | None,
     labels: torch.Tensor,
     table: RewardTable,
-    settings: Warmup,
+    settings: Settings,
     generator: torch.Generator,
     place: tuple[int, int] = (0, 1),
 ) -> Answers:
@@ -177,7 +204,7 @@ def answer(
 
 
 def answer_loss(
-    logits: torch.Tensor, answers: Answers, settings: Warmup
+    logits: torch.Tensor, answers: Answers, settings: Settings
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(loss, mean k3 estimate of the KL to the reference) of the policy with logits (B, V).
 
