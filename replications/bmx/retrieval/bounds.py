@@ -49,16 +49,16 @@ def build_bitmaps(indptr, docs, rows, n_rows, n_docs):
 
 
 @jit
-def lower_bounds(bounds, docs, size, i, n, query, bitmaps):
-    """Lower upper bounds, which take lists i .. n - 1 to hold a document, by those that do not.
+def lower_bounds(bounds, docs, size, i, query):
+    """Lower upper bounds, which take lists from i on to hold a document, by those that do not.
 
     Works on a few documents at a time without branches, so that their memory accesses overlap.
     Lists without a bitmap are taken to hold every document.
     """
-    for j in range(i, n):
-        row = query[4][j]
+    for j in range(i, query.n):
+        row = query.bitmap_rows[j]
         if row >= 0:
-            highest, bits = query[3][j], bitmaps[row]
+            highest, bits = query.highest[j], query.bitmaps[row]
             for t in range(size):
                 doc = docs[t]
                 word = bits[doc >> np.uint32(6)] >> np.uint64(doc & np.uint32(63))

@@ -16,7 +16,9 @@ from numba.core.caching import FunctionCache
 
 from ir_replications.shared.compiling import compiled
 
-KERNEL_FILES = ("kernels.py", "topk.py", "bounds.py", "pruning.py", "search.py", "compiled.py")
+KERNEL_FILES = tuple(
+    f"{name}.py" for name in ("state", "kernels", "topk", "bounds", "pruning", "search", "compiled")
+)
 
 
 def _stamp() -> str:

@@ -73,14 +73,15 @@ def term_entropies(indptr, tf, table):
 
 
 @jit
-def prepare(tokens, indptr, idf, entropy, options, terms, counts, weights, e):
+def prepare(tokens, index, options, terms, counts, weights, e):
     """Fold a query into its distinct terms, rarest first; OOV tokens are -1.
 
-    options = (alpha, beta, literal, uniform, mean_entropy or nan). Fills terms, counts (how often
+    Fills terms, counts (how often
     each occurs), weights = count * IDF * (alpha + 1) and e = count * E. Returns (number of
     distinct terms, alpha * mean entropy, beta / m, sum of E over all query tokens).
     """
     alpha, beta, literal, uniform, fixed = options
+    indptr, idf, entropy = index.indptr, index.idf, index.entropies
     keys = np.empty(len(tokens), np.int64)
     known, short = 0, len(tokens) <= 32
     for j in range(len(tokens)):
@@ -173,22 +174,20 @@ def accumulate_new(docs, tf, weight, packed, mean, norms, rows, found, n_found):
 
 
 @jit
-def score_all(tokens, indptr, docs, tf, idf, entropy, norms, options, scale):
+def score_all(tokens, index, options, scale):
     """Scores of every document for one query, float64 (n_docs,), divided by `scale`."""
-    m = len(tokens)
+    docs, tf, norms, m = index.docs, index.tf, index.norms, len(tokens)
     terms, counts = np.empty(m, np.int64), np.empty(m)
     weights, e = np.empty(m), np.empty(m)
-    n, mean, per_token, total = prepare(
-        tokens, indptr, idf, entropy, options, terms, counts, weights, e
-    )
+    n, mean, per_token, total = prepare(tokens, index, options, terms, counts, weights, e)
     out = np.zeros(len(norms[0]))
     if n == 0:
         return out
-    literal_total = total if options[2] else -1.0
+    literal_total = total if options.literal else -1.0
     unit = packing(counts, n)
     parts, packs = np.zeros(len(norms[0])), np.zeros(len(norms[0]))
     for i in range(n):
-        start, stop = indptr[terms[i]], indptr[terms[i] + 1]
+        start, stop = index.indptr[terms[i]], index.indptr[terms[i] + 1]
         packed = counts[i] * unit + e[i]
         accumulate(docs[start:stop], tf[start:stop], weights[i], packed, mean, norms, parts, packs)
     for doc in range(len(norms[0])):

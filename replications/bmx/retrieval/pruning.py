@@ -30,26 +30,28 @@ def total_bonus(packed, bonus_input):
 
 
 @jit
-def found_bounds(rows, found, start, stop, i, n, query, left, bitmaps, bonus_input, bounds):
-    """Upper bounds of found[start:stop] before list i; left = (parts, packed) of lists i .. n - 1.
+def found_bounds(rows, found, start, stop, i, query, bounds):
+    """Upper bounds of found[start:stop] before list i.
 
     The bonus is a product of the matched tokens and their E sum, which both only grow: it is at
     most its value with every later list matched.
     """
+    part, packed = query.parts_left[i], query.packs_left[i]
     for t in range(stop - start):
         doc = found[start + t]
-        bounds[t] = rows[doc, 0] + left[0] + total_bonus(rows[doc, 1] + left[1], bonus_input)
-    lower_bounds(bounds, found[start:stop], stop - start, i, n, query, bitmaps)
+        bonus_bound = total_bonus(rows[doc, 1] + packed, query.bonus_input)
+        bounds[t] = rows[doc, 0] + part + bonus_bound
+    lower_bounds(bounds, found[start:stop], stop - start, i, query)
 
 
 @jit
-def best_found(rows, found, n_found, i, n, query, left, bitmaps, bonus_input, scores, docs):
+def best_found(rows, found, n_found, i, query, scores, docs):
     """Fill docs with the found documents of highest upper bound; returns how many."""
     bounds = np.empty(STRIDE)
     size, wanted, bar = 0, len(docs), 0.0
     for start in range(0, n_found, STRIDE):
         stop = min(start + STRIDE, n_found)
-        found_bounds(rows, found, start, stop, i, n, query, left, bitmaps, bonus_input, bounds)
+        found_bounds(rows, found, start, stop, i, query, bounds)
         for t in range(stop - start):
             if bounds[t] > bar:
                 doc = np.int32(found[start + t])
@@ -92,25 +94,25 @@ def strong_postings(docs, tf, weight, mean, norms, need, least, out_docs, parts)
 
 
 @jit
-def best_in_list(i, n, query, lists, bitmaps, mean, norms, all_left, scores, leaders):
+def best_in_list(i, query, index, all_left, scores, leaders):
     """Fill leaders with the documents of list i of highest upper bound; returns how many.
 
     all_left: what the later lists and the bonus can add at most.
     """
-    indptr, docs, tf = lists
-    start, stop = indptr[query[0][i]], indptr[query[0][i] + 1]
-    docs, tf, weight = docs[start:stop], tf[start:stop], query[1][i]
+    start, stop = index.indptr[query.terms[i]], index.indptr[query.terms[i] + 1]
+    docs, tf, weight = index.docs[start:stop], index.tf[start:stop], query.weights[i]
     few, bounds = np.empty(STRIDE, np.uint32), np.empty(STRIDE)
     size, bar = 0, 0.0
     for start in range(0, len(docs), STRIDE):
         stop = min(start + STRIDE, len(docs))
         need = bar - all_left
         strong = strong_postings(
-            docs[start:stop], tf[start:stop], weight, mean, norms, need, 0.0, few, bounds
-        )
+            docs[start:stop], tf[start:stop], weight, query.mean, index.norms, need,
+            0.0, few, bounds,
+        )  # fmt: skip
         for t in range(strong):
             bounds[t] += all_left
-        lower_bounds(bounds, few, strong, i + 1, n, query, bitmaps)
+        lower_bounds(bounds, few, strong, i + 1, query)
         for t in range(strong):
             if bounds[t] > bar:
                 size = offer(scores, leaders, size, len(leaders), bounds[t], np.int32(few[t]))
@@ -120,24 +122,23 @@ def best_in_list(i, n, query, lists, bitmaps, mean, norms, all_left, scores, lea
 
 
 @jit
-def reached(leaders, k, rows, i, n, query, lists, bitmaps, mean, norms, bonus_input, best,
-            best_docs):  # fmt: skip
-    """k-th best full score among the leaders, rows plus what lists i .. n - 1 add; 0 if < k.
+def reached(leaders, k, rows, i, query, index, best, best_docs):
+    """k-th best full score among the leaders, rows plus what later lists add; 0 if < k.
 
     k documents reach it, so it is a floor, and a much higher one than their partial scores.
     """
-    indptr, docs, tf = lists
+    indptr, docs, tf, norms = index.indptr, index.docs, index.tf, index.norms
     size = 0
     for leader in leaders:
         doc = np.uint32(leader)
         part, packed = rows[doc, 0], rows[doc, 1]
-        for j in range(i, n):
-            row = query[4][j]
+        for j in range(i, query.n):
+            row = query.bitmap_rows[j]
             if row >= 0:
-                word = bitmaps[row, doc >> np.uint32(6)] >> np.uint64(doc & np.uint32(63))
+                word = query.bitmaps[row, doc >> np.uint32(6)] >> np.uint64(doc & np.uint32(63))
                 if word & np.uint64(1) == 0:
                     continue
-            start, stop = indptr[query[0][j]], indptr[query[0][j] + 1]
+            start, stop = indptr[query.terms[j]], indptr[query.terms[j] + 1]
             list_docs = docs[start:stop]
             # documents are spread about evenly: start a little before the expected place
             guess = np.int64(np.float64(doc) / len(norms[0]) * len(list_docs)) - 64
@@ -146,21 +147,21 @@ def reached(leaders, k, rows, i, n, query, lists, bitmaps, mean, norms, bonus_in
             p = position(list_docs, doc, guess)
             if p < len(list_docs) and list_docs[p] == doc:
                 f = np.float64(tf[start + p])
-                part += query[1][j] * f / (f + length_of(norms, doc) + mean)
-                packed += query[2][j]
-        score = part + total_bonus(packed, bonus_input)
+                part += query.weights[j] * f / (f + length_of(norms, doc) + query.mean)
+                packed += query.packs[j]
+        score = part + total_bonus(packed, query.bonus_input)
         size = offer(best, best_docs, size, k, score, leader)
     return best[0] / SLACK if size == k else 0.0
 
 
 @jit
-def keep(rows, found, n_found, floor, i, n, query, left, bitmaps, bonus_input):
+def keep(rows, found, n_found, floor, i, query):
     """Drop (and clear) the documents whose upper bound is below `floor`; returns how many stay."""
     bounds = np.empty(STRIDE)
     kept = 0
     for start in range(0, n_found, STRIDE):
         stop = min(start + STRIDE, n_found)
-        found_bounds(rows, found, start, stop, i, n, query, left, bitmaps, bonus_input, bounds)
+        found_bounds(rows, found, start, stop, i, query, bounds)
         for t in range(stop - start):
             doc = found[start + t]
             if bounds[t] * SLACK < floor:
@@ -205,27 +206,27 @@ def any_at_least(tf, least):
 
 
 @jit
-def admit(i, n, query, lists, bitmaps, mean, norms, rows, found, n_found, floor, all_left, need,
-          least):  # fmt: skip
+def admit(i, query, index, rows, found, n_found, floor, all_left, need, least):
     """Append the new documents of list i whose upper bound reaches `floor`; returns how many.
 
     Cheap tests first: strides without a term frequency >= `least` are skipped, then postings that
     add less than `need`, then the bitmaps of the later lists are asked.
     """
-    indptr, docs, tf = lists
-    start, stop = indptr[query[0][i]], indptr[query[0][i] + 1]
-    docs, tf, weight, packed = docs[start:stop], tf[start:stop], query[1][i], query[2][i]
+    start, stop = index.indptr[query.terms[i]], index.indptr[query.terms[i] + 1]
+    docs, tf = index.docs[start:stop], index.tf[start:stop]
+    weight, packed = query.weights[i], query.packs[i]
     few, parts, bounds = np.empty(STRIDE, np.uint32), np.empty(STRIDE), np.empty(STRIDE)
     for start in range(0, len(docs), STRIDE):
         stop = min(start + STRIDE, len(docs))
         if least > 1 and not any_at_least(tf[start:stop], least):
             continue
         strong = strong_postings(
-            docs[start:stop], tf[start:stop], weight, mean, norms, need, least, few, parts
-        )
+            docs[start:stop], tf[start:stop], weight, query.mean, index.norms, need,
+            least, few, parts,
+        )  # fmt: skip
         for t in range(strong):
             bounds[t] = parts[t] + all_left
-        lower_bounds(bounds, few, strong, i + 1, n, query, bitmaps)
+        lower_bounds(bounds, few, strong, i + 1, query)
         for t in range(strong):
             doc = few[t]
             if bounds[t] * SLACK >= floor and rows[doc, 1] == 0.0:
@@ -254,57 +255,39 @@ def merge_runs(found, middle, n, scratch):
 
 
 @jit
-def find_pruned(
-    n, k, query, parts_left, packs_left, lists, bitmaps, mean, norms, bonus_input, shortest,
-    rows, found, scratch, heaps, long_list,
-):  # fmt: skip
+def find_pruned(k, query, index, buffers, heaps, long_list):
     """Score every document that can be in the top k into rows; returns how many are in found.
 
-    query = (terms, weights, packs, highest, bitmap rows) of n terms, rarest first; highest[i]:
-    upper bound of the TF part of list i; parts_left[i], packs_left[i]: sums over lists i .. n - 1;
-    lists = (indptr, docs, tf); shortest[i]: least alpha |D|/avgdl in list i; a list of `long_list`
-    postings is scanned for a floor before its documents are admitted.
+    A list of `long_list` postings is scanned for a floor before its documents are admitted.
     """
-    terms, weights, packs, _, _ = query
-    indptr, docs, tf = lists
+    n, mean, norms, weights, packs = query.n, query.mean, index.norms, query.weights, query.packs
+    rows, found, scratch = buffers
     scores, leaders, best, best_docs = heaps
     n_found, floor = 0, 0.0
     for i in range(n):
-        start, stop = indptr[terms[i]], indptr[terms[i] + 1]
-        list_docs, list_tf = docs[start:stop], tf[start:stop]
-        all_left = parts_left[i + 1] + total_bonus(packs_left[i], bonus_input)
-        left = (parts_left[i], packs_left[i])
+        start, stop = index.indptr[query.terms[i]], index.indptr[query.terms[i] + 1]
+        docs, tf = index.docs[start:stop], index.tf[start:stop]
+        all_left = query.parts_left[i + 1] + total_bonus(query.packs_left[i], query.bonus_input)
         size = 0
         if n_found >= k and floor == 0.0:
-            size = best_found(
-                rows, found, n_found, i, n, query, left, bitmaps, bonus_input, scores, leaders
-            )
-        elif floor == 0.0 and len(list_docs) >= long_list:
-            size = best_in_list(i, n, query, lists, bitmaps, mean, norms, all_left, scores, leaders)
+            size = best_found(rows, found, n_found, i, query, scores, leaders)
+        elif floor == 0.0 and len(docs) >= long_list:
+            size = best_in_list(i, query, index, all_left, scores, leaders)
         if size >= k:
-            floor = reached(
-                leaders[:size], k, rows, i, n, query, lists, bitmaps, mean, norms, bonus_input,
-                best, best_docs,
-            )  # fmt: skip
+            floor = reached(leaders[:size], k, rows, i, query, index, best, best_docs)
         before = n_found
         if floor == 0.0:
             n_found = accumulate_new(
-                list_docs, list_tf, weights[i], packs[i], mean, norms, rows, found, n_found
+                docs, tf, weights[i], packs[i], mean, norms, rows, found, n_found
             )
             if before > 0:
                 merge_runs(found, before, n_found, scratch)
             continue
-        n_found = keep(rows, found, n_found, floor, i, n, query, left, bitmaps, bonus_input)
-        add_to_found(list_docs, list_tf, weights[i], packs[i], mean, norms, rows, found, n_found)
-        if k <= n_found < len(list_docs) and i + 1 < n:
-            left = (parts_left[i + 1], packs_left[i + 1])
-            size = best_found(
-                rows, found, n_found, i + 1, n, query, left, bitmaps, bonus_input, scores, leaders
-            )
-            higher = reached(
-                leaders[:size], k, rows, i + 1, n, query, lists, bitmaps, mean, norms,
-                bonus_input, best, best_docs,
-            )  # fmt: skip
+        n_found = keep(rows, found, n_found, floor, i, query)
+        add_to_found(docs, tf, weights[i], packs[i], mean, norms, rows, found, n_found)
+        if k <= n_found < len(docs) and i + 1 < n:
+            size = best_found(rows, found, n_found, i + 1, query, scores, leaders)
+            higher = reached(leaders[:size], k, rows, i + 1, query, index, best, best_docs)
             floor = max(floor, higher)
         # what a document that no earlier list holds must get from this list
         need = floor / SLACK - all_left
@@ -312,15 +295,15 @@ def find_pruned(
             continue
         least = 0.0
         if need > 0.0 and 1000.0 * floor > weights[i]:  # else rounding could outweigh the slack
-            least = need * (shortest[i] + mean) / (weights[i] - need)
+            least = need * (query.shortest[i] + mean) / (weights[i] - need)
         else:
             need = 0.0
         if least > 1e9:
             continue
         before = n_found
         n_found = admit(
-            i, n, query, lists, bitmaps, mean, norms, rows, found, n_found, floor, all_left,
-            need, np.int64(np.ceil(least / SLACK)),
+            i, query, index, rows, found, n_found, floor, all_left, need,
+            np.int64(np.ceil(least / SLACK)),
         )  # fmt: skip
         if before > 0:
             merge_runs(found, before, n_found, scratch)

@@ -36,6 +36,7 @@ from ir_replications.bmx.retrieval.augmented_search import (
 from ir_replications.bmx.retrieval.corpus import TokenLists, encode_queries
 from ir_replications.bmx.retrieval.index import BITMAP_DOCS, Index
 from ir_replications.bmx.retrieval.index_files import load_index, save_index
+from ir_replications.bmx.retrieval.state import Buffers, IndexArrays, Options, Pruning
 from ir_replications.shared.errors import InputError, InputWarning
 from ir_replications.shared.printable import shown
 from ir_replications.shared.reading import user_path
@@ -259,21 +260,22 @@ class BMX:
     def _attach(self, index: Index) -> BMX:
         self._index = index
         self.__dict__.pop("_kernel_input", None)
-        self._buffers: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._buffers: list[Buffers] = []
         return self
 
     @cached_property
-    def _kernel_input(self) -> tuple:
+    def _kernel_input(self) -> tuple[IndexArrays, Options]:
         index, fixed = self._ready, self.options["mean_entropy"]
-        options = (
+        options = Options(
             self.alpha,
             self.beta,
             self.options["form"] == "literal",
             self.options["entropy"] == "uniform",
             math.nan if fixed is None else float(fixed),
         )
-        return (index.indptr, index.docs, index.tf, index.idf, index.entropies,
-                (index.lengths, self.alpha / (index.avgdl or 1.0)), options)  # fmt: skip
+        norms = (index.lengths, self.alpha / (index.avgdl or 1.0))
+        arrays = IndexArrays(index.indptr, index.docs, index.tf, index.idf, index.entropies, norms)
+        return arrays, options
 
     def _prune_from(self, pruning: Literal["auto"] | bool) -> int | None:
         large = self.n_docs >= BITMAP_DOCS
@@ -307,10 +309,11 @@ class BMX:
             buffers = self._buffers.pop()
         except IndexError:
             ids = np.empty((2, index.n_docs + 1), np.uint32)
-            buffers = (np.zeros((index.n_docs, 2)), ids[0], ids[1])
+            buffers = Buffers(np.zeros((index.n_docs, 2)), ids[0], ids[1])
         result = search(
-            flat, pointers, min(k, index.n_docs), *self._kernel_input, index.bounds,
-            index.bitmap_rows, index.bitmaps, scales, prune_from, LONG_LIST, *buffers,
+            flat, pointers, min(k, index.n_docs), *self._kernel_input,
+            Pruning(index.bounds, index.bitmap_rows, index.bitmaps),
+            scales, prune_from, LONG_LIST, buffers,
         )  # fmt: skip
         self._buffers.append(buffers)
         return result

@@ -16,23 +16,22 @@ from ir_replications.bmx.retrieval.kernels import (
     prepare,
 )
 from ir_replications.bmx.retrieval.pruning import LEADERS, find_pruned
+from ir_replications.bmx.retrieval.state import QueryState
 from ir_replications.bmx.retrieval.topk import BLOCK, collect, collect_all, drain
 
 
 @jit
-def search(
-    flat, pointers, k, indptr, docs, tf, idf, entropy, norms, options, bounds, bitmap_rows,
-    bitmaps, scales, prune_from, long_list, rows, found, scratch,
-):  # fmt: skip
+def search(flat, pointers, k, index, options, pruning, scales, prune_from, long_list, buffers):
     """Return (doc_indices int32, scores float64), both (n_queries, k), best first.
 
     flat, pointers: term ids of all queries (-1 = OOV) and their offsets. Slots without a match
     hold -1 and 0.0. scales divide the scores of each query. A query whose lists hold prune_from
-    postings or more is pruned, none where it is None; long_list: see `pruning.find_pruned`. rows
-    (n_docs, 2) must be zero and is zero again afterwards; found and scratch (n_docs + 1,) are
-    buffers.
+    postings or more is pruned, none where it is None; long_list: see `pruning.find_pruned`. The
+    rows of the buffers must be zero and are zero again afterwards. Other arguments: see `state`.
     """
-    alpha = options[0]
+    alpha, norms = options.alpha, index.norms
+    indptr, docs, tf = index.indptr, index.docs, index.tf
+    rows, found, _ = buffers
     n_docs, n_queries = len(norms[0]), len(pointers) - 1
     out_docs = np.full((n_queries, k), -1, np.int32)
     out_scores = np.zeros((n_queries, k))
@@ -51,13 +50,11 @@ def search(
     dense_parts, dense_packs = flat_rows[:n_docs], flat_rows[n_docs:]
     for q in range(n_queries):
         tokens = flat[pointers[q] : pointers[q + 1]]
-        n, mean, per_token, total = prepare(
-            tokens, indptr, idf, entropy, options, terms, counts, weights, e
-        )
+        n, mean, per_token, total = prepare(tokens, index, options, terms, counts, weights, e)
         if n == 0:
             continue
         unit = packing(counts, n)
-        bonus_input = (unit, per_token, total if options[2] else -1.0)
+        bonus_input = (unit, per_token, total if options.literal else -1.0)
         n_postings = 0
         packs_left[n] = parts_left[n] = 0.0
         for i in range(n - 1, -1, -1):
@@ -87,16 +84,16 @@ def search(
         if prune_from is not None and prune:  # None: numba leaves this branch out, half the work
             mean_entropy = mean / alpha if alpha > 0.0 else 0.0
             for i in range(n - 1, -1, -1):
-                bound = bounds[terms[i]]
+                bound = pruning.bounds[terms[i]]
                 shortest[i] = alpha * bound[2]
                 highest[i] = impact_bound(bound, weights[i], alpha, mean_entropy)
                 parts_left[i] = parts_left[i + 1] + highest[i]
-                bit_rows[i] = bitmap_rows[terms[i]]
-            n_found = find_pruned(
-                n, k, (terms, weights, packs, highest, bit_rows), parts_left, packs_left,
-                (indptr, docs, tf), bitmaps, mean, norms, bonus_input, shortest, rows, found,
-                scratch, heaps, long_list,
+                bit_rows[i] = pruning.bitmap_rows[terms[i]]
+            query = QueryState(
+                n, mean, bonus_input, terms, weights, packs, highest, shortest, bit_rows,
+                parts_left, packs_left, pruning.bitmaps,
             )  # fmt: skip
+            n_found = find_pruned(k, query, index, buffers, heaps, long_list)
         else:
             for i in range(n):
                 start, stop = indptr[terms[i]], indptr[terms[i] + 1]
