@@ -19,14 +19,19 @@ from ir_replications.bmx.retrieval.pruning import LEADERS, find_pruned
 from ir_replications.bmx.retrieval.state import QueryState
 from ir_replications.bmx.retrieval.topk import BLOCK, collect, collect_all, drain
 
+# Queries of this many distinct terms are scored exhaustively unless all are pruned: the cost of
+# bounds grows with the square of the terms.
+MANY_TERMS = 16
+
 
 @jit
 def search(flat, pointers, k, index, options, pruning, scales, prune_from, long_list, buffers):
     """Return (doc_indices int32, scores float64), both (n_queries, k), best first.
 
     flat, pointers: term ids of all queries (-1 = OOV) and their offsets. Slots without a match
-    hold -1 and 0.0. scales divide the scores of each query. A query whose lists hold prune_from
-    postings or more is pruned, none where it is None; long_list: see `pruning.find_pruned`. The
+    hold -1 and 0.0. scales divide the scores of each query. A query of fewer than MANY_TERMS
+    terms whose lists hold prune_from postings or more is pruned, all where it is 0, none where it
+    is None; long_list: see `pruning.find_pruned`. The
     rows of the buffers must be zero and are zero again afterwards. Other arguments: see `state`.
     """
     alpha, norms = options.alpha, index.norms
@@ -65,7 +70,7 @@ def search(flat, pointers, k, index, options, pruning, scales, prune_from, long_
         best, best_docs = out_scores[q], out_docs[q]
         prune = False
         if prune_from is not None:
-            prune = n_postings >= prune_from
+            prune = prune_from == 0 or (n < MANY_TERMS and n_postings >= prune_from)
         if not prune and 2 * n_postings > n_docs:
             for i in range(n):
                 start, stop = indptr[terms[i]], indptr[terms[i] + 1]

@@ -91,6 +91,20 @@ def test_pruned_equals_exhaustive_on_zipf_text(k: int) -> None:
     assert_same(BMX().index(tokens), queries_from(tokens, 60, seed=4), k)
 
 
+def test_both_paths_agree_on_long_queries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Automatic choice too, which scores many terms exhaustively."""
+    tokens = zipf_collection(5000, vocabulary=3000, lengths=(5, 60), seed=3)
+    words = np.random.default_rng(7).permutation(tokens.vocab).tolist()
+    queries = [words[start : start + 150] * 2 for start in range(0, 900, 300)]
+    model = BMX().index(tokens)
+    assert_same(model, queries, 10)
+    monkeypatch.setattr(retriever, "BITMAP_DOCS", 1)
+    monkeypatch.setattr(retriever, "AUTO_POSTINGS", 1)
+    full, chosen = (model.retrieve(queries, 10, pruning=mode) for mode in (False, "auto"))
+    np.testing.assert_array_equal(chosen[0], full[0])
+    np.testing.assert_array_equal(chosen[1], full[1])
+
+
 def test_ties_keep_document_order() -> None:
     corpus = [["a", "b"], ["c"]] * 100
     model = BMX().index(corpus)
