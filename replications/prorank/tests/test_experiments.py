@@ -49,7 +49,8 @@ MODULES: Mapping[str, Any] = {
     "E1": e1_goldens, "E2": e2_zero_shot, "E3": e3_stages, "E4": e4_ablations, "E5": e5_paper,
 }  # fmt: skip
 TIERS = ("embedded", "small", "paper")
-CLAIMS = load_paper(Path(__file__).parents[1]).claims
+PAPER = load_paper(Path(__file__).parents[1])
+CLAIMS = PAPER.claims
 UNSEEDED = ("bm25", "oracle", "zero-shot", "prorank", "cross-encoder", "precision")
 Cell = dict[str, Any]
 

@@ -160,7 +160,7 @@ def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_checkpoint(
 
     logits = module.answer_logits
     for name in ("warmup", "sft", "fine_grained"):
-        monkeypatch.setattr(f"ir_replications.prorank.{name}.answer_logits", poisoned)
+        monkeypatch.setattr(f"ir_replications.prorank.training.{name}.answer_logits", poisoned)
     with pytest.raises(InputError, match=r"not finite at step 3; .* checkpoint is kept"):
         train(stage, RECIPE)
     assert (tmp_path / "run" / "checkpoint-2" / "trainer_state.json").is_file()

@@ -23,6 +23,7 @@ from ir_replications.prorank.tests.test_experiments import (
     CLAIMS,
     MINE,
     MODULES,
+    PAPER,
     Cell,
     matches,
     plan,
@@ -63,24 +64,24 @@ def run_cell(cell: Cell, context: Context) -> Outcome:
     return MODULES[cell["experiment"]].run(config, context)
 
 
-def asked_of_records() -> list[Any]:
-    """What claims and tables read from records of E2 to E5: (id, selection, measure, fact)."""
-    found = []
-    for claim in CLAIMS["claim"]:
-        check = claim["check"]
-        measure = None if "fact" in check else check.get("measure", "nDCG@10")
-        for wanted in selections(check):
-            found.append((claim["id"], wanted, measure, check.get("fact")))
-    for table in CLAIMS["table"]:
-        for row in table["row"]:
-            for column in table["columns"]:
-                parts = [table.get("ours"), column.get("ours", {}), row.get("ours", {})]
-                if False in parts or None in parts:
-                    continue
-                wanted = {key: value for part in parts for key, value in part.items()}
-                places = (column, row, table, {"measure": "nDCG@10"})
-                measure = next(place["measure"] for place in places if "measure" in place)
-                found.append((table["id"], wanted, measure, None))
+def asked_of_records() -> list[tuple[str, dict[str, Any], str]]:
+    """What claims and tables read from records of E2 to E5: (id, selection, measure or fact)."""
+    found = [
+        (claim.id, dict(wanted), claim.check.measure)
+        for claim in CLAIMS
+        for wanted in selections(claim.check)
+    ]
+    for table in PAPER.tables:
+        for row in table.rows:
+            found += [
+                (
+                    table.id,
+                    {**table.ours, **column.ours, **row.ours},
+                    column.measure or table.measure,
+                )
+                for column in table.columns
+                if row.compared and not column.over
+            ]
     return [
         entry for entry in found if entry[1].get("experiment") != "E1" and "device" not in entry[1]
     ]
@@ -89,27 +90,30 @@ def asked_of_records() -> list[Any]:
 def test_records_have_what_claims_and_tables_ask_for(bench: Bench) -> None:
     asked = asked_of_records()
     assert len(asked) > 100
-    for name, wanted, measure, fact in asked:
+    for name, wanted, number in asked:
         wanted = {k: v for k, v in wanted.items() if k != "collection"}
         found = [outcome for cell, outcome in bench.done if matches(cell, wanted)]
         assert found, (name, wanted)
         for outcome in found:
             means = {} if outcome.scores is None else outcome.scores.means
-            value = means.get(measure) if fact is None else outcome.facts.get(fact)
-            assert isinstance(value, int | float) and math.isfinite(value), (name, measure, fact)
+            value = means.get(number, outcome.facts.get(number))
+            assert isinstance(value, int | float) and math.isfinite(value), (name, number)
 
 
 def test_both_sides_of_an_effect_have_the_same_queries(bench: Bench) -> None:
-    for claim in CLAIMS["claim"]:
-        if "a" in claim["check"] and claim["check"].get("measure") != "pairs_per_second":
+    compared = 0
+    for claim in CLAIMS:
+        check = claim.check
+        if check.a and check.measure != "pairs_per_second":
             seen = set()
-            for wanted in selections(claim["check"]):
+            for wanted in selections(check):
                 wanted = {k: v for k, v in wanted.items() if k != "collection"}
                 for cell, outcome in bench.done:
                     if matches(cell, wanted):
-                        measure = claim["check"].get("measure", "nDCG@10")
-                        seen.add(frozenset(outcome.scores.per_query[measure]))  # type: ignore[union-attr]
-            assert len(seen) == 1, claim["id"]
+                        seen.add(frozenset(outcome.scores.per_query[check.measure]))  # type: ignore[union-attr]
+            assert len(seen) == 1, claim.id
+            compared += 1
+    assert compared > 10
 
 
 def test_no_reranking_beats_the_best_one_and_recall_is_the_first_stages(bench: Bench) -> None:
