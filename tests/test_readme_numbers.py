@@ -1,4 +1,4 @@
-"""Every interval in a README is that of a comparison of the committed records."""
+"""Every interval in a README or in docs/ is that of a comparison of the committed records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from ir_replications.reports.records.record import TIERS
 from ir_replications.reports.records.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
-READMES = ["README.md", *(str(p.relative_to(ROOT)) for p in ROOT.glob("replications/*/README.md"))]
+TEXTS = sorted(
+    str(path.relative_to(ROOT))
+    for pattern in ("*.md", "docs/**/*.md", "replications/*/README.md")
+    for path in ROOT.glob(pattern)
+)
 NUMBER = r"[+-]?\d*\.\d+"
 INTERVAL = re.compile(rf"\[({NUMBER}),\s+({NUMBER})\]")
 
@@ -31,7 +35,7 @@ PROXY = {
     "experiment": "E3", "system": "bm25", "k1": 0.9, "b": 0.4, "method": "lucene",
     "analyzer": "lucene",
 }  # fmt: skip
-# Comparisons that a README makes and no claim does: paper, collections, the two systems.
+# Comparisons that a text makes and no claim does: paper, collections, the two systems.
 OTHERS: list[tuple[str, tuple[str, ...], dict[str, Any], dict[str, Any]]] = [
     (
         "prorank", (name,), STAGES | {"system": "stage 2"}, STAGES | {"system": "zero-shot"},
@@ -72,6 +76,16 @@ def effects() -> list[Effect]:
     return found
 
 
+@cache
+def spans() -> list[tuple[float, float]]:
+    """The ends of every comparison's interval, and of those of BMX's print (E8, in points)."""
+    records = Store(ROOT / "reports" / "results").records()
+    gains = [r.facts["gain"] for r in records if (r.paper, r.experiment) == ("bmx", "E8")]
+    return [(effect.low, effect.high) for effect in effects()] + [
+        (gain["low"], gain["high"]) for gain in gains
+    ]
+
+
 def printed(low: float, high: float) -> bool:
     """Whether some comparison has this interval, in its own scale or in points, either way round.
 
@@ -79,15 +93,15 @@ def printed(low: float, high: float) -> bool:
     """
     return any(
         abs(low - sign * scale * ends[0]) <= 0.06 and abs(high - sign * scale * ends[1]) <= 0.06
-        for effect in effects()
-        for sign, ends in ((1, (effect.low, effect.high)), (-1, (effect.high, effect.low)))
+        for low_end, high_end in spans()
+        for sign, ends in ((1, (low_end, high_end)), (-1, (high_end, low_end)))
         for scale in (1, 100)
     )
 
 
-@pytest.mark.parametrize("readme", READMES)
-def test_every_interval_is_of_a_comparison(readme: str) -> None:
-    text = (ROOT / readme).read_text("utf-8")
+@pytest.mark.parametrize("page", TEXTS)
+def test_every_interval_is_of_a_comparison(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
     wrong = [
         f"line {text.count(chr(10), 0, match.start()) + 1}: {match[0]}"
         for match in INTERVAL.finditer(text)
@@ -105,6 +119,6 @@ def test_the_counts_of_records_are_those_stated() -> None:
     records = Store(ROOT / "reports" / "results").records()
     retrieved = sum(bool(record.per_query) for record in records)
     kept = sum(record.run is not None for record in records)
-    text = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    text = " ".join((ROOT / "docs/records.md").read_text("utf-8").split())
     said = f"({retrieved:,} of {len(records):,} records; {kept} keep their run file too)"
     assert said in text
