@@ -1,4 +1,4 @@
-"""Exactly which published cells keep their run file: the rule that CONTRIBUTING.md states."""
+"""Exactly which published cells keep their run file: the rule that docs/records.md states."""
 
 from __future__ import annotations
 
