@@ -63,7 +63,7 @@ def effects() -> list[Effect]:
     """Every comparison that a claim makes, and those of OTHERS."""
     records = Store(ROOT / "reports" / "results").records()
     found = []
-    for paper in load_papers(ROOT / "replications"):
+    for paper in load_papers(ROOT / "replications")[0]:
         for tier in TIERS:
             judged = judge(paper, records, tier).findings
             found += [finding.effect for finding in judged if finding.effect is not None]

@@ -104,6 +104,11 @@ def _data(finding: Finding) -> dict[str, str]:
     return {k: v for r in finding.records for k, v in r.provenance.get("data", {}).items()}
 
 
+def is_published(paper: str, tier: str) -> bool:
+    """Whether any record of the paper's tier is committed; a new paper has none to compare with."""
+    return (PUBLISHED / paper / tier).is_dir()
+
+
 def gather(paper: str, tier: str, *, store: Path, data_root: Path | None, run: bool) -> Evidence:
     """Evidence of a paper at a tier; with `run`, its experiments run now, into `store`.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ir_replications
 from ir_replications.engine.cores import at_most
@@ -33,6 +33,7 @@ from ir_replications.shared.errors import (
 )
 from ir_replications.shared.evaluation.metrics import Scores
 from ir_replications.shared.files import sha256_unchanged
+from ir_replications.shared.printable import printable
 from ir_replications.shared.rehearsal import KEY, rehearsal
 from ir_replications.shared.retrieval.runs import Run, why_not_writable
 
@@ -44,6 +45,7 @@ FILES = "files:"
 # and a collection's judgements of documents that it lacks, which its sha256 does not cover.
 JUDGED, IN_COLLECTION = "judgements:", "--judged-in-collection"
 
+T = TypeVar("T")
 Config = Mapping[str, Any]
 
 
@@ -243,17 +245,36 @@ def papers() -> list[str]:
 
 
 def experiments(paper: str) -> dict[str, Experiment]:
-    """The paper's experiments by id, from its experiments/registry.py."""
+    """The paper's experiments by id, from its experiments/registry.py.
+
+    Raises InputError for a paper that is none, and for a registry that cannot be used.
+    """
     if paper not in papers():
         raise InputError(f"no paper named {paper!r}; the papers are: {', '.join(papers())}")
-    module = importlib.import_module(f"ir_replications.{paper}.experiments.registry")
-    return {experiment.id: experiment for experiment in module.EXPERIMENTS}
+    return _of_registry(paper, lambda module: {each.id: each for each in module.EXPERIMENTS})
 
 
 def default_collections(paper: str, tier: str) -> tuple[str, ...]:
-    """The collections a paper's experiments use at a tier when the user names none."""
-    module = importlib.import_module(f"ir_replications.{paper}.experiments.registry")
-    return tuple(module.COLLECTIONS[tier])
+    """The collections a paper's experiments use at a tier when the user names none.
+
+    Raises InputError for a registry that cannot be used.
+    """
+    return _of_registry(paper, lambda module: tuple(module.COLLECTIONS[tier]))
+
+
+def _of_registry(paper: str, read: Callable[[Any], T]) -> T:
+    """What `read` finds in a paper's registry; whatever its code raises is one line."""
+    try:
+        return read(importlib.import_module(f"ir_replications.{paper}.experiments.registry"))
+    except Exception as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing and not missing.startswith("ir_replications"):
+            raise  # a package to install, which is no fault of the paper
+        path = PAPERS_FOLDER / paper / "experiments" / "registry.py"
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(last.filename).name}, line {last.lineno}"
+        what = printable(" ".join(f"{type(error).__name__}: {error}".split()))
+        raise InputError(f"{path}: cannot be used ({what}; {place}); correct it") from error
 
 
 def plan_jobs(

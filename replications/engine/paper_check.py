@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from ir_replications.engine.execute import PAPERS_FOLDER, TIERS, default_collections, experiments
+from ir_replications.engine.door import tell
+from ir_replications.engine.execute import PAPERS_FOLDER, TIERS, experiments, papers, plan_jobs
 from ir_replications.reports.claims.kinds import load_numbers
 from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.claims.toml_reader import Selector
@@ -13,30 +15,49 @@ from ir_replications.shared.errors import InputError
 from ir_replications.shared.printable import printable
 
 
+def unreadable(paper: str) -> list[str]:
+    """One line for each file of a paper without which no command can use it; none in a sound one.
+
+    These are numbers.toml, claims.toml and the registry of its experiments with their cells.
+    """
+    folder = PAPERS_FOLDER / paper
+    found: list[str] = []
+    for read in (load_numbers, load_paper, _plan):
+        try:
+            read(folder)
+        except InputError as error:
+            found.append(" ".join(str(error).split()))
+    return found
+
+
+def sound_papers() -> list[str]:
+    """The papers that commands can use; an unfinished one is passed over with a line on stderr."""
+    sound = []
+    for paper in papers():
+        if found := unreadable(paper):
+            tell(f"note: {paper} is passed over: {broken_line(paper, found)}", err=True)
+        else:
+            sound.append(paper)
+    return sound
+
+
+def broken_line(paper: str, found: Sequence[str]) -> str:
+    """The first fault of a paper, and how to see the others."""
+    more = f" ({len(found) - 1} more: replicate check {paper})" if len(found) > 1 else ""
+    return f"{found[0]}{more}"
+
+
 def faults(paper: str) -> list[str]:
     """One line for each fault of a paper's folder, none for a sound one."""
     folder = PAPERS_FOLDER / paper
     found: list[str] = []
     if not (folder / "README.md").is_file():
         found.append(f"{folder}: has no README.md; add one that says what is replicated and how")
+    found += unreadable(paper)
     try:
-        load_numbers(folder)
-    except InputError as error:
-        found.append(str(error))
-    try:
-        claims = load_paper(folder)
-    except InputError as error:
-        return [*found, str(error)]
-    try:
-        known = experiments(paper)
-        for tier in TIERS:
-            default_collections(paper, tier)
-    except Exception as error:  # whatever somebody's unfinished module raises
-        what = printable(f"{type(error).__name__}: {error}")
-        return [
-            *found,
-            f"{folder / 'experiments' / 'registry.py'}: cannot be used ({what}); correct it",
-        ]
+        claims, known = load_paper(folder), experiments(paper)
+    except (InputError, ModuleNotFoundError):
+        return found
     return found + [
         f"{folder / 'claims.toml'}: {place}: no experiment {name!r}; experiments/registry.py has: "
         f"{', '.join(known)}"
@@ -54,6 +75,23 @@ def summary(paper: str) -> str:
         f"{paper}: {len(kinds)} claims ({numbers}, {kinds.count('check')} checks), "
         f"{len(claims.tables)} tables: sound"
     )
+
+
+def _plan(folder: Path) -> None:
+    """Plan every tier. Raises InputError where the paper's code cannot."""
+    try:
+        for tier in TIERS:
+            plan_jobs(folder.name, tier)
+    except InputError:
+        raise
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{folder / 'experiments' / 'registry.py'}: {error}; install it, or import it where it "
+            "is used"
+        ) from error
+    except Exception as error:  # whatever somebody's unfinished cells raise
+        what = printable(f"{type(error).__name__}: {error}")
+        raise InputError(f"{folder / 'experiments'}: no cells ({what}); correct it") from error
 
 
 def _experiments_named(paper: Paper) -> Iterator[tuple[str, str]]:

@@ -77,6 +77,7 @@ from ir_replications.reports.claims.types import (
     Table,
 )
 from ir_replications.reports.records.record import TIERS
+from ir_replications.shared.errors import InputError
 
 OF = ("paper", "release", "other")
 TRUST = ("primary", "second-hand", "derived", "ours")
@@ -84,9 +85,17 @@ KINDS = ("bound", "interval", "value", "effect", "equivalent")
 OPS = ("<=", ">=", "==", "<", ">")
 
 
-def load_papers(root: Path | str) -> list[Paper]:
-    """Every paper below `root`: each folder that holds a claims.toml, by name."""
-    return [load_paper(path.parent) for path in sorted(Path(root).glob("*/claims.toml"))]
+def load_papers(root: Path | str) -> tuple[list[Paper], dict[str, InputError]]:
+    """Every paper below `root`, each folder that holds a claims.toml, by name; and by name of the
+    folder what is wrong where one cannot be read.
+    """
+    read, wrong = [], {}
+    for path in sorted(Path(root).glob("*/claims.toml")):
+        try:
+            read.append(load_paper(path.parent))
+        except InputError as error:
+            wrong[path.parent.name] = error
+    return read, wrong
 
 
 def load_paper(folder: Path | str) -> Paper:

@@ -68,6 +68,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replicate: Replicate) -
     monkeypatch.setattr(execute, "experiments", found.experiments)
     monkeypatch.setattr(execute, "default_collections", lambda paper, tier: ())
     monkeypatch.setattr(attest, "papers", lambda: ["toy"])
+    monkeypatch.setattr(attest, "sound_papers", lambda: ["toy"])
     monkeypatch.setattr(attestation, "probe", lambda environment=None: NATIVE)
     for name in attestation.switches_set(os.environ):
         monkeypatch.delenv(name)

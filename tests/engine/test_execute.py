@@ -103,13 +103,13 @@ def planned(command: str) -> list[Job]:
     return narrowed(cells, options["where"])
 
 
-def test_every_command_of_a_record_runs_its_cell_alone() -> None:
-    for paper in papers():
-        for tier in TIERS:
-            for job in plan_jobs(paper, tier):
-                found = planned(job.command())
-                # A value with a comma cannot be given to --where.
-                assert job in found if "," in job.label else found == [job]
+@pytest.mark.parametrize("paper", papers())
+def test_every_command_of_a_record_runs_its_cell_alone(paper: str) -> None:
+    for tier in TIERS:
+        for job in plan_jobs(paper, tier):
+            found = planned(job.command())
+            # A value with a comma cannot be given to --where.
+            assert job in found if "," in job.label else found == [job]
 
 
 @pytest.mark.parametrize("paper", papers())
@@ -125,19 +125,17 @@ def test_what_was_not_run_has_a_command_that_runs_it(paper: str, tier: str) -> N
         assert planned(command), command
 
 
-def test_labels_are_short_and_tell_cells_of_different_systems_apart() -> None:
-    for paper in papers():
-        for tier in TIERS:
-            jobs = plan_jobs(paper, tier)
-            counts = Counter((j.experiment, j.label, j.config.get("seed")) for j in jobs)
-            assert [name for name, number in counts.items() if number > 1] == []
-            assert len({job.key for job in jobs}) == len(jobs)
-            assert all(job.label and "None" not in job.label for job in jobs)
-            for experiment in experiments(paper).values():
-                keys = {
-                    key for job in jobs if job.experiment == experiment.id for key in job.config
-                }
-                assert all(key.isidentifier() for key in keys)
+@pytest.mark.parametrize("paper", papers())
+def test_labels_are_short_and_tell_cells_of_different_systems_apart(paper: str) -> None:
+    for tier in TIERS:
+        jobs = plan_jobs(paper, tier)
+        counts = Counter((j.experiment, j.label, j.config.get("seed")) for j in jobs)
+        assert [name for name, number in counts.items() if number > 1] == []
+        assert len({job.key for job in jobs}) == len(jobs)
+        assert all(job.label and "None" not in job.label for job in jobs)
+        for experiment in experiments(paper).values():
+            keys = {key for job in jobs if job.experiment == experiment.id for key in job.config}
+            assert all(key.isidentifier() for key in keys)
 
 
 def test_a_label_names_its_numbers_and_leaves_out_nothing_and_the_seed() -> None:

@@ -47,7 +47,16 @@ def test_every_folder_with_claims_is_a_paper(tmp_path: Path) -> None:
     write_paper(tmp_path, name="b")
     write_paper(tmp_path, name="a")
     (tmp_path / "commands").mkdir()
-    assert [paper.id for paper in load_papers(tmp_path)] == ["a", "b"]
+    papers, wrong = load_papers(tmp_path)
+    assert [paper.id for paper in papers] == ["a", "b"] and not wrong
+
+
+def test_a_paper_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> None:
+    write_paper(tmp_path, name="b", text="[paper]\n")
+    write_paper(tmp_path, name="a")
+    papers, wrong = load_papers(tmp_path)
+    assert [paper.id for paper in papers] == ["a"] and list(wrong) == ["b"]
+    assert "'title' is missing" in str(wrong["b"])
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,8 @@ class Page(HTMLParser):
 @pytest.fixture
 def papers(tmp_path: Path) -> Path:
     folder = write_paper(tmp_path / "papers")
-    (folder / "figures.py").write_text(
+    (folder / "experiments").mkdir()
+    (folder / "experiments" / "figures.py").write_text(
         "from ir_replications.reports.pages.plots import Figure, bars, forest\n"
         "def figures(records):\n"
         "    rows = [('<script>x</script> $1_a$', .1, .05, .2), ('b', -.1, -.2, .1)]\n"
@@ -400,7 +401,7 @@ def test_unwritable_folder_is_one_line(tmp_path: Path, papers: Path) -> None:
 
 
 def test_figure_without_words_is_refused(tmp_path: Path, papers: Path) -> None:
-    path = papers / "toy" / "figures.py"
+    path = papers / "toy" / "experiments" / "figures.py"
     path.write_text(path.read_text().replace("'bars')", "' ')"))
     with pytest.raises(InputError, match="'two' has no alt text"):
         render_site(papers, records(), tmp_path / "out")
@@ -446,12 +447,40 @@ def test_an_error_record_does_not_hide_others(tmp_path: Path, papers: Path) -> N
 
 
 def test_records_that_a_figure_cannot_read_are_one_line(papers: Path, tmp_path: Path) -> None:
-    (papers / "toy" / "figures.py").write_text(
+    (papers / "toy" / "experiments" / "figures.py").write_text(
         "def figures(records):\n    return records[0].facts['gone']\n"
     )
     with pytest.raises(InputError, match=r"figures.py: cannot draw these records \(KeyError"):
         render_site(papers, records(), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out" / "toy.html").exists()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_papers_that_cannot_be_drawn_keep_their_pages_and_the_others_are_drawn(
+    tmp_path: Path, papers: Path, processes: int
+) -> None:
+    out = tmp_path / "out"
+    for name in ("a", "b"):
+        write_paper(papers, name=name)
+    render_site(papers, records(), out)
+    before = tree(out)
+    (papers / "a" / "claims.toml").write_text("[paper\n")
+    (papers / "toy" / "experiments" / "figures.py").write_text("import nothing_of_that_name\n")
+    (papers / "b" / "claims.toml").write_text(CLAIMS.replace("toy system", "new system"))
+    with pytest.raises(InputError) as error:
+        render_site(papers, records(), out, processes=processes)
+    line = str(error.value)
+    assert line.startswith(f"{out / 'index.html'}: written without a ({papers / 'a'}")
+    assert "; toy (" in line and "\n" not in line
+    after = tree(out)
+    assert set(after) == set(before)
+    assert {name for name in before if before[name] != after[name]} <= {
+        "b.html", "index.html", "pages.json",
+    }  # fmt: skip
+    assert 'href="b.html"' in after["index.html"].decode()
+    assert 'href="a.html"' not in after["index.html"].decode()
+    render_site(write_paper(tmp_path / "other", name="b").parent, [], out)
+    assert not (out / "a.html").exists() and not (out / "toy.html").exists(), "known as ours still"
 
 
 def _committed(path: str, root: Path) -> bytes:
