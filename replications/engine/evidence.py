@@ -106,7 +106,7 @@ def _data(finding: Finding) -> dict[str, str]:
 
 def is_published(paper: str, tier: str) -> bool:
     """Whether any record of the paper's tier is committed; a new paper has none to compare with."""
-    return (PUBLISHED / paper / tier).is_dir()
+    return any((PUBLISHED / paper / tier).rglob("[!.]*.json*"))
 
 
 def gather(paper: str, tier: str, *, store: Path, data_root: Path | None, run: bool) -> Evidence:
