@@ -24,7 +24,7 @@ from ir_replications.shared.analysis import Tokens, corpus_tokens, tokenize, unr
 from ir_replications.shared.data import UNPINNED, Collection, check_collection, load_collection
 from ir_replications.shared.data.collection import fingerprint
 from ir_replications.shared.data.pools import COMPLETE
-from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import (
     DivergedError,
     InputError,

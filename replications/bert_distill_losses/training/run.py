@@ -14,10 +14,11 @@ from ir_replications.bert_distill_losses.training.arms import INITS, Arm
 from ir_replications.bert_distill_losses.training.data import TrainingData
 from ir_replications.bert_distill_losses.training.recipe import Recipe
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.files import find_cache_dir, sha256_unchanged
+from ir_replications.shared.files import find_cache_dir
 from ir_replications.shared.models.references import fetch_model
 from ir_replications.shared.own_code import code_of
 from ir_replications.shared.training import TrainingFolder, digest_of
+from ir_replications.shared.training.folder import weights_checksums
 
 SINGLE, ENSEMBLE = (11,), (11, 12, 13)  # seeds of teachers; students have others
 EVERYTHING = "all"
@@ -220,7 +221,7 @@ def _trained(
             from ir_replications.bert_distill_losses.training.fit import fit
 
             result = fit(recipe, kind, data, arm, seed, folder, models, make, targets, follow)
-    sha256 = digest_of(checksums(folder.final))
+    sha256 = digest_of(weights_checksums(folder.final))
     return Trained(folder.final, sha256, folder.read_log(), result)
 
 
@@ -229,9 +230,3 @@ def _settings(arm: Arm) -> dict[str, Any]:
     return {name: value for name, value in vars(arm).items() if name != "title"} | {
         "layers": dict(arm.layers)
     }
-
-
-def checksums(folder: Path) -> dict[str, str]:
-    """sha256 of every file of weights of a ranker, by its path in the folder."""
-    files = sorted(folder.rglob("*.safetensors"))
-    return {path.relative_to(folder).as_posix(): sha256_unchanged(path) for path in files}

@@ -32,7 +32,7 @@ from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.data import UNPINNED, check_available, check_collection
 from ir_replications.shared.data.manifest import pinned
-from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.rehearsal import VARIABLE, rehearsal
 

@@ -18,11 +18,10 @@ from ir_replications.prorank.checks.prompt import (
     STYLES,
     TASK_SHA256,
     TableTokenizer,
-    byte_tokenizer,
     ids_of,
-    inputs,
     settings,
 )
+from ir_replications.prorank.checks.tiny_llama import byte_tokenizer, inputs
 from ir_replications.prorank.method.prompt import (
     PREFIX,
     SUFFIX,

@@ -18,7 +18,7 @@ from ir_replications.shared.data import (
     read_qrels,
 )
 from ir_replications.shared.data.lines import json_lines, only_file
-from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.data.root import find_data_root
 from ir_replications.tongsearch_qr.method.prompts import (
     SYSTEM,
     THINK_SYSTEM,

@@ -17,7 +17,7 @@ from typing import Any
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
 from ir_replications.shared.analysis import Tokens, tokenize_queries
 from ir_replications.shared.data import load_bright_queries
-from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import InputError, MissingDependencyError
 from ir_replications.shared.evaluation.metrics import Scores
 from ir_replications.shared.evaluation.significance import paired_bootstrap
@@ -47,7 +47,7 @@ from ir_replications.tongsearch_qr.rewriting.released_files import (
     published_queries,
     queries_sha256,
 )
-from ir_replications.tongsearch_qr.rewriting.rewrite import repeats_prompt
+from ir_replications.tongsearch_qr.rewriting.rewriter import repeats_prompt
 
 ORIGINAL_MEASURE = f"{MEASURE} original"
 FIRST_STAGES = ("bm25q", "bm25")

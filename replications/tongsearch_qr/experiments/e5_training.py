@@ -24,7 +24,7 @@ from ir_replications.shared.retrieval.search import named_retriever, search
 from ir_replications.tongsearch_qr.experiments.kl_study import kl_by_weight
 from ir_replications.tongsearch_qr.method.prompts import instructed
 from ir_replications.tongsearch_qr.method.reward import RelevanceReward
-from ir_replications.tongsearch_qr.rewriting.rewrite import (
+from ir_replications.tongsearch_qr.rewriting.rewriter import (
     RELEASED,
     Rewritten,
     combine,

@@ -15,12 +15,13 @@ from typing import Any
 
 from ir_replications.reports.records import provenance
 from ir_replications.shared.errors import InputError, MissingDependencyError
-from ir_replications.shared.files import find_cache_dir, sha256_file
+from ir_replications.shared.files import find_cache_dir
 from ir_replications.shared.models.embedder import load_embedder
 from ir_replications.shared.models.references import fetch_model, load_causal_lm
 from ir_replications.shared.own_code import code_of
 from ir_replications.shared.training import TrainingFolder, digest_of
 from ir_replications.shared.training.adapters import note_base
+from ir_replications.shared.training.folder import weights_checksums
 from ir_replications.tongsearch_qr.method.reward import RelevanceReward
 from ir_replications.tongsearch_qr.training.data import Row, shorter_than, shuffled, split_rows
 from ir_replications.tongsearch_qr.training.grpo import make_trainer
@@ -169,10 +170,9 @@ def _run(
     if not trainer.accelerator.is_main_process:
         return {}
     note_base(folder.final, recipe.model, files.sha256)
-    weights = sorted(folder.final.glob("*.safetensors"))
     return folder.finish(
         {
-            "weights_sha256": {path.name: sha256_file(path) for path in weights},
+            "weights_sha256": weights_checksums(folder.final),
             "trainable_parameters": sum(
                 p.numel() for p in trainer.model.parameters() if p.requires_grad
             ),
