@@ -23,11 +23,11 @@ from ir_replications.engine.execute import (
     IN_COLLECTION,
     Job,
     cached_collection,
-    execute,
     experiments,
     papers,
     plan_jobs,
 )
+from ir_replications.engine.executors import execute
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.data import UNPINNED, check_available, check_collection
