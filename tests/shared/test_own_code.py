@@ -13,7 +13,7 @@ from ir_replications.shared import own_code
 from ir_replications.shared.own_code import code_of, files_of
 from tests.code_run import left_out, modules_of
 
-OURS = re.compile(r"^\s*(?:from|import) (ir_replications\.[\w.]+)", re.MULTILINE)
+OURS = re.compile(r"^\s*(?:from|import) (ir_replications\.(?!reports\b)[\w.]+)", re.MULTILINE)
 ENTRIES = {
     "prorank.training.run": (
         "training.warmup", "training.sft", "training.fine_grained", "training.data",

@@ -33,7 +33,9 @@ from ir_replications.prorank.experiments import (
 )
 from ir_replications.prorank.experiments.registry import COLLECTIONS, EXPERIMENTS
 from ir_replications.prorank.reranking.released import MODELS
-from ir_replications.prorank.tests.tiny_cross_encoder import save_tiny as save_cross_encoder
+from ir_replications.prorank.tests.reranking.tiny_cross_encoder import (
+    save_tiny as save_cross_encoder,
+)
 from ir_replications.prorank.training.recipe import Recipe, load_recipe
 from ir_replications.prorank.training.run import SYSTEMS
 from ir_replications.reports.claims.reader import load_paper

@@ -26,6 +26,7 @@ from ir_replications.shared.errors import InputError
 from ir_replications.shared.training.distributed import process_group
 
 PROCESSES = 2
+THIS = "ir_replications.bert_distill_losses.tests.training.test_distributed"
 TERMS = {
     "hidden": 0.5,
     "attention": 0.1,
@@ -82,9 +83,13 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", str(PROCESSES)]
-    command += ["-m", "ir_replications.bert_distill_losses.tests.test_distributed", str(folder)]
+    command += [
+        "-m",
+        "ir_replications.bert_distill_losses.tests.training.test_distributed",
+        str(folder),
+    ]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[4]
     done = subprocess.run(
         command, cwd=root, env=environment, capture_output=True, text=True, timeout=300
     )

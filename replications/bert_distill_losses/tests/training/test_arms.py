@@ -20,7 +20,7 @@ from ir_replications.bert_distill_losses.training.arms import (
 )
 from ir_replications.shared.errors import InputError
 
-PLAN = (Path(__file__).parents[1] / "plan.md").read_text("utf-8")
+PLAN = (Path(__file__).parents[2] / "plan.md").read_text("utf-8")
 # arm: (loss of labels, loss of the teacher's scores)
 LOSSES = {
     "A1": ("bce", ""), "A2": ("hinge", ""), "A3": ("ranknet", ""), "A4": ("", "pointwise-mse"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ir_replications.bert_distill_losses.tests.toy_collections import toy_source
+from ir_replications.bert_distill_losses.tests.training.toy_collections import toy_source
 from ir_replications.bert_distill_losses.training.label_changes import (
     shuffled,
     with_fraction,

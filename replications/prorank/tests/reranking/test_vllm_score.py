@@ -18,7 +18,7 @@ from ir_replications.prorank.checks.tiny_llama import byte_tokenizer, inputs, ti
 from ir_replications.prorank.method.prompt import PromptTokenizer, prompt_text
 from ir_replications.prorank.method.score import PairScorer, score_pairs_plain
 from ir_replications.prorank.reranking.vllm_score import VllmScorer
-from ir_replications.prorank.tests.tiny_vllm import Engine, fake_vllm
+from ir_replications.prorank.tests.reranking.tiny_vllm import Engine, fake_vllm
 from ir_replications.shared.errors import InputError, MissingDependencyError
 from ir_replications.shared.models.references import fetch_model
 from ir_replications.shared.training.adapters import load_adapter, note_base

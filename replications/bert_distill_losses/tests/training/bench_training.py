@@ -1,4 +1,4 @@
-"""Benchmark of training: `pytest replications/bert_distill_losses/tests/bench_training.py`.
+"""Benchmark of training, one thread: `pytest` with the path of this file.
 
 Steps of Margin-MSE on 16 pairs of documents, for a student of the first 2 layers of the MiniLM
 embedder, against sentence-transformers' CrossEncoderTrainer with its own MarginMSELoss: the same
@@ -29,7 +29,7 @@ from ir_replications.bert_distill_losses.ranker.model import (
     student_of,
 )
 from ir_replications.bert_distill_losses.ranker.tokens import PairTokens
-from ir_replications.bert_distill_losses.tests.peer_ranker import peer_of
+from ir_replications.bert_distill_losses.tests.ranker.peer_ranker import peer_of
 from ir_replications.bert_distill_losses.training.arms import ARMS
 from ir_replications.bert_distill_losses.training.loop import train_ranker
 from ir_replications.bert_distill_losses.training.recipe import Rounds

@@ -1,4 +1,4 @@
-"""Benchmark of scoring: `pytest replications/bert_distill_losses/tests/bench_scoring.py`.
+"""Benchmark of scoring: `pytest replications/bert_distill_losses/tests/ranker/bench_scoring.py`.
 
 The first 2 and all 6 layers of the MiniLM embedder score pairs of up to 96 tokens, against
 `predict` of sentence-transformers' CrossEncoder with the same weights, one thread each. The peer
@@ -22,7 +22,7 @@ pytest.importorskip("sentence_transformers")
 from ir_replications.bert_distill_losses.ranker.model import pretrained_ranker
 from ir_replications.bert_distill_losses.ranker.scoring import score_pairs
 from ir_replications.bert_distill_losses.ranker.tokens import PairTokens
-from ir_replications.bert_distill_losses.tests.peer_ranker import peer_of
+from ir_replications.bert_distill_losses.tests.ranker.peer_ranker import peer_of
 from ir_replications.shared.data import load_collection
 from ir_replications.shared.models.references import check_model, set_threads
 

@@ -1,4 +1,4 @@
-"""Benchmark of stage 1: `pytest replications/prorank/tests/bench_warmup.py`.
+"""Benchmark of stage 1: `pytest replications/prorank/tests/training/bench_warmup.py`.
 
 A whole training step (answers, rewards, reference, gradient, update) of the exact path against
 TRL's GRPOTrainer on the same pairs, groups of 16, one thread. Ratios of CPU time of the same run;

@@ -1,4 +1,4 @@
-"""Benchmark of scoring: `pytest replications/prorank/tests/bench_score.py`.
+"""Benchmark of scoring: `pytest replications/prorank/tests/reranking/bench_score.py`.
 
 Pairs of about 200 tokens, one query with its candidates as in reranking: the last states and two
 rows of the head, with and without prefixes computed once, against all logits at every position in

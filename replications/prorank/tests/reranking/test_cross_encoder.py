@@ -17,7 +17,7 @@ from ir_replications.prorank.reranking.cross_encoder import (
     load_cross_encoder,
     positions_of,
 )
-from ir_replications.prorank.tests.tiny_cross_encoder import (
+from ir_replications.prorank.tests.reranking.tiny_cross_encoder import (
     KINDS,
     WORDS,
     save_tiny,

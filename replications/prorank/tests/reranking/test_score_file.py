@@ -300,7 +300,7 @@ print(file.made)
 
 def test_processes_do_not_mix_their_lines(tmp_path: Path) -> None:
     path = tmp_path / "scores.jsonl"
-    root = Path(__file__).resolve().parents[3]
+    root = Path(__file__).resolve().parents[4]
     command = [sys.executable, "-c", WRITER, str(path)]
     started = [
         subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(2)

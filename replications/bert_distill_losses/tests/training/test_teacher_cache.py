@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ir_replications.bert_distill_losses.tests.toy_collections import toy_source
+from ir_replications.bert_distill_losses.tests.training.toy_collections import toy_source
 from ir_replications.bert_distill_losses.training.label_changes import with_fraction, with_noise
 from ir_replications.bert_distill_losses.training.teacher_cache import cross_fitted, teacher_scores
 from ir_replications.bert_distill_losses.training.training_set import TrainingSet, training_set

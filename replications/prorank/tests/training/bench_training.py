@@ -1,4 +1,4 @@
-"""Benchmark of stage 2: `pytest replications/prorank/tests/bench_training.py`.
+"""Benchmark of stage 2: `pytest replications/prorank/tests/training/bench_training.py`.
 
 Training pairs a second of one update on a group of 8 documents with SmolLM2-135M in float32, one
 thread: logits of the answers at the last position, as the stages compute them, against logits of

@@ -431,7 +431,7 @@ def test_torchrun_with_two_processes_trains_what_one_does(yaml: Path, tmp_path: 
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [sys.executable, *launch, *train, "--output", str(tmp_path / "two")],
-        cwd=Path(__file__).parents[3],
+        cwd=Path(__file__).parents[4],
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

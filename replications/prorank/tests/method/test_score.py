@@ -26,7 +26,7 @@ from ir_replications.prorank.method.score import (
     plan_batches,
     score_pairs_plain,
 )
-from ir_replications.prorank.tests.test_prompt import reference
+from ir_replications.prorank.tests.method.test_prompt import reference
 from ir_replications.shared.errors import InputError
 
 PAIRS = [(query, document) for query, document, _ in inputs(40, seed=5)]

@@ -37,7 +37,7 @@ from ir_replications.shared.errors import InputError
 from ir_replications.shared.training import TrainingFolder
 from ir_replications.shared.training.distributed import check_shares, place, process_group
 
-LAUNCH = Path(__file__).parents[1] / "launch"
+LAUNCH = Path(__file__).parents[2] / "training" / "launch"
 PROCESSES = 2
 PAIRS = tiny_pairs()
 GROUPS = [(PAIRS[2 * i], PAIRS[2 * i + 1]) for i in range(len(PAIRS) // 2)]
@@ -136,9 +136,9 @@ def two(start: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path
     torch.save(start, folder / "start.pt")
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file"]
     command += [str(LAUNCH / "ddp.yaml"), "--num_processes", str(PROCESSES)]
-    command += ["-m", "ir_replications.prorank.tests.test_distributed", str(folder)]
+    command += ["-m", "ir_replications.prorank.tests.training.test_distributed", str(folder)]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[4]
     done = subprocess.run(
         command, cwd=root, env=environment, capture_output=True, text=True, timeout=600
     )
