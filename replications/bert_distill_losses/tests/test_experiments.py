@@ -25,7 +25,12 @@ from ir_replications.engine.execute import Context, Job, Outcome, Plan, run_job
 from ir_replications.shared.errors import MissingDependencyError
 
 PAPER, MINE = "bert_distill_losses", "local/mine"
-MODULES: Mapping[str, Any] = {"E1": e1_goldens, "E2": e2_arms, "E3": e3_axes, "E4": e4_labels}
+MODULES: Mapping[str, Any] = {
+    "E1": e1_goldens.EXPERIMENT,
+    "E2": e2_arms,
+    "E3": e3_axes,
+    "E4": e4_labels,
+}
 TIERS = ("embedded", "small", "paper")
 
 
@@ -106,12 +111,12 @@ def test_planning_needs_no_extra() -> None:
 
 
 def test_every_golden_check_is_a_cell() -> None:
-    checks = {cell["check"] for cell in e1_goldens.cells(plan("embedded"))}
+    checks = {cell["check"] for cell in e1_goldens.EXPERIMENT.cells(plan("embedded"))}
     for number in range(1, 14):
         if number != 12:  # metrics have their own tests
             assert any(c == f"G{number}" or c.startswith(f"G{number}-") for c in checks), number
     assert {"C4", "K7"} <= checks
-    assert e1_goldens.run({"check": "C4"}, Context()).facts["max_difference"] == 0
+    assert e1_goldens.EXPERIMENT.run({"check": "C4"}, Context()).facts["max_difference"] == 0
 
 
 # ---- Whole cells
