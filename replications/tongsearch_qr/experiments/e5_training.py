@@ -21,6 +21,7 @@ from ir_replications.shared.evaluation.metrics import Scores, evaluate
 from ir_replications.shared.models.embedder import WORDLLAMA, Embedder, load_embedder
 from ir_replications.shared.models.references import fetch_model
 from ir_replications.shared.retrieval.search import named_retriever, search
+from ir_replications.shared.training.runs import Trained
 from ir_replications.tongsearch_qr.experiments.kl_study import kl_by_weight
 from ir_replications.tongsearch_qr.method.prompts import instructed
 from ir_replications.tongsearch_qr.method.reward import RelevanceReward
@@ -32,7 +33,7 @@ from ir_replications.tongsearch_qr.rewriting.rewriter import (
 )
 from ir_replications.tongsearch_qr.training.data import Row
 from ir_replications.tongsearch_qr.training.recipe import Recipe, load_recipe
-from ir_replications.tongsearch_qr.training.run import Trained, TrainingRows, train, training_rows
+from ir_replications.tongsearch_qr.training.run import TrainingRows, train, training_rows
 
 SYSTEMS = ("original", "untrained", "grpo", "sft")
 RETRIEVERS = ("bm25q", "bm25")  # BRIGHT's query-side BM25 and the bag of words, both k1=.9 b=.4
