@@ -165,5 +165,5 @@ def test_one_process_of_several_prints(
     rank: str, printed: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RANK", rank)
-    command_module._say("done")
+    command_module.tell_once("done")
     assert bool(capsys.readouterr().out) == printed
