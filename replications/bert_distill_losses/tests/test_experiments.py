@@ -17,7 +17,7 @@ pytest.importorskip("transformers")
 from ir_replications.bert_distill_losses.checks.tiny_training import write_recipe
 from ir_replications.bert_distill_losses.experiments import e1_goldens, e2_arms, e3_axes, e4_labels
 from ir_replications.bert_distill_losses.experiments.registry import COLLECTIONS, EXPERIMENTS
-from ir_replications.bert_distill_losses.training import loop, recipe
+from ir_replications.bert_distill_losses.training import ranking_terms, recipe
 from ir_replications.bert_distill_losses.training import run as training_run
 from ir_replications.bert_distill_losses.training.arms import ARMS, arm_of
 from ir_replications.engine import execute
@@ -212,7 +212,7 @@ def test_groups_without_labels_are_the_students_alone(
 def test_a_loss_that_is_no_number_costs_its_arm_alone(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(loop.HARD, "bce", lambda scores: scores.sum() * float("nan"))
+    monkeypatch.setitem(ranking_terms.HARD, "bce", lambda scores: scores.sum() * float("nan"))
     records = [
         run_job(Job(PAPER, "small", "E2", student(arm)), tiny / "store", data_root=tiny)[0]
         for arm in ("A1", "A2")
