@@ -18,7 +18,7 @@ from ir_replications.engine.execute import Config, Context, Experiment, Outcome,
 from ir_replications.shared.analysis import Tokens, tokenize_queries
 from ir_replications.shared.data import load_bright_queries
 from ir_replications.shared.data.root import find_data_root
-from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.errors import costs_this_cell
 from ir_replications.shared.evaluation.metrics import Scores
 from ir_replications.shared.evaluation.significance import paired_bootstrap
 from ir_replications.shared.retrieval.search import named_retriever
@@ -117,10 +117,8 @@ def describe(name: str, context: Context) -> dict[str, Any]:
     by_query: dict[str, str] = {}
     root = find_data_root(context.data_root)
     for subset in SUBSETS:
-        try:
+        with costs_this_cell():
             queries = load_bright_queries(subset, context.data_root).queries
-        except InputError as error:  # costs this cell alone
-            raise MissingDependencyError(str(error)) from error
         collection = f"bright/{subset}"
         if root and (root / collection / "reasoned").is_dir():
             context.files(f"{collection}/reasoned")  # else they are downloaded by checksum

@@ -16,7 +16,7 @@ import numpy as np
 
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
 from ir_replications.shared.analysis import tokenize_queries
-from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.errors import InputError, costs_this_cell
 from ir_replications.shared.evaluation.metrics import Scores, evaluate
 from ir_replications.shared.models.embedder import WORDLLAMA, Embedder, load_embedder
 from ir_replications.shared.models.references import fetch_model
@@ -80,10 +80,8 @@ def run(config: Config, context: Context) -> Outcome:
     """Train where the system asks for it (resumable), rewrite the test queries, score them."""
     recipe = load_recipe(config["recipe"], seed=config["seed"])
     system, name = config["system"], config["collection"]
-    try:
+    with costs_this_cell():
         models = {recipe.model: fetch_model(recipe.model, download=context.download).sha256}
-    except InputError as error:  # this cell fails; the experiments that need no model go on
-        raise MissingDependencyError(str(error)) from error
     if system == "kl study":
         return Outcome(facts=kl_by_weight(recipe, training_source(recipe, context)), models=models)
     rows, trained = None, None
