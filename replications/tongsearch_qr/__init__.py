@@ -13,8 +13,8 @@ from ir_replications.shared.lazy import public_name
 
 _PLACES = {
     "RelevanceReward": "method.reward",
-    "make_rewriter": "rewriting.rewrite",
-    "rewrite": "rewriting.rewrite",
+    "make_rewriter": "rewriting.rewriter",
+    "rewrite": "rewriting.rewriter",
 }
 __all__ = ["RelevanceReward", "make_rewriter", "rewrite"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ir_replications.engine import cores, evidence, execute, side_by_side
+from ir_replications.engine import cores, evidence, execute, executors, side_by_side
 from ir_replications.engine.commands import attest, attestation
 from ir_replications.engine.execute import Experiment, Outcome, Plan, plan_jobs
 from ir_replications.reports.attestation.libraries import Libraries
@@ -72,7 +72,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replicate: Replicate) -
     monkeypatch.setattr(attestation, "probe", lambda environment=None: NATIVE)
     for name in attestation.switches_set(os.environ):
         monkeypatch.delenv(name)
-    list(execute.execute(plan_jobs("toy", "embedded"), tmp_path / "published"))
+    list(executors.execute(plan_jobs("toy", "embedded"), tmp_path / "published"))
     found.caches.clear()
     return found
 
@@ -172,7 +172,7 @@ def test_cells_side_by_side_share_the_cores_and_run_once(
 
     def one_by_one(jobs: list[execute.Job], store: Path, n_jobs: int) -> Iterator[Any]:
         seen.append((n_jobs, os.environ["OMP_NUM_THREADS"]))
-        return execute.execute(jobs, store)
+        return executors.execute(jobs, store)
 
     monkeypatch.setattr(attestation, "execute", one_by_one)
     for module in (cores, side_by_side):

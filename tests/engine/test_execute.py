@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ir_replications.engine import execute
+from ir_replications.engine import execute, executors
 from ir_replications.engine.commands.narrow import narrowed
 from ir_replications.engine.commands.run import run as run_of_cli
 from ir_replications.engine.execute import (
@@ -319,12 +319,12 @@ def test_unknown_names_are_refused_with_those_that_exist(runs: list[str]) -> Non
     with pytest.raises(InputError, match="toy has no experiment 'E7'; its experiments are: E1, E2"):
         plan_jobs("toy", "small", only=["E7"])
     with pytest.raises(InputError, match="no executor named 'cloud'; expected local or ray"):
-        list(execute.execute([toy_job()], Path("s"), executor="cloud"))
+        list(executors.execute([toy_job()], Path("s"), executor="cloud"))
 
 
 def test_cells_that_need_a_model_come_first_and_an_experiment_is_one_lane() -> None:
     jobs = [job for paper in ("bmx", "prorank") for job in plan_jobs(paper, "embedded")]
-    lanes = execute.lanes_of(jobs)
+    lanes = executors.lanes_of(jobs)
     assert [*lanes][:2] == [("bmx", "E5"), ("prorank", "E2")]
     assert sorted(job.key for lane in lanes.values() for job in lane) == sorted(
         job.key for job in jobs

@@ -87,7 +87,7 @@ def test_a_choice_leaves_the_collection_and_its_fingerprint_as_they_are(two: Pat
 
 def test_the_reranking_and_rewriting_commands_offer_what_their_messages_name() -> None:
     from ir_replications.prorank.reranking.rerank import main as rerank
-    from ir_replications.tongsearch_qr.rewriting.command import command as rewrite
+    from ir_replications.tongsearch_qr.rewriting.rewrite import main as rewrite
 
     for each in (rerank, rewrite):
         assert any("--split" in param.opts for param in each.params)

@@ -23,16 +23,16 @@ from ir_replications.engine.execute import (
     IN_COLLECTION,
     Job,
     cached_collection,
-    execute,
     experiments,
     plan_jobs,
 )
+from ir_replications.engine.executors import execute
 from ir_replications.engine.paper_check import sound_papers
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.data import UNPINNED, check_available, check_collection
 from ir_replications.shared.data.manifest import pinned
-from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.rehearsal import VARIABLE, rehearsal
 

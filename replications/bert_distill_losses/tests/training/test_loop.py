@@ -26,7 +26,7 @@ from ir_replications.bert_distill_losses.checks.tiny_training import (
 from ir_replications.bert_distill_losses.method.ranking_losses import margin_mse
 from ir_replications.bert_distill_losses.method.states import encode_states
 from ir_replications.bert_distill_losses.ranker.model import freeze_word_embeddings
-from ir_replications.bert_distill_losses.training import loop as loop_module
+from ir_replications.bert_distill_losses.training import ranking_terms
 from ir_replications.bert_distill_losses.training.arms import ARMS, BOTH, HINGE, Arm
 from ir_replications.bert_distill_losses.training.label_changes import with_fraction
 from ir_replications.bert_distill_losses.training.loop import bucketed, phase
@@ -303,7 +303,7 @@ def test_a_loss_that_is_no_number_names_the_step_and_leaves_the_weights(
         calls.append(margin)
         return scores.sum() * (float("nan") if len(calls) == 3 else 1.0)
 
-    monkeypatch.setitem(loop_module.HARD, "hinge", hinge)
+    monkeypatch.setitem(ranking_terms.HARD, "hinge", hinge)
     ranker = student()
     with pytest.raises(InputError, match="the loss is not finite at step 3") as caught:
         train(HINGE, ranker, folder=tmp_path / "run")

@@ -20,6 +20,7 @@ from ir_replications.bert_distill_losses.training import train as command_module
 from ir_replications.bert_distill_losses.training.recipe import RECIPES
 from ir_replications.bert_distill_losses.training.train import main
 from ir_replications.shared.errors import DivergedError
+from ir_replications.shared.training import TrainingFolder
 
 MINE = "local/mine"
 
@@ -134,7 +135,7 @@ def test_a_run_and_its_repetition(
     final = tmp_path / "run" / "final"
     assert (result.exit_code, result.stdout) == (0, f"A2, seed 1: weights in {final}\n")
     assert (final / "head.safetensors").is_file()
-    log = training_run.TrainingFolder(tmp_path / "run", {}).read_log()
+    log = TrainingFolder(tmp_path / "run", {}).read_log()
     assert [entry["learning_rate"] for entry in log] == pytest.approx([0.01, 0.0075, 0.005, 0.0025])
     again = command(*arguments, "--rate", "0.01", "--development")
     first, second = again.stdout.splitlines()
@@ -165,5 +166,5 @@ def test_one_process_of_several_prints(
     rank: str, printed: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RANK", rank)
-    command_module._say("done")
+    command_module.tell_once("done")
     assert bool(capsys.readouterr().out) == printed

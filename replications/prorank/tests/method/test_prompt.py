@@ -14,15 +14,13 @@ from ir_replications.prorank.checks import prompt as goldens_prompt
 from ir_replications.prorank.checks.prompt import (
     CHECKS,
     PROMPT_SHA256,
-    SPECIAL,
     STYLES,
     TASK_SHA256,
     TableTokenizer,
-    byte_tokenizer,
     ids_of,
-    inputs,
     settings,
 )
+from ir_replications.prorank.checks.tiny_llama import SPECIAL, byte_tokenizer, inputs
 from ir_replications.prorank.method.prompt import (
     PREFIX,
     SUFFIX,

@@ -12,8 +12,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from ir_replications.prorank.checks.prompt import CHECKS as PROMPT_CHECKS
-from ir_replications.prorank.checks.prompt import byte_tokenizer, ids_of, inputs
-from ir_replications.prorank.checks.score import CHECKS, tiny_llama
+from ir_replications.prorank.checks.prompt import ids_of
+from ir_replications.prorank.checks.score import CHECKS
+from ir_replications.prorank.checks.tiny_llama import byte_tokenizer, inputs, tiny_llama
 from ir_replications.prorank.method import score as module
 from ir_replications.prorank.method.prompt import PREFIX, PromptTokenizer
 from ir_replications.prorank.method.score import (

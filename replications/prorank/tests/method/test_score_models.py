@@ -10,8 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from ir_replications.prorank.checks.prompt import byte_tokenizer, inputs
-from ir_replications.prorank.checks.score import tiny_llama
+from ir_replications.prorank.checks.tiny_llama import byte_tokenizer, inputs, tiny_llama
 from ir_replications.prorank.method.score import PairScorer, score_pairs_plain
 from ir_replications.shared.errors import InputError
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ir_replications.prorank.checks.prompt import byte_tokenizer
+from ir_replications.prorank.checks.tiny_llama import byte_tokenizer
 from ir_replications.prorank.method.prompt import PromptTokenizer
 from ir_replications.prorank.method.score import PairScorer, score_pairs_plain
 from ir_replications.shared.data import load_collection

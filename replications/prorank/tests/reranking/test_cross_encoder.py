@@ -128,8 +128,7 @@ def test_a_head_that_was_not_saved_is_refused(tmp_path: Path) -> None:
 
 def test_a_causal_language_model_is_refused(tmp_path: Path) -> None:
     """The released rerankers loaded the wrong way: their head would be random numbers."""
-    from ir_replications.prorank.checks.prompt import byte_tokenizer
-    from ir_replications.prorank.checks.score import tiny_llama
+    from ir_replications.prorank.checks.tiny_llama import byte_tokenizer, tiny_llama
 
     tokenizer = byte_tokenizer("qwen")
     tiny_llama(len(tokenizer)).save_pretrained(str(tmp_path))

@@ -25,8 +25,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from ir_replications.prorank.checks.prompt import byte_tokenizer
-from ir_replications.prorank.checks.score import tiny_llama
+from ir_replications.prorank.checks.tiny_llama import byte_tokenizer, tiny_llama
 from ir_replications.prorank.checks.tiny_reranker import tiny_model, tiny_pairs, tiny_recipe
 from ir_replications.prorank.method.answer_grpo import draw
 from ir_replications.prorank.training.fine_grained import fine_grained

@@ -30,7 +30,7 @@ from ir_replications.prorank.reranking.reranker import causal_reranker, weights_
 from ir_replications.prorank.training import run as training_run
 from ir_replications.prorank.training.data import TrainingData
 from ir_replications.prorank.training.recipe import RECIPES, Recipe
-from ir_replications.prorank.training.run import SYSTEMS, Trained, train
+from ir_replications.prorank.training.run import SYSTEMS, TrainedStage, train
 from ir_replications.prorank.training.train import SYSTEM_NAMES, main
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.own_code import code_of
@@ -309,8 +309,8 @@ def test_a_whole_run_and_its_repetition(yaml: Path, tmp_path: Path) -> None:
 def test_one_process_of_several_prints(
     rank: str, printed: bool, yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def collapsed(*_: Any, **__: Any) -> list[Trained]:
-        return [Trained("warmup", tmp_path / "final", [], {"collapsed_to": "1"})]
+    def collapsed(*_: Any, **__: Any) -> list[TrainedStage]:
+        return [TrainedStage(tmp_path / "final", [], {"collapsed_to": "1"}, "warmup")]
 
     monkeypatch.setattr(training_run, "train", collapsed)
     monkeypatch.setenv("RANK", rank)
