@@ -19,7 +19,7 @@ from ir_replications.reports.records.store import Store
 from ir_replications.shared import files as shared_files
 from tests.cli import E2, SYSTEMS, Replicate, append, files
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ALL_ANALYZERS = testbeds.ANALYZERS
 
 

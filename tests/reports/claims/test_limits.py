@@ -13,8 +13,8 @@ from ir_replications.reports.claims.verdicts import MIN_QUERIES
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.evaluation.significance import macro_bootstrap
+from tests.reports.claims.test_judge import EFFECT, HEAD, claim, judged, only, words
 from tests.reports.example import record, values
-from tests.reports.test_judge import EFFECT, HEAD, claim, judged, only, words
 
 POOLED = EFFECT.strip() + '\npool = "macro"\n'
 
@@ -189,7 +189,7 @@ def test_a_ratio_of_two_facts(tmp_path: Path) -> None:
 
 def test_intervals_over_few_queries_are_too_short() -> None:
     """What MIN_QUERIES rests on: cover of 95 % intervals on real differences of two systems."""
-    store = Path(__file__).resolve().parents[2] / "reports" / "results"
+    store = Path(__file__).resolve().parents[3] / "reports" / "results"
     rows = {
         record.config["system"]: record.per_query["nDCG@10"]
         for record in Store(store).records("bert_distill_losses")

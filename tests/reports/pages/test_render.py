@@ -320,7 +320,7 @@ def test_what_acts_in_a_terminal_is_visible_on_the_page(tmp_path: Path, papers: 
 def test_pages_are_utf8_whatever_the_locale(tmp_path: Path) -> None:
     """A process whose locale knows ASCII alone writes the same bytes."""
     papers = write_paper(tmp_path / "papers", CLAIMS.replace("Ada", "Æda \u2212 日本")).parent
-    store, root = Store(tmp_path / "store"), Path(__file__).resolve().parents[2]
+    store, root = Store(tmp_path / "store"), Path(__file__).resolve().parents[3]
     store.put(record("bm25", "lauf\u2013é", 0.5, label="lauf\u2013é"), {"日本": [("é", 1.0)]})
     render_site(papers, store.records(), tmp_path / "here")
     script = (
@@ -492,7 +492,7 @@ def _committed(path: str, root: Path) -> bytes:
 
 
 def test_committed_pages_are_what_the_committed_records_give(tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     (tmp_path / "results").symlink_to(root / "reports" / "results")
     records = Store(tmp_path / "results").records()
     assert records

@@ -15,9 +15,9 @@ from ir_replications.reports.attestation.machines import read_machine, read_mach
 from ir_replications.reports.pages.machine_views import Verified, verified
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.errors import InputError
-from tests.reports.machine_example import NEW, OLD, agreement, machine
+from tests.reports.attestation.machine_example import NEW, OLD, agreement, machine
 
-REPORTS = Path(__file__).resolve().parents[2] / "reports"
+REPORTS = Path(__file__).resolve().parents[3] / "reports"
 COMMITTED = sorted((REPORTS / "machines").glob("*.json"))
 
 

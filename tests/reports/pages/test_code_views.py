@@ -55,7 +55,7 @@ def test_counts_of_records_and_trainings() -> None:
 @pytest.mark.parametrize("paper", ["prorank", "bert_distill_losses", "tongsearch_qr"])
 def test_the_committed_records_say_which_trainings_were_found(paper: str) -> None:
     """Counted a second time, from where each paper keeps its trainings."""
-    store = Path(__file__).resolve().parents[2] / "reports" / "results"
+    store = Path(__file__).resolve().parents[3] / "reports" / "results"
     records = Store(store).records(paper)
     of, other = 0, 0
     for one in records:

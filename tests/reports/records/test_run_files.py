@@ -7,7 +7,7 @@ from pathlib import Path
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 
-PUBLISHED = Path(__file__).resolve().parents[2] / "reports" / "results"
+PUBLISHED = Path(__file__).resolve().parents[3] / "reports" / "results"
 
 
 def keeps_run(record: Record) -> bool:

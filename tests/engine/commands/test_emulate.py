@@ -23,7 +23,7 @@ import os, sys, time
 from dataclasses import replace
 from ir_replications.reports.attestation.arithmetics import switches_set
 from ir_replications.reports.attestation.machines import write_machine
-from tests.reports.machine_example import agreement, machine
+from tests.reports.attestation.machine_example import agreement, machine
 assert sys.argv[1:5] == ["-P", "-m", "ir_replications", "attest"], sys.argv
 options = dict(zip(sys.argv[5::2], sys.argv[6::2]))
 threads = int(os.environ["OMP_NUM_THREADS"])
@@ -48,7 +48,7 @@ sys.exit(len(lines))
 
 @pytest.fixture
 def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     script = tmp_path / "process"
     script.write_text(PROCESS.format(python=sys.executable))
     script.chmod(0o755)

@@ -19,7 +19,7 @@ from ir_replications.reports.records.record import SCHEMA, Record, config_hash, 
 from ir_replications.reports.records.store import Store, overlay
 from ir_replications.shared.errors import InputError
 from tests.reports.example import record
-from tests.reports.test_resealed import sealed
+from tests.reports.records.test_resealed import sealed
 
 
 def written(tmp_path: Path) -> tuple[Store, Path]:

@@ -17,7 +17,7 @@ from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.errors import InputError
 from tests.reports.example import record, records, write_paper
-from tests.reports.test_resealed import MUTATIONS, canonical, change, sealed
+from tests.reports.records.test_resealed import MUTATIONS, canonical, change, sealed
 
 RUN = {"q1": [("d1", 1.0)]}
 

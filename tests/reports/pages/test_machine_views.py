@@ -10,8 +10,8 @@ import pytest
 from ir_replications.reports.attestation.machines import Machine
 from ir_replications.reports.pages.machine_views import Verified
 from ir_replications.reports.pages.render import render_site
+from tests.reports.attestation.machine_example import NEW, OLD, agreement, machine
 from tests.reports.example import records, write_paper
-from tests.reports.machine_example import NEW, OLD, agreement, machine
 
 PUBLISHED = {"toy": NEW}
 EMULATED = machine(
