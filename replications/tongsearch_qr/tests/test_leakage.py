@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.training.overlap import NearDuplicate
+from ir_replications.shared.training.overlap import MEASURES, NearDuplicate
 from ir_replications.tongsearch_qr.checks.prompts import c10
 from ir_replications.tongsearch_qr.training.data import Row
 from ir_replications.tongsearch_qr.training.leakage import (
-    MEASURES,
     drop_leaked,
     find_leaked_rows,
     find_leaks,
