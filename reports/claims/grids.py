@@ -1,4 +1,4 @@
-"""The short forms of a claims.toml, written out as one entry per claim and per row of a table.
+"""The short forms of claims.toml and tables.toml, written out: one entry per claim, per row.
 
 [sets]            NAME = [...]: "@NAME" in a list of a table, a claim or another set stands for
                   the members of that list ("@NAME" alone in an inner list: they are one part)
@@ -14,6 +14,11 @@ grid              `fields` and `rows` in a [[claim]], [[table.row]], [[table.col
 paper_a, paper_b, paper_effect
                   a list: one number for each group of `over`, in its order
 columns           of a table: "label" or ["label", "collection"] in place of a table of keys
+values            of a table: a CSV file beside it (columns library, which may be absent, system,
+                  and one per printed column) that gives the values of the row whose label is
+                  library and system; a column is found by its label, or by its key `printed`
+
+tables.toml may use the sets and the defaults of the claims.toml beside it, and have its own.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ir_replications.shared.data.printed import read_printed
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.printable import shown
 
@@ -34,38 +40,63 @@ SOURCE_KEYS = frozenset({"tag", "title", "url", "trust", "of"})
 NOTE_KEYS = frozenset({"id", "text", "reason", "choice"})
 ROW_KEYS = frozenset({"label", "values", "ours", "source", "tolerance", "reason", "note"})
 COLUMN_KEYS = frozenset(
-    {"label", "ours", "measure", "scale", "decimals", "source", "tiers", "over"}
+    {"label", "printed", "ours", "measure", "scale", "decimals", "source", "tiers", "over"}
 )
 CLAIM_KEYS = frozenset(
     {"id", "text", "source", "tiers", "comparable", "requires", "family", "note", "expect_false"}
 )
+_CSV = re.compile(r"(?:\w[\w.-]*/)*\w[\w.-]*\.csv")  # below the folder, never out of it
 _PLACE = re.compile(r"\{([A-Za-z_][\w-]*)\}")
 
 
-def written_out(data: Mapping[str, Any], path: Path) -> Entry:
-    """The content of a claims.toml without short forms.
+def written_out(files: Mapping[Path, Mapping[str, Any]]) -> dict[Path, Entry]:
+    """The content of the files, claims.toml before tables.toml, without short forms.
 
     Raises InputError, one line with file and entry, for a name that nothing defines, a set or a
-    default that nothing uses, and a grid whose rows and fields do not fit each other.
+    default that nothing uses, a grid whose rows and fields do not fit each other, and a CSV file
+    whose rows and columns are not those of its table.
     """
-    try:
-        return _Writer(data, path).all()
-    except RecursionError:
-        raise InputError(f"{path}: nested too deeply; write it flat") from None
+    written: dict[Path, Entry] = {}
+    writers: list[_Writer] = []
+    for path, data in files.items():
+        try:
+            writers.append(_Writer(data, path, writers[-1] if writers else None))
+            written[path] = writers[-1].all()
+        except RecursionError:
+            raise InputError(f"{path}: nested too deeply; write it flat") from None
+    for writer in writers:
+        writer.check_used()
+    return written
 
 
 class _Writer:
     """One file's sets and defaults, and which of them were used."""
 
-    def __init__(self, data: Mapping[str, Any], path: Path) -> None:
+    def __init__(self, data: Mapping[str, Any], path: Path, above: _Writer | None) -> None:
         self.left = dict(data)
         self.path = path
-        self.sets = self._named("sets", list, "a list")
-        self.defaults = self._named("defaults", dict, "a table")
+        self.own = {
+            "sets": self._named("sets", list, "a list"),
+            "defaults": self._named("defaults", dict, "a table"),
+        }
+        self.sets, self.defaults = self.own["sets"], self.own["defaults"]
         self.used: set[tuple[str, str]] = set()
+        if above is not None:
+            for kind, names in (("sets", above.sets), ("defaults", above.defaults)):
+                for name in names.keys() & self.own[kind].keys():
+                    self._fail(f"[{kind}] {shown(name)}", f"stands in {above.path.name} as well")
+            self.sets, self.defaults = above.sets | self.sets, above.defaults | self.defaults
+            self.used = above.used
+
+    def check_used(self) -> None:
+        """Refuse a set or a default that no entry of any file uses."""
+        for kind, names in self.own.items():
+            for name in names:
+                if (kind, name) not in self.used:
+                    self._fail(f"[{kind}] {name}", "is used by no entry; remove it")
 
     def all(self) -> Entry:
-        """Every entry written out; then nothing may be left unused."""
+        """Every entry written out."""
         written = {**self.left}
         for kind in ("table", "claim", "deviation", "open"):
             entries = self.left.get(kind)
@@ -81,10 +112,6 @@ class _Writer:
             written["sources"] = {str(row.pop("tag", "")): row for row in rows}
             if len(written["sources"]) < len(rows):
                 self._fail("[sources]", "its rows name a tag twice, or none; make tags unique")
-        for kind, names in (("sets", self.sets), ("defaults", self.defaults)):
-            for name in names:
-                if (kind, name) not in self.used:
-                    self._fail(f"[{kind}] {name}", "is used by no entry; remove it")
         return written
 
     def _named(self, key: str, kind: type, what: str) -> Entry:
@@ -117,7 +144,33 @@ class _Writer:
                     for n, item in enumerate(items, 1)
                     for one in self._item(item, keys, f"{where}: [[{key}]] {n}")
                 ]
-        yield entry
+        yield self._with_values(entry, where) if "values" in entry else entry
+
+    def _with_values(self, table: Entry, where: str) -> Entry:
+        """The table with the cells of the CSV file that it names."""
+        named, columns, rows = table.pop("values"), table.get("columns"), table.get("row")
+        if not isinstance(named, str) or not _CSV.fullmatch(named):
+            self._fail(where, f'values {shown(named)} must be a file such as "tables/name.csv"')
+        for items in (columns, rows):
+            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+                self._fail(where, "has values, so its columns and rows must be lists of tables")
+        printed = read_printed(self.path.parent / named)
+        places = []
+        for column in columns:
+            label = column.pop("printed", column.get("label"))
+            if label not in printed.columns:
+                self._fail(where, f"{named} has no column {shown(label)}; name it by `printed`")
+            places.append(printed.columns.index(label))
+        left = dict(printed.rows)
+        for row in rows:
+            cells = left.pop(row.get("label"), None)
+            if cells is not None and "values" in row:
+                self._fail(where, f"row {shown(row['label'])} has values here and in {named}")
+            if cells is not None:
+                row["values"] = ["" if cells[n] is None else cells[n] for n in places]
+        for label in left:
+            self._fail(where, f"no [[table.row]] is labelled {shown(label)}, a row of {named}")
+        return table
 
     def _item(self, item: Any, keys: frozenset[str], where: str) -> Iterator[Any]:
         """The rows or columns of a table that one entry stands for."""
