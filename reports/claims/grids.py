@@ -144,23 +144,25 @@ class _Writer:
                     for n, item in enumerate(items, 1)
                     for one in self._item(item, keys, f"{where}: [[{key}]] {n}")
                 ]
-        yield self._with_values(entry, where) if "values" in entry else entry
+        named = [
+            column.pop("printed", column.get("label"))
+            for column in entry.get("columns", [])
+            if isinstance(column, dict)
+        ]
+        yield self._with_values(entry, named, where) if "values" in entry else entry
 
-    def _with_values(self, table: Entry, where: str) -> Entry:
-        """The table with the cells of the CSV file that it names."""
-        named, columns, rows = table.pop("values"), table.get("columns"), table.get("row")
+    def _with_values(self, table: Entry, columns: list[Any], where: str) -> Entry:
+        """The table with the cells of the CSV file that it names, in columns of these names."""
+        named, rows = table.pop("values"), table.get("row")
         if not isinstance(named, str) or not _CSV.fullmatch(named):
             self._fail(where, f'values {shown(named)} must be a file such as "tables/name.csv"')
-        for items in (columns, rows):
-            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-                self._fail(where, "has values, so its columns and rows must be lists of tables")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            self._fail(where, "key 'row' must be a list of tables, written [[row]]")
         printed = read_printed(self.path.parent / named)
-        places = []
-        for column in columns:
-            label = column.pop("printed", column.get("label"))
+        for label in columns:
             if label not in printed.columns:
                 self._fail(where, f"{named} has no column {shown(label)}; name it by `printed`")
-            places.append(printed.columns.index(label))
+        places = [printed.columns.index(label) for label in columns]
         left = dict(printed.rows)
         for row in rows:
             cells = left.pop(row.get("label"), None)
