@@ -33,9 +33,7 @@ def check_references(paper: Paper, path: Path, tables: Path) -> None:
         sources += [(f"{place} {column.label!r}", column.source) for column in table.columns]
     for place, source in sources:
         if source is not None and source not in paper.sources:
-            raise InputError(
-                f"{place}: source {shown(source)} is not defined; add it to [sources]"
-            )
+            raise InputError(f"{place}: source {shown(source)} is not defined; add it to [sources]")
     _check_order(paper, path)
     _check_requirements(paper, path)
     _check_tolerances(paper, path, tables)
@@ -108,7 +106,12 @@ def _bands(
         for row in table.rows:
             printed = [value for value in row.values if value is not None]
             width = table.tolerance if row.tolerance is None else row.tolerance
-            yield f"{tables}: [[table]] {table.id} {row.label!r}", "tolerance", width, [*scales, *printed]
+            yield (
+                f"{tables}: [[table]] {table.id} {row.label!r}",
+                "tolerance",
+                width,
+                [*scales, *printed],
+            )
     for claim in paper.claims:
         check = claim.check
         printed = [check.scale, check.value]

@@ -7,9 +7,10 @@
 grid              `fields` and `rows` in a [[claim]], [[table.row]], [[table.columns]],
                   [[deviation]] or [[open]]: one entry per row, in this order. Where a field
                   stands as "{field}" in the entry, its value is put ("{field}" alone keeps the
-                  value's type). Every other field is a key ("id", "text", "check.value") and
-                  sets it; "" or a missing last value does not. `across` (rows) and
-                  `across_fields` cross it: all rows for the first of these, then for the next
+                  value's type; there "" leaves the key out). Every other field is a key ("id",
+                  "text", "check.value") and sets it; "" or a missing last value does not.
+                  `across` (rows) and `across_fields` cross it: all rows for the first of these,
+                  then for the next
 [sources]         may be a grid as well; its field "tag" names the source
 paper_a, paper_b, paper_effect
                   a list: one number for each group of `over`, in its order
@@ -30,7 +31,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ir_replications.shared.data.printed import read_printed
+from ir_replications.reports.claims.printed_values import with_values
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.printable import shown
 
@@ -45,7 +46,6 @@ COLUMN_KEYS = frozenset(
 CLAIM_KEYS = frozenset(
     {"id", "text", "source", "tiers", "comparable", "requires", "family", "note", "expect_false"}
 )
-_CSV = re.compile(r"(?:\w[\w.-]*/)*\w[\w.-]*\.csv")  # below the folder, never out of it
 _PLACE = re.compile(r"\{([A-Za-z_][\w-]*)\}")
 
 
@@ -144,35 +144,7 @@ class _Writer:
                     for n, item in enumerate(items, 1)
                     for one in self._item(item, keys, f"{where}: [[{key}]] {n}")
                 ]
-        named = [
-            column.pop("printed", column.get("label"))
-            for column in entry.get("columns", [])
-            if isinstance(column, dict)
-        ]
-        yield self._with_values(entry, named, where) if "values" in entry else entry
-
-    def _with_values(self, table: Entry, columns: list[Any], where: str) -> Entry:
-        """The table with the cells of the CSV file that it names, in columns of these names."""
-        named, rows = table.pop("values"), table.get("row")
-        if not isinstance(named, str) or not _CSV.fullmatch(named):
-            self._fail(where, f'values {shown(named)} must be a file such as "tables/name.csv"')
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            self._fail(where, "key 'row' must be a list of tables, written [[row]]")
-        printed = read_printed(self.path.parent / named)
-        for label in columns:
-            if label not in printed.columns:
-                self._fail(where, f"{named} has no column {shown(label)}; name it by `printed`")
-        places = [printed.columns.index(label) for label in columns]
-        left = dict(printed.rows)
-        for row in rows:
-            cells = left.pop(row.get("label"), None)
-            if cells is not None and "values" in row:
-                self._fail(where, f"row {shown(row['label'])} has values here and in {named}")
-            if cells is not None:
-                row["values"] = ["" if cells[n] is None else cells[n] for n in places]
-        for label in left:
-            self._fail(where, f"no [[table.row]] is labelled {shown(label)}, a row of {named}")
-        return table
+        yield with_values(entry, self.path, where)
 
     def _item(self, item: Any, keys: frozenset[str], where: str) -> Iterator[Any]:
         """The rows or columns of a table that one entry stands for."""
@@ -204,7 +176,7 @@ class _Writer:
         if (name := entry.pop("like", None)) is None:
             return entry
         if not isinstance(name, str) or name not in self.defaults:
-            self._fail(where, f"like {shown(name)} names no default; add [defaults.{name}]")
+            self._fail(where, f"like {shown(name)} names no default; add it to [defaults]")
         if name in above:
             self._fail(where, f"default {shown(name)} is like itself; remove one `like`")
         self.used.add(("defaults", name))
@@ -227,7 +199,7 @@ class _Writer:
                 continue
             name = item[1:]
             if name not in self.sets:
-                self._fail(where, f"{shown(item)} names no set; add {name} = [...] to [sets]")
+                self._fail(where, f"{shown(item)} names no set; add it to [sets]")
             if name in above:
                 self._fail(where, f"set {shown(name)} holds itself; remove it there")
             self.used.add(("sets", name))
@@ -251,8 +223,8 @@ class _Writer:
         places = {name for text in _texts(entry) for name in _PLACE.findall(text)}
         for name in sorted(named - places):
             if not _is_key(name, keys):
-                self._fail(where, f"field {shown(name)} is no key and stands in no other: use it as"
-                           f" {{{name}}} or correct it")  # fmt: skip
+                self._fail(where, f"field {shown(name)} is no key and stands in braces nowhere; use"
+                           " it so or correct it")  # fmt: skip
         for name in sorted(places - named):
             self._fail(where, f"{{{name}}} is the name of no field; add it to fields")
         seen: Counter[str] = Counter()
@@ -320,10 +292,18 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
+def _is_place(value: Any) -> bool:
+    return isinstance(value, str) and _PLACE.fullmatch(value) is not None
+
+
 def _filled(value: Any, given: Mapping[str, Any]) -> Any:
-    """The value with every "{field}" replaced."""
+    """The value with every "{field}" replaced; keys that are nothing but an empty one go."""
     if isinstance(value, dict):
-        return {key: _filled(item, given) for key, item in value.items()}
+        return {
+            key: _filled(item, given)
+            for key, item in value.items()
+            if not (_is_place(item) and given[item[1:-1]] == "")
+        }
     if isinstance(value, list):
         return [_filled(item, given) for item in value]
     if not isinstance(value, str):

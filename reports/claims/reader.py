@@ -96,7 +96,9 @@ def load_paper(folder: Path | str) -> Paper:
     Raises InputError naming the file, the entry and the key.
     """
     path, beside = Path(folder) / "claims.toml", Path(folder) / "tables.toml"
-    files = {place: read_toml(place) for place in (path, beside) if place == path or place.exists()}
+    files = {path: read_toml(path)}
+    if beside.exists() or beside.is_symlink():  # a link that leads nowhere is a fault
+        files[beside] = read_toml(beside)
     written = written_out(files)
     top = Keys(written[path], str(path))
     tables = Keys(written[beside], str(beside)) if beside in written else top

@@ -102,9 +102,9 @@ def scrub(value: Any) -> Any:
 def code_digest(paper: str, *, papers: Path = PAPERS, common: Path = SHARED) -> str:
     """Hex sha256 over the code that can change the paper's numbers.
 
-    The .py, .toml, .yaml and .csv files of shared/ and of the paper's folder, and the engine's modules
-    (first stages) without its commands, by path and content, without tests, claims.toml,
-    tables.toml, numbers.toml and figures.py. CSV files count: an experiment may read them.
+    The .py, .toml, .yaml and .csv files of shared/ and of the paper's folder (an experiment may
+    read the CSV files), and the engine's modules (first stages) without its commands, by path and
+    content, without tests, claims.toml, tables.toml, numbers.toml and figures.py.
     """
     digest = hashlib.sha256()
     for part, paths in (

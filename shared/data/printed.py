@@ -44,7 +44,9 @@ def read_printed(path: Path) -> Printed:
     found = Printed(columns, {}, {})
     for number, line in enumerate(lines[1:], start=2):
         cells = [finite_number(cell) for cell in line[named:]]
-        wrong = [cell for cell, value in zip(line[named:], cells, strict=True) if cell and value is None]
+        wrong = [
+            cell for cell, value in zip(line[named:], cells, strict=True) if cell and value is None
+        ]
         full = " ".join(part for part in line[:named] if part)
         if len(line) != len(head) or wrong or not full or full in found.rows:
             raise InputError(
