@@ -33,7 +33,7 @@ from typing import Any, NoReturn
 
 from ir_replications.reports.claims.printed_values import with_values
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.printable import shown
+from ir_replications.shared.printable import printable, shown
 
 Entry = dict[str, Any]
 LARGEST = 10_000  # members of a set, entries of a grid
@@ -93,7 +93,7 @@ class _Writer:
         for kind, names in self.own.items():
             for name in names:
                 if (kind, name) not in self.used:
-                    self._fail(f"[{kind}] {name}", "is used by no entry; remove it")
+                    self._fail(f"[{kind}] {printable(name)}", "is used by no entry; remove it")
 
     def all(self) -> Entry:
         """Every entry written out."""

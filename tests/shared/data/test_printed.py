@@ -31,7 +31,7 @@ def test_the_library_may_be_absent(tmp_path: Path) -> None:
     [
         ("", ":1: expected the columns"),
         ("library,x\na,1\n", ":1: expected the columns"),
-        ("system,library,x\na,L,1\n", ":1: expected the columns"),
+        ("system,library,x\na,L,1\n", ":2: expected 2 numbers"),
         ("library,system\nL,a\n", ":1: expected the columns"),
         ("system,x,x\na,1,1\n", ":1: expected the columns"),
         ("library,system,x,y\n,a,1\n", ":2: expected 2 numbers"),
