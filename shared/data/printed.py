@@ -14,7 +14,7 @@ NAMES = (["system"], ["library", "system"])
 
 @dataclass(frozen=True)
 class Printed:
-    """Columns of numbers, rows by their full name ("Baguetter BMX"), and whose library each is.
+    """Columns of numbers, rows by their full name ("bm25s ATIRE"), and whose library each is.
 
     A cell that has no sourced value is None; `libraries` holds "" where the table does not say.
     """
