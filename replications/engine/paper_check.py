@@ -58,11 +58,13 @@ def faults(paper: str) -> list[str]:
         claims, known = load_paper(folder), experiments(paper)
     except (InputError, ModuleNotFoundError):
         return found
+    tables = folder / ("tables.toml" if (folder / "tables.toml").exists() else "claims.toml")
+    files = {"[[table]]": tables, "[[claim]]": folder / "claims.toml"}
     return found + [
-        f"{folder / 'claims.toml'}: {place}: no experiment {name!r}; experiments/registry.py has: "
+        f"{files[kind]}: {kind} {name}: no experiment {wanted!r}; experiments/registry.py has: "
         f"{', '.join(known)}"
-        for place, name in _experiments_named(claims)
-        if name not in known
+        for kind, name, wanted in _experiments_named(claims)
+        if wanted not in known
     ]
 
 
@@ -94,16 +96,16 @@ def _plan(folder: Path) -> None:
         raise InputError(f"{folder / 'experiments'}: no cells ({what}); correct it") from error
 
 
-def _experiments_named(paper: Paper) -> Iterator[tuple[str, str]]:
-    """(entry, experiment) wherever a claim or a table names one."""
-    places: list[tuple[str, Selector]] = []
+def _experiments_named(paper: Paper) -> Iterator[tuple[str, str, str]]:
+    """(kind of entry, its id, experiment) wherever a claim or a table names one."""
+    places: list[tuple[str, str, Selector]] = []
     for claim in paper.claims:
         check = claim.check
-        places += [(f"[[claim]] {claim.id}", part) for part in (check.select, check.a, check.b)]
+        places += [("[[claim]]", claim.id, part) for part in (check.select, check.a, check.b)]
     for table in paper.tables:
         parts = [table.ours, *(r.ours for r in table.rows), *(c.ours for c in table.columns)]
-        places += [(f"[[table]] {table.id}", ours) for ours in parts]
-    for place, selector in places:
+        places += [("[[table]]", table.id, ours) for ours in parts]
+    for kind, name, selector in places:
         wanted = selector.get("experiment", [])
-        for name in wanted if isinstance(wanted, list) else [wanted]:
-            yield place, str(name)
+        for experiment in wanted if isinstance(wanted, list) else [wanted]:
+            yield kind, name, str(experiment)

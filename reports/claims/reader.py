@@ -1,4 +1,4 @@
-"""Read a paper's claims.toml: its tables as printed and the claims to test.
+"""Read a paper's claims.toml, the claims to test, and tables.toml, its tables as printed.
 
 Format (every key that is not listed here is refused, so a typing error cannot hide a number):
 
@@ -9,7 +9,8 @@ Format (every key that is not listed here is refused, so a typing error cannot h
     [[deviation]]     id, text, reason                what we do differently, and why
     [[open]]          id, text, choice                what the paper leaves open, what we chose
 
-    [[table]]         id, title, caption, measure, scale (printed = scale x measure), decimals,
+    [[table]]         here, or all of them in a tables.toml beside this file:
+                      id, title, caption, measure, scale (printed = scale x measure), decimals,
                       source, tiers, comparable, tolerance + reason, ours, columns
       columns         list of {label, ours, and to override the table: measure, scale, decimals,
                       source, tiers, over}; `over` lists collections, the cell is their mean; a
@@ -99,9 +100,19 @@ def load_papers(root: Path | str) -> tuple[list[Paper], dict[str, InputError]]:
 
 
 def load_paper(folder: Path | str) -> Paper:
-    """Read folder/claims.toml. Raises InputError naming the file, the entry and the key."""
-    path = Path(folder) / "claims.toml"
-    top = Keys(written_out(read_toml(path), path), str(path))
+    """Read folder/claims.toml and, where it is, tables.toml and the CSV files that it names.
+
+    Raises InputError naming the file, the entry and the key.
+    """
+    path, beside = Path(folder) / "claims.toml", Path(folder) / "tables.toml"
+    files = {path: read_toml(path)}
+    if beside.exists() or beside.is_symlink():  # a link that leads nowhere is a fault
+        files[beside] = read_toml(beside)
+    written = written_out(files)
+    top = Keys(written[path], str(path))
+    tables = Keys(written[beside], str(beside)) if beside in written else top
+    if tables is not top and "table" in top.left:
+        top.fail("table", "stands here and in tables.toml; move these there")
     card = top.table("paper", required=True)
     raw_sources = top.mapping("sources")
     sources = {tag: _source(tag, raw_sources.table(tag)) for tag in list(raw_sources.left)}
@@ -122,12 +133,13 @@ def load_paper(folder: Path | str) -> Paper:
         sources=sources,
         deviations=tuple(_note(keys, "reason") for keys in top.tables("deviation")),
         open_points=tuple(_note(keys, "choice") for keys in top.tables("open")),
-        tables=tuple(_table(keys) for keys in top.tables("table")),
+        tables=tuple(_table(keys) for keys in tables.tables("table")),
         claims=tuple(_claim(keys, sources) for keys in top.tables("claim")),
     )
     card.done()
     top.done()
-    check_references(paper, path)
+    tables.done()
+    check_references(paper, path, beside if beside in written else path)
     return paper
 
 

@@ -121,7 +121,7 @@ def test_the_cells_of_the_others_are_run_for_the_claim_tests(
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
     with papers_in(tmp_path / "papers", monkeypatch) as papers:
         (write_new_paper("broken", papers) / REGISTRY).write_text("raise ValueError\n")
-        monkeypatch.setattr("ir_replications.engine.execute.lanes_of", lambda jobs: len(jobs))
+        monkeypatch.setattr("ir_replications.engine.executors.lanes_of", lambda jobs: len(jobs))
         seen = []
         monkeypatch.setattr(
             "ir_replications.engine.side_by_side.side_by_side",

@@ -57,6 +57,16 @@ def test_every_fault_is_a_line(toy: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "[[claim]] C1: no experiment 'E9'; experiments/registry.py has: E1, E2" in lines[2]
 
 
+def test_the_file_of_a_table_is_named(toy: Path) -> None:
+    claims, table, rest = CLAIMS.partition("[[table]]")
+    tables, claim, rest = (table + rest).partition("[[claim]]")
+    (toy / "claims.toml").write_text(claims + claim + rest)
+    (toy / "tables.toml").write_text(tables.replace('experiment = "E1"', 'experiment = "E9"'))
+    status, lines = run("toy")
+    assert status == 2 and lines
+    assert {line.removeprefix(str(toy)).split(": ")[0] for line in lines} == {"/tables.toml"}
+
+
 def test_an_unknown_paper_is_refused(toy: Path) -> None:
     done = CliRunner().invoke(check, ["tay"])
     assert done.exit_code and "no paper named 'tay'; the papers are: toy" in str(done.exception)

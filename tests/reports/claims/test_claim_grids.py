@@ -137,11 +137,11 @@ def test_short_rows_columns_sources_and_notes(tmp_path: Path) -> None:
         ('[defaults.base]\n', '[defaults.base]\nlike = "pooled"\n', "is like itself"),
         ("[defaults.base]", "[defaults]\nother = 1\n[defaults.base]", "'other': must be a table"),
         ('"x/two"]', '"x/two"]\nmore = ["x/c"]', r"\[sets\] more: is used by no entry"),
-        ('"x/two"]', '"@two"]', "'@two' names no set; add two = "),
+        ('"x/two"]', '"@two"]', "'@two' names no set; add it to"),
         ('forums = ["x/a", "x/b"]', 'forums = ["x/a", "@all"]', "holds itself"),
         ('forums = ["x/a", "x/b"]', "forums = 5", r"\[sets\] 'forums': must be a list"),
         ('forums = ["x/a", "x/b"]', f"forums = {['x'] * 10001}", "more than 10000 members"),
-        ('"says", "note"]\n', '"says", "nota"]\n', "field 'nota' is no key and stands in no"),
+        ('"says", "note"]\n', '"says", "nota"]\n', "field 'nota' is no key and stands in br"),
         ('"says", "note"]\n', '"says", "says"]\n', "fields names a field twice"),
         ('across_fields = ["model"]', 'across_fields = ["arm"]', "name one field twice"),
         ('across_fields = ["model"]', 'across_fields = []', "across_fields must name the columns"),
@@ -170,6 +170,13 @@ def test_what_does_not_fit_is_one_line(tmp_path: Path, old: str, new: str, messa
         load_paper(folder)
     assert str(error.value).startswith(str(folder / "claims.toml"))
     assert "\n" not in str(error.value)
+
+
+def test_an_empty_value_leaves_out_the_key_that_it_alone_fills(tmp_path: Path) -> None:
+    text = SHORT.replace('["A2", 3, "less"', '["A2", "", "less"')
+    claims = load_paper(write_paper(tmp_path, text)).claims
+    assert claims[0].check.b == {"arm": "none", "layers": 2, "model": "big"}
+    assert claims[1].check.b == {"arm": "none", "model": "big"}
 
 
 def test_headline_claims_stand_first(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_code_digest_follows_code_and_nothing_else(tmp_path: Path) -> None:
         path.write_text("x = 1\n")
     before = code_digest("toy", **places)
     (folder / "tests").mkdir()
-    for name in ("tests/test_method.py", "claims.toml", "figures.py", "README.md"):
+    for name in ("tests/test_method.py", "claims.toml", "tables.toml", "figures.py", "README.md"):
         (folder / name).write_text("anything")
     assert code_digest("toy", **places) == before
     (folder / "method.py").write_bytes(b"x = 1\r\n")  # a checkout with other line ends

@@ -20,6 +20,8 @@ def keeps_run(record: Record) -> bool:
                 ["baguetter", "newline", "reference", None, None],
                 ["baguetter", "newline", None, "lucene", 1.2],
             )
+        case "bmx", "E9":  # dense retrieval, which takes an hour of a processor
+            return True
         case "bert_distill_losses", "E2":  # what every student and teacher reranks
             return config["system"] == "bm25"
         case "prorank", "E3":
