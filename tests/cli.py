@@ -99,6 +99,9 @@ def forget() -> None:
     execute.code_digest.cache_clear()
 
 
+OURS = execute.PAPERS_FOLDER
+
+
 @cache
 def broken_papers() -> tuple[str, ...]:
     """Papers of this checkout that are unfinished; their own tests say why, no other test fails."""
