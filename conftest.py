@@ -64,8 +64,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test with `evidence` and `claim` runs once per claim and tier of its folder's paper."""
     if {"evidence", "claim"} <= set(metafunc.fixturenames):
         from ir_replications.reports.claims.reader import load_paper
+        from ir_replications.shared.errors import InputError
 
-        paper = load_paper(Path(metafunc.module.__file__).parents[1])
+        try:
+            paper = load_paper(Path(metafunc.module.__file__).parents[1])
+        except InputError as error:  # one red test, not the end of the session
+            wrong = pytest.param(error, None, id="claims.toml")
+            metafunc.parametrize(("evidence", "claim"), [wrong], indirect=["evidence"])
+            return
         chosen = metafunc.config.getoption("--tier")
         order = [chosen, *(tier for tier in TIERS if tier != chosen)]
         cases = [(t, c) for t in order for c in paper.claims if t in c.tiers]
@@ -103,10 +109,13 @@ def data_root(request: pytest.FixtureRequest) -> Path:
 def _evidence(
     paper: str, tier: str, request: pytest.FixtureRequest, folder: Path, cells: Cells
 ) -> Evidence:
-    """Evidence of a paper at a tier; the chosen tier's experiments run once in a session."""
-    from ir_replications.engine.evidence import gather
+    """Evidence of a paper at a tier; the chosen tier's experiments run once in a session.
 
-    run = tier == request.config.getoption("--tier")
+    Those of a paper that has published nothing at the tier do not: its claims are "not run".
+    """
+    from ir_replications.engine.evidence import gather, is_published
+
+    run = tier == request.config.getoption("--tier") and is_published(paper, tier)
     if (paper, tier) not in EVIDENCE:
         if run:
             cells.wait()
@@ -137,17 +146,21 @@ def _store(_session: Path) -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def _cells(request: pytest.FixtureRequest, _session: Path, _store: Path) -> Cells:
     """Started before the first test, in processes of their own; of no paper if no claim asks."""
+    from ir_replications.engine.evidence import is_published
     from tests.cells import Cells
 
     asking = [item for item in request.session.items if _asks_for_evidence(item)]
-    papers = sorted({item.path.parents[1].name for item in asking})
     tier = request.config.getoption("--tier")
+    papers = sorted({item.path.parents[1].name for item in asking})
+    papers = [paper for paper in papers if is_published(paper, tier)]
     return Cells(papers, tier, _folder(tier, _store), _data_root(request.config), _session)
 
 
 @pytest.fixture
 def evidence(request: pytest.FixtureRequest, _store: Path, _cells: Cells) -> Evidence:
     """Evidence of the paper and tier that the test is parametrised with."""
+    if isinstance(request.param, Exception):  # of a claims.toml that cannot be read
+        raise request.param
     paper, tier = request.param
     return _evidence(paper, tier, request, _folder(tier, _store), _cells)
 

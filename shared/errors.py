@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class InputError(ValueError):
     """Bad input: one line naming the file and line, what was expected and what to do."""
@@ -17,3 +20,12 @@ class MissingDependencyError(InputError):
 
 class InputWarning(UserWarning):
     """Input that can be used and most likely was not meant so; the command line prints a note."""
+
+
+@contextmanager
+def costs_this_cell() -> Iterator[None]:
+    """What is not to be had here (a model, a collection) fails what asks for it; others go on."""
+    try:
+        yield
+    except InputError as error:
+        raise MissingDependencyError(str(error)) from error

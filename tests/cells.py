@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -38,12 +39,18 @@ class Cells:
 
     def _run(self, papers: Sequence[str], tier: str, store: Path, data_root: Path | None) -> None:
         from ir_replications.engine.cores import usable_cores
-        from ir_replications.engine.execute import lanes_of, plan_jobs, run_job
+        from ir_replications.engine.execute import plan_jobs, run_job
+        from ir_replications.engine.executors import lanes_of
         from ir_replications.engine.side_by_side import side_by_side
+        from ir_replications.shared.errors import InputError
 
         said = ""
         try:
-            lanes = lanes_of([job for paper in papers for job in plan_jobs(paper, tier)])
+            jobs = []
+            for paper in papers:
+                with suppress(InputError):  # a broken registry: said where its claims are judged
+                    jobs += plan_jobs(paper, tier)
+            lanes = lanes_of(jobs)
             run = partial(run_job, store_root=store, data_root=data_root)
             for _ in side_by_side(lanes, min(WORKERS, usable_cores()), run):
                 pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import pytest
 
 from ir_replications.__main__ import main
 from ir_replications.engine import execute
+from ir_replications.engine.paper_check import unreadable
 
 DOCS = [
     {"_id": "d1", "title": "Wings", "text": "lift and drag of a wing in subsonic flow"},
@@ -95,6 +97,15 @@ def forget() -> None:
     execute.cached_collection.cache_clear()
     execute._tokens.cache_clear()
     execute.code_digest.cache_clear()
+
+
+OURS = execute.PAPERS_FOLDER
+
+
+@cache
+def broken_papers() -> tuple[str, ...]:
+    """Papers of this checkout that are unfinished; their own tests say why, no other test fails."""
+    return tuple(paper for paper in execute.papers() if unreadable(paper))
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -1,22 +1,21 @@
-"""Which files of the project run while something is called, seen from outside."""
+"""Which modules of the project run while something is called, seen from outside."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from ir_replications.shared.own_code import ROOT, WITHOUT, files_of
+from ir_replications.shared.own_code import WITHOUT, files_of
 
 
-def files_run(call: Callable[[], object]) -> set[str]:
-    """Paths inside the checkout of the files whose functions ran, without tests and reports/."""
+def modules_run(call: Callable[[], object]) -> set[str]:
+    """The modules whose functions ran, without tests, their tiny models and reports/."""
     found: set[str] = set()
 
     def note(frame: Any, event: str, _: Any) -> None:
         if event == "call":
-            found.add(frame.f_code.co_filename)
+            found.add(frame.f_globals.get("__name__") or "")
 
     before = sys.getprofile()
     sys.setprofile(note)
@@ -24,22 +23,21 @@ def files_run(call: Callable[[], object]) -> set[str]:
         call()
     finally:
         sys.setprofile(before)
-    inside = {
-        Path(name).relative_to(ROOT).as_posix() for name in found if name.startswith(f"{ROOT}/")
-    }
     return {
         name
-        for name in inside
-        if name.startswith(("shared/", "replications/"))
-        and not Path(name).name.startswith(("test_", "tiny_", "conftest"))
+        for name in found
+        if name.startswith("ir_replications.")
+        and not name.startswith("ir_replications.reports.")
+        and ".tests." not in name
+        and not name.rpartition(".")[2].startswith("tiny_")
     }
 
 
-def names_of(*modules: str) -> set[str]:
-    """Paths inside the checkout of the files that a digest of the modules covers."""
-    return {path.relative_to(ROOT).as_posix() for path in files_of(*modules)}
+def modules_of(*modules: str) -> set[str]:
+    """The modules that a digest of these covers."""
+    return set(files_of(*modules))
 
 
 def left_out() -> set[str]:
-    """Paths of the modules that a digest leaves out on purpose."""
-    return {f"{name.replace('.', '/')}.py" for name in WITHOUT}
+    """The modules that a digest leaves out on purpose."""
+    return set(WITHOUT)

@@ -44,13 +44,25 @@ def test_every_dependency_has_an_exact_pin(extra: str) -> None:
     assert packages <= set(_pins("constraints.txt"))
 
 
-def test_every_paper_has_its_files_and_an_extra() -> None:
-    papers = sorted(path.parent for path in (ROOT / "replications").glob("*/claims.toml"))
-    assert papers
-    for paper in papers:
-        assert paper.name in PROJECT["optional-dependencies"]
-        for name in ("README.md", "experiments/registry.py", "tests/test_claims.py"):
-            assert (paper / name).is_file(), f"{paper.name} lacks {name}"
+PAPERS = sorted(path.parent for path in (ROOT / "replications").glob("*/claims.toml"))
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.name)
+def test_every_paper_has_its_files(paper: Path) -> None:
+    for name in ("README.md", "numbers.toml", "experiments/registry.py", "tests/test_claims.py"):
+        assert (paper / name).is_file(), f"{paper.name} lacks {name}"
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.name)
+def test_a_paper_with_packages_of_its_own_has_an_extra(paper: Path) -> None:
+    """One that makes do with what every installation has needs none."""
+    extras = PROJECT["optional-dependencies"]
+    named = [item for each in PAPERS for item in extras.get(each.name, [])]
+    further = {re.split(r"[\[>=<;~ ]", item)[0] for item in named}
+    imports = rf"^\s*(?:from|import) ({'|'.join(sorted(further))})\b"
+    code = [path for path in paper.rglob("*.py") if "tests" not in path.parts]
+    found = {name for path in code for name in re.findall(imports, path.read_text(), re.M)}
+    assert further and (paper.name in extras or not found), found
 
 
 def test_continuous_integration_runs_the_command_of_the_readme() -> None:
@@ -61,7 +73,7 @@ def test_continuous_integration_runs_the_command_of_the_readme() -> None:
 
 
 def test_the_layers_do_not_reach_upwards() -> None:
-    papers = [path.parent.name for path in (ROOT / "replications").glob("*/claims.toml")]
+    papers = [paper.name for paper in PAPERS]
     others = "|".join(["engine", "reports", *papers])
     for path in (ROOT / "shared").rglob("*.py"):
         text = path.read_text()

@@ -1,1 +1,1 @@
-"""engine"""
+"""What runs papers: cells, workers, evidence and the command line."""

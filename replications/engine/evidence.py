@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 from ir_replications.engine.commands.options import PUBLISHED
-from ir_replications.engine.execute import PAPERS_FOLDER, execute, plan_jobs
+from ir_replications.engine.execute import PAPERS_FOLDER, plan_jobs
+from ir_replications.engine.executors import execute
 from ir_replications.reports.claims.drift import Comparison, compare
 from ir_replications.reports.claims.judge import Finding, Judgement, judge
 from ir_replications.reports.claims.kinds import Kind, Numbers, load_numbers
@@ -102,6 +103,11 @@ class Evidence:
 
 def _data(finding: Finding) -> dict[str, str]:
     return {k: v for r in finding.records for k, v in r.provenance.get("data", {}).items()}
+
+
+def is_published(paper: str, tier: str) -> bool:
+    """Whether any record of the paper's tier is committed; a new paper has none to compare with."""
+    return any((PUBLISHED / paper / tier).rglob("[!.]*.json*"))
 
 
 def gather(paper: str, tier: str, *, store: Path, data_root: Path | None, run: bool) -> Evidence:

@@ -7,15 +7,14 @@ import importlib
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ir_replications
-from ir_replications.engine.cores import at_most
 from ir_replications.reports.records import provenance
 from ir_replications.reports.records.commands import run_command
 from ir_replications.reports.records.record import Record, config_hash
@@ -24,7 +23,7 @@ from ir_replications.shared.analysis import Tokens, corpus_tokens, tokenize, unr
 from ir_replications.shared.data import UNPINNED, Collection, check_collection, load_collection
 from ir_replications.shared.data.collection import fingerprint
 from ir_replications.shared.data.pools import COMPLETE
-from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import (
     DivergedError,
     InputError,
@@ -33,6 +32,7 @@ from ir_replications.shared.errors import (
 )
 from ir_replications.shared.evaluation.metrics import Scores
 from ir_replications.shared.files import sha256_unchanged
+from ir_replications.shared.printable import printable
 from ir_replications.shared.rehearsal import KEY, rehearsal
 from ir_replications.shared.retrieval.runs import Run, why_not_writable
 
@@ -44,6 +44,7 @@ FILES = "files:"
 # and a collection's judgements of documents that it lacks, which its sha256 does not cover.
 JUDGED, IN_COLLECTION = "judgements:", "--judged-in-collection"
 
+T = TypeVar("T")
 Config = Mapping[str, Any]
 
 
@@ -243,17 +244,36 @@ def papers() -> list[str]:
 
 
 def experiments(paper: str) -> dict[str, Experiment]:
-    """The paper's experiments by id, from its experiments/registry.py."""
+    """The paper's experiments by id, from its experiments/registry.py.
+
+    Raises InputError for a paper that is none, and for a registry that cannot be used.
+    """
     if paper not in papers():
         raise InputError(f"no paper named {paper!r}; the papers are: {', '.join(papers())}")
-    module = importlib.import_module(f"ir_replications.{paper}.experiments.registry")
-    return {experiment.id: experiment for experiment in module.EXPERIMENTS}
+    return _of_registry(paper, lambda module: {each.id: each for each in module.EXPERIMENTS})
 
 
 def default_collections(paper: str, tier: str) -> tuple[str, ...]:
-    """The collections a paper's experiments use at a tier when the user names none."""
-    module = importlib.import_module(f"ir_replications.{paper}.experiments.registry")
-    return tuple(module.COLLECTIONS[tier])
+    """The collections a paper's experiments use at a tier when the user names none.
+
+    Raises InputError for a registry that cannot be used.
+    """
+    return _of_registry(paper, lambda module: tuple(module.COLLECTIONS[tier]))
+
+
+def _of_registry(paper: str, read: Callable[[Any], T]) -> T:
+    """What `read` finds in a paper's registry; whatever its code raises is one line."""
+    try:
+        return read(importlib.import_module(f"ir_replications.{paper}.experiments.registry"))
+    except Exception as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing and not missing.startswith("ir_replications"):
+            raise  # a package to install, which is no fault of the paper
+        path = PAPERS_FOLDER / paper / "experiments" / "registry.py"
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(last.filename).name}, line {last.lineno}"
+        what = printable(" ".join(f"{type(error).__name__}: {error}".split()))
+        raise InputError(f"{path}: cannot be used ({what}; {place}); correct it") from error
 
 
 def plan_jobs(
@@ -424,54 +444,3 @@ def _describe(failure: Exception) -> str:
     frame = traceback.extract_tb(failure.__traceback__)[-1]
     message = " ".join(f"{type(failure).__name__}: {failure}".split())
     return f"{message} ({Path(frame.filename).name}, line {frame.lineno})"
-
-
-def execute(
-    jobs: Sequence[Job],
-    store_root: Path,
-    *,
-    n_jobs: int | None = None,
-    executor: str = "local",
-    **options: Any,
-) -> Iterator[tuple[Record, bool]]:
-    """Run cells, yielding each (record, reused) as it ends; several may run side by side.
-
-    `n_jobs` is how many: by default one, in the order of the cells, or with the executor "ray",
-    which runs cells as tasks of a Ray cluster, as many as the cluster has CPUs. On this machine
-    alone no more run than there are cores. Raises InputError for fewer than one.
-    """
-    if n_jobs is not None and n_jobs < 1:
-        raise InputError(f"{n_jobs} jobs: expected at least 1")
-    if executor == "ray":
-        from ir_replications.engine.ray_executor import execute_on_ray
-
-        yield from execute_on_ray(jobs, store_root, n_jobs=n_jobs, **options)
-        return
-    if executor != "local":
-        raise InputError(f"no executor named {executor!r}; expected local or ray")
-    n_jobs = at_most(n_jobs or 1)
-    if n_jobs == 1:
-        for job in jobs:
-            yield run_job(job, store_root, **options)
-        return
-    from concurrent.futures.process import BrokenProcessPool
-
-    from ir_replications.engine.side_by_side import side_by_side
-
-    try:
-        yield from side_by_side(
-            lanes_of(jobs), n_jobs, partial(run_job, store_root=store_root, **options)
-        )
-    except BrokenProcessPool as error:
-        raise InputError(
-            "a worker process was killed, most often for want of memory; finished cells are kept: "
-            "run the same command with fewer --jobs"
-        ) from error
-
-
-def lanes_of(jobs: Sequence[Job]) -> dict[Hashable, list[Job]]:
-    """The cells of each experiment; those that need a model first, since they take longest."""
-    lanes: dict[Hashable, list[Job]] = {}
-    for job in sorted(jobs, key=lambda job: not experiments(job.paper)[job.experiment].needs_model):
-        lanes.setdefault((job.paper, job.experiment), []).append(job)
-    return lanes

@@ -9,7 +9,7 @@ from pathlib import Path
 from ir_replications.engine.execute import Context
 from ir_replications.shared.data.collection import Grades
 from ir_replications.shared.data.pools import COMPLETE, pool_qrels, read_pool
-from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.retrieval.reranking import check_ids, first_stage, without_own
 from ir_replications.shared.retrieval.runs import Run
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from ir_replications.engine.execute import PAPERS_FOLDER, TIERS, default_collections, experiments
+from ir_replications.engine.door import tell
+from ir_replications.engine.execute import PAPERS_FOLDER, TIERS, experiments, papers, plan_jobs
 from ir_replications.reports.claims.kinds import load_numbers
 from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.claims.toml_reader import Selector
@@ -13,35 +15,56 @@ from ir_replications.shared.errors import InputError
 from ir_replications.shared.printable import printable
 
 
+def unreadable(paper: str) -> list[str]:
+    """One line for each file of a paper without which no command can use it; none in a sound one.
+
+    These are numbers.toml, claims.toml and the registry of its experiments with their cells.
+    """
+    folder = PAPERS_FOLDER / paper
+    found: list[str] = []
+    for read in (load_numbers, load_paper, _plan):
+        try:
+            read(folder)
+        except InputError as error:
+            found.append(" ".join(str(error).split()))
+    return found
+
+
+def sound_papers() -> list[str]:
+    """The papers that commands can use; an unfinished one is passed over with a line on stderr."""
+    sound = []
+    for paper in papers():
+        if found := unreadable(paper):
+            tell(f"note: {paper} is passed over: {broken_line(paper, found)}", err=True)
+        else:
+            sound.append(paper)
+    return sound
+
+
+def broken_line(paper: str, found: Sequence[str]) -> str:
+    """The first fault of a paper, and how to see the others."""
+    more = f" ({len(found) - 1} more: replicate check {paper})" if len(found) > 1 else ""
+    return f"{found[0]}{more}"
+
+
 def faults(paper: str) -> list[str]:
     """One line for each fault of a paper's folder, none for a sound one."""
     folder = PAPERS_FOLDER / paper
     found: list[str] = []
     if not (folder / "README.md").is_file():
         found.append(f"{folder}: has no README.md; add one that says what is replicated and how")
+    found += unreadable(paper)
     try:
-        load_numbers(folder)
-    except InputError as error:
-        found.append(str(error))
-    try:
-        claims = load_paper(folder)
-    except InputError as error:
-        return [*found, str(error)]
-    try:
-        known = experiments(paper)
-        for tier in TIERS:
-            default_collections(paper, tier)
-    except Exception as error:  # whatever somebody's unfinished module raises
-        what = printable(f"{type(error).__name__}: {error}")
-        return [
-            *found,
-            f"{folder / 'experiments' / 'registry.py'}: cannot be used ({what}); correct it",
-        ]
+        claims, known = load_paper(folder), experiments(paper)
+    except (InputError, ModuleNotFoundError):
+        return found
+    tables = folder / ("tables.toml" if (folder / "tables.toml").exists() else "claims.toml")
+    files = {"[[table]]": tables, "[[claim]]": folder / "claims.toml"}
     return found + [
-        f"{folder / 'claims.toml'}: {place}: no experiment {name!r}; experiments/registry.py has: "
+        f"{files[kind]}: {kind} {name}: no experiment {wanted!r}; experiments/registry.py has: "
         f"{', '.join(known)}"
-        for place, name in _experiments_named(claims)
-        if name not in known
+        for kind, name, wanted in _experiments_named(claims)
+        if wanted not in known
     ]
 
 
@@ -56,16 +79,33 @@ def summary(paper: str) -> str:
     )
 
 
-def _experiments_named(paper: Paper) -> Iterator[tuple[str, str]]:
-    """(entry, experiment) wherever a claim or a table names one."""
-    places: list[tuple[str, Selector]] = []
+def _plan(folder: Path) -> None:
+    """Plan every tier. Raises InputError where the paper's code cannot."""
+    try:
+        for tier in TIERS:
+            plan_jobs(folder.name, tier)
+    except InputError:
+        raise
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{folder / 'experiments' / 'registry.py'}: {error}; install it, or import it where it "
+            "is used"
+        ) from error
+    except Exception as error:  # whatever somebody's unfinished cells raise
+        what = printable(f"{type(error).__name__}: {error}")
+        raise InputError(f"{folder / 'experiments'}: no cells ({what}); correct it") from error
+
+
+def _experiments_named(paper: Paper) -> Iterator[tuple[str, str, str]]:
+    """(kind of entry, its id, experiment) wherever a claim or a table names one."""
+    places: list[tuple[str, str, Selector]] = []
     for claim in paper.claims:
         check = claim.check
-        places += [(f"[[claim]] {claim.id}", part) for part in (check.select, check.a, check.b)]
+        places += [("[[claim]]", claim.id, part) for part in (check.select, check.a, check.b)]
     for table in paper.tables:
         parts = [table.ours, *(r.ours for r in table.rows), *(c.ours for c in table.columns)]
-        places += [(f"[[table]] {table.id}", ours) for ours in parts]
-    for place, selector in places:
+        places += [("[[table]]", table.id, ours) for ours in parts]
+    for kind, name, selector in places:
         wanted = selector.get("experiment", [])
-        for name in wanted if isinstance(wanted, list) else [wanted]:
-            yield place, str(name)
+        for experiment in wanted if isinstance(wanted, list) else [wanted]:
+            yield kind, name, str(experiment)

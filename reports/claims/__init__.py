@@ -1,1 +1,1 @@
-"""claims"""
+"""What claims.toml says, and how records are judged by it."""

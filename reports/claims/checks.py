@@ -14,35 +14,35 @@ from ir_replications.shared.printable import shown
 CHAIN = 50  # claims, each of which requires the next
 
 
-def check_references(paper: Paper, path: Path) -> None:
+def check_references(paper: Paper, path: Path, tables: Path) -> None:
     """Raise InputError unless ids are unique and every source and required claim exists.
 
+    `path` is the file of the claims, `tables` that of the tables, named in what is wrong there.
     No claim requires itself, and every table says which records it shows.
     """
-    names = Counter(f"[[table]] {table.id}" for table in paper.tables)
-    names.update(f"[[claim]] {claim.id}" for claim in paper.claims)
+    names = Counter(f"{tables}: [[table]] {table.id}" for table in paper.tables)
+    names.update(f"{path}: [[claim]] {claim.id}" for claim in paper.claims)
     for name, times in names.items():
         if times > 1:
-            raise InputError(f"{path}: {name}: this id occurs twice; make ids unique")
-    sources = [(f"[[claim]] {claim.id}", claim.source) for claim in paper.claims]
+            raise InputError(f"{name}: this id occurs twice; make ids unique")
+    sources = [(f"{path}: [[claim]] {claim.id}", claim.source) for claim in paper.claims]
     for table in paper.tables:
-        sources.append((f"[[table]] {table.id}", table.source))
-        sources += [(f"[[table]] {table.id} {row.label!r}", row.source) for row in table.rows]
-        sources += [(f"[[table]] {table.id} {c.label!r}", c.source) for c in table.columns]
+        place = f"{tables}: [[table]] {table.id}"
+        sources.append((place, table.source))
+        sources += [(f"{place} {row.label!r}", row.source) for row in table.rows]
+        sources += [(f"{place} {column.label!r}", column.source) for column in table.columns]
     for place, source in sources:
         if source is not None and source not in paper.sources:
-            raise InputError(
-                f"{path}: {place}: source {shown(source)} is not defined; add it to [sources]"
-            )
+            raise InputError(f"{place}: source {shown(source)} is not defined; add it to [sources]")
     _check_order(paper, path)
     _check_requirements(paper, path)
-    _check_tolerances(paper, path)
+    _check_tolerances(paper, path, tables)
     for table in paper.tables:
         for row in table.rows:
             for column in table.columns:
                 if row.compared and not (table.ours or row.ours or column.ours or column.over):
                     raise InputError(
-                        f"{path}: [[table]] {table.id} {row.label!r}: nothing says which records "
+                        f"{tables}: [[table]] {table.id} {row.label!r}: nothing says which records "
                         f"column {column.label!r} stands for; add ours to the table or the row"
                     )
 
@@ -86,25 +86,32 @@ def _check_requirements(paper: Paper, path: Path) -> None:
             )
 
 
-def _check_tolerances(paper: Paper, path: Path) -> None:
+def _check_tolerances(paper: Paper, path: Path, tables: Path) -> None:
     """No band is so wide that any value of a measure lies inside."""
-    for place, key, width, numbers in _bands(paper):
+    for place, key, width, numbers in _bands(paper, path, tables):
         widest = max(abs(number) for number in numbers)
         if width is not None and width >= widest:
             raise InputError(
-                f"{path}: {place}: {key} {width:g} takes in any value; it must be below "
+                f"{place}: {key} {width:g} takes in any value; it must be below "
                 f"{widest:g}, the larger of the scale and the printed number"
             )
 
 
-def _bands(paper: Paper) -> Iterator[tuple[str, str, float | None, list[float]]]:
+def _bands(
+    paper: Paper, path: Path, tables: Path
+) -> Iterator[tuple[str, str, float | None, list[float]]]:
     """(place, key, half width) of every band, with the scale and the numbers printed there."""
     for table in paper.tables:
         scales = [table.scale, *(column.scale or 0.0 for column in table.columns)]
         for row in table.rows:
             printed = [value for value in row.values if value is not None]
             width = table.tolerance if row.tolerance is None else row.tolerance
-            yield f"[[table]] {table.id} {row.label!r}", "tolerance", width, [*scales, *printed]
+            yield (
+                f"{tables}: [[table]] {table.id} {row.label!r}",
+                "tolerance",
+                width,
+                [*scales, *printed],
+            )
     for claim in paper.claims:
         check = claim.check
         printed = [check.scale, check.value]
@@ -116,4 +123,4 @@ def _bands(paper: Paper) -> Iterator[tuple[str, str, float | None, list[float]]]
         for key, width in (
             ("tolerance", check.tolerance), ("sesoi", check.sesoi), ("bound", check.bound or None),
         ):  # fmt: skip
-            yield f"[[claim]] {claim.id}", key, width, printed
+            yield f"{path}: [[claim]] {claim.id}", key, width, printed

@@ -1,4 +1,4 @@
-"""The short forms of a claims.toml, written out as one entry per claim and per row of a table.
+"""The short forms of claims.toml and tables.toml, written out: one entry per claim, per row.
 
 [sets]            NAME = [...]: "@NAME" in a list of a table, a claim or another set stands for
                   the members of that list ("@NAME" alone in an inner list: they are one part)
@@ -7,13 +7,19 @@
 grid              `fields` and `rows` in a [[claim]], [[table.row]], [[table.columns]],
                   [[deviation]] or [[open]]: one entry per row, in this order. Where a field
                   stands as "{field}" in the entry, its value is put ("{field}" alone keeps the
-                  value's type). Every other field is a key ("id", "text", "check.value") and
-                  sets it; "" or a missing last value does not. `across` (rows) and
-                  `across_fields` cross it: all rows for the first of these, then for the next
+                  value's type; there "" leaves the key out). Every other field is a key ("id",
+                  "text", "check.value") and sets it; "" or a missing last value does not.
+                  `across` (rows) and `across_fields` cross it: all rows for the first of these,
+                  then for the next
 [sources]         may be a grid as well; its field "tag" names the source
 paper_a, paper_b, paper_effect
                   a list: one number for each group of `over`, in its order
 columns           of a table: "label" or ["label", "collection"] in place of a table of keys
+values            of a table: a CSV file beside it (columns library, which may be absent, system,
+                  and one per printed column) that gives the values of the row whose label is
+                  library and system; a column is found by its label, or by its key `printed`
+
+tables.toml may use the sets and the defaults of the claims.toml beside it, and have its own.
 """
 
 from __future__ import annotations
@@ -25,8 +31,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ir_replications.reports.claims.printed_values import with_values
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.printable import shown
+from ir_replications.shared.printable import printable, shown
 
 Entry = dict[str, Any]
 LARGEST = 10_000  # members of a set, entries of a grid
@@ -34,7 +41,7 @@ SOURCE_KEYS = frozenset({"tag", "title", "url", "trust", "of"})
 NOTE_KEYS = frozenset({"id", "text", "reason", "choice"})
 ROW_KEYS = frozenset({"label", "values", "ours", "source", "tolerance", "reason", "note"})
 COLUMN_KEYS = frozenset(
-    {"label", "ours", "measure", "scale", "decimals", "source", "tiers", "over"}
+    {"label", "printed", "ours", "measure", "scale", "decimals", "source", "tiers", "over"}
 )
 CLAIM_KEYS = frozenset(
     {"id", "text", "source", "tiers", "comparable", "requires", "family", "note", "expect_false"}
@@ -42,30 +49,54 @@ CLAIM_KEYS = frozenset(
 _PLACE = re.compile(r"\{([A-Za-z_][\w-]*)\}")
 
 
-def written_out(data: Mapping[str, Any], path: Path) -> Entry:
-    """The content of a claims.toml without short forms.
+def written_out(files: Mapping[Path, Mapping[str, Any]]) -> dict[Path, Entry]:
+    """The content of the files, claims.toml before tables.toml, without short forms.
 
     Raises InputError, one line with file and entry, for a name that nothing defines, a set or a
-    default that nothing uses, and a grid whose rows and fields do not fit each other.
+    default that nothing uses, a grid whose rows and fields do not fit each other, and a CSV file
+    whose rows and columns are not those of its table.
     """
-    try:
-        return _Writer(data, path).all()
-    except RecursionError:
-        raise InputError(f"{path}: nested too deeply; write it flat") from None
+    written: dict[Path, Entry] = {}
+    writers: list[_Writer] = []
+    for path, data in files.items():
+        try:
+            writers.append(_Writer(data, path, writers[-1] if writers else None))
+            written[path] = writers[-1].all()
+        except RecursionError:
+            raise InputError(f"{path}: nested too deeply; write it flat") from None
+    for writer in writers:
+        writer.check_used()
+    return written
 
 
 class _Writer:
     """One file's sets and defaults, and which of them were used."""
 
-    def __init__(self, data: Mapping[str, Any], path: Path) -> None:
+    def __init__(self, data: Mapping[str, Any], path: Path, above: _Writer | None) -> None:
         self.left = dict(data)
         self.path = path
-        self.sets = self._named("sets", list, "a list")
-        self.defaults = self._named("defaults", dict, "a table")
+        self.own = {
+            "sets": self._named("sets", list, "a list"),
+            "defaults": self._named("defaults", dict, "a table"),
+        }
+        self.sets, self.defaults = self.own["sets"], self.own["defaults"]
         self.used: set[tuple[str, str]] = set()
+        if above is not None:
+            for kind, names in (("sets", above.sets), ("defaults", above.defaults)):
+                for name in names.keys() & self.own[kind].keys():
+                    self._fail(f"[{kind}] {shown(name)}", f"stands in {above.path.name} as well")
+            self.sets, self.defaults = above.sets | self.sets, above.defaults | self.defaults
+            self.used = above.used
+
+    def check_used(self) -> None:
+        """Refuse a set or a default that no entry of any file uses."""
+        for kind, names in self.own.items():
+            for name in names:
+                if (kind, name) not in self.used:
+                    self._fail(f"[{kind}] {printable(name)}", "is used by no entry; remove it")
 
     def all(self) -> Entry:
-        """Every entry written out; then nothing may be left unused."""
+        """Every entry written out."""
         written = {**self.left}
         for kind in ("table", "claim", "deviation", "open"):
             entries = self.left.get(kind)
@@ -81,10 +112,6 @@ class _Writer:
             written["sources"] = {str(row.pop("tag", "")): row for row in rows}
             if len(written["sources"]) < len(rows):
                 self._fail("[sources]", "its rows name a tag twice, or none; make tags unique")
-        for kind, names in (("sets", self.sets), ("defaults", self.defaults)):
-            for name in names:
-                if (kind, name) not in self.used:
-                    self._fail(f"[{kind}] {name}", "is used by no entry; remove it")
         return written
 
     def _named(self, key: str, kind: type, what: str) -> Entry:
@@ -117,7 +144,7 @@ class _Writer:
                     for n, item in enumerate(items, 1)
                     for one in self._item(item, keys, f"{where}: [[{key}]] {n}")
                 ]
-        yield entry
+        yield with_values(entry, self.path, where)
 
     def _item(self, item: Any, keys: frozenset[str], where: str) -> Iterator[Any]:
         """The rows or columns of a table that one entry stands for."""
@@ -149,7 +176,7 @@ class _Writer:
         if (name := entry.pop("like", None)) is None:
             return entry
         if not isinstance(name, str) or name not in self.defaults:
-            self._fail(where, f"like {shown(name)} names no default; add [defaults.{name}]")
+            self._fail(where, f"like {shown(name)} names no default; add it to [defaults]")
         if name in above:
             self._fail(where, f"default {shown(name)} is like itself; remove one `like`")
         self.used.add(("defaults", name))
@@ -172,7 +199,7 @@ class _Writer:
                 continue
             name = item[1:]
             if name not in self.sets:
-                self._fail(where, f"{shown(item)} names no set; add {name} = [...] to [sets]")
+                self._fail(where, f"{shown(item)} names no set; add it to [sets]")
             if name in above:
                 self._fail(where, f"set {shown(name)} holds itself; remove it there")
             self.used.add(("sets", name))
@@ -196,8 +223,8 @@ class _Writer:
         places = {name for text in _texts(entry) for name in _PLACE.findall(text)}
         for name in sorted(named - places):
             if not _is_key(name, keys):
-                self._fail(where, f"field {shown(name)} is no key and stands in no other: use it as"
-                           f" {{{name}}} or correct it")  # fmt: skip
+                self._fail(where, f"field {shown(name)} is no key and stands in braces nowhere; use"
+                           " it so or correct it")  # fmt: skip
         for name in sorted(places - named):
             self._fail(where, f"{{{name}}} is the name of no field; add it to fields")
         seen: Counter[str] = Counter()
@@ -265,10 +292,18 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
+def _is_place(value: Any) -> bool:
+    return isinstance(value, str) and _PLACE.fullmatch(value) is not None
+
+
 def _filled(value: Any, given: Mapping[str, Any]) -> Any:
-    """The value with every "{field}" replaced."""
+    """The value with every "{field}" replaced; keys that are nothing but an empty one go."""
     if isinstance(value, dict):
-        return {key: _filled(item, given) for key, item in value.items()}
+        return {
+            key: _filled(item, given)
+            for key, item in value.items()
+            if not (_is_place(item) and given[item[1:-1]] == "")
+        }
     if isinstance(value, list):
         return [_filled(item, given) for item in value]
     if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Read a paper's claims.toml: its tables as printed and the claims to test.
+"""Read a paper's claims.toml, the claims to test, and tables.toml, its tables as printed.
 
 Format (every key that is not listed here is refused, so a typing error cannot hide a number):
 
@@ -9,7 +9,8 @@ Format (every key that is not listed here is refused, so a typing error cannot h
     [[deviation]]     id, text, reason                what we do differently, and why
     [[open]]          id, text, choice                what the paper leaves open, what we chose
 
-    [[table]]         id, title, caption, measure, scale (printed = scale x measure), decimals,
+    [[table]]         here, or all of them in a tables.toml beside this file:
+                      id, title, caption, measure, scale (printed = scale x measure), decimals,
                       source, tiers, comparable, tolerance + reason, ours, columns
       columns         list of {label, ours, and to override the table: measure, scale, decimals,
                       source, tiers, over}; `over` lists collections, the cell is their mean; a
@@ -77,6 +78,7 @@ from ir_replications.reports.claims.types import (
     Table,
 )
 from ir_replications.reports.records.record import TIERS
+from ir_replications.shared.errors import InputError
 
 OF = ("paper", "release", "other")
 TRUST = ("primary", "second-hand", "derived", "ours")
@@ -84,15 +86,33 @@ KINDS = ("bound", "interval", "value", "effect", "equivalent")
 OPS = ("<=", ">=", "==", "<", ">")
 
 
-def load_papers(root: Path | str) -> list[Paper]:
-    """Every paper below `root`: each folder that holds a claims.toml, by name."""
-    return [load_paper(path.parent) for path in sorted(Path(root).glob("*/claims.toml"))]
+def load_papers(root: Path | str) -> tuple[list[Paper], dict[str, InputError]]:
+    """Every paper below `root`, each folder that holds a claims.toml, by name; and by name of the
+    folder what is wrong where one cannot be read.
+    """
+    read, wrong = [], {}
+    for path in sorted(Path(root).glob("*/claims.toml")):
+        try:
+            read.append(load_paper(path.parent))
+        except InputError as error:
+            wrong[path.parent.name] = error
+    return read, wrong
 
 
 def load_paper(folder: Path | str) -> Paper:
-    """Read folder/claims.toml. Raises InputError naming the file, the entry and the key."""
-    path = Path(folder) / "claims.toml"
-    top = Keys(written_out(read_toml(path), path), str(path))
+    """Read folder/claims.toml and, where it is, tables.toml and the CSV files that it names.
+
+    Raises InputError naming the file, the entry and the key.
+    """
+    path, beside = Path(folder) / "claims.toml", Path(folder) / "tables.toml"
+    files = {path: read_toml(path)}
+    if beside.exists() or beside.is_symlink():  # a link that leads nowhere is a fault
+        files[beside] = read_toml(beside)
+    written = written_out(files)
+    top = Keys(written[path], str(path))
+    tables = Keys(written[beside], str(beside)) if beside in written else top
+    if tables is not top and "table" in top.left:
+        top.fail("table", "stands here and in tables.toml; move these there")
     card = top.table("paper", required=True)
     raw_sources = top.mapping("sources")
     sources = {tag: _source(tag, raw_sources.table(tag)) for tag in list(raw_sources.left)}
@@ -113,12 +133,13 @@ def load_paper(folder: Path | str) -> Paper:
         sources=sources,
         deviations=tuple(_note(keys, "reason") for keys in top.tables("deviation")),
         open_points=tuple(_note(keys, "choice") for keys in top.tables("open")),
-        tables=tuple(_table(keys) for keys in top.tables("table")),
+        tables=tuple(_table(keys) for keys in tables.tables("table")),
         claims=tuple(_claim(keys, sources) for keys in top.tables("claim")),
     )
     card.done()
     top.done()
-    check_references(paper, path)
+    tables.done()
+    check_references(paper, path, beside if beside in written else path)
     return paper
 
 

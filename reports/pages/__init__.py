@@ -1,1 +1,1 @@
-"""pages"""
+"""The HTML pages: views, templates and figures."""

@@ -72,7 +72,8 @@ def render_site(
     and copied below data/ otherwise. `codes` are the digests of each paper's code that pages name,
     by default those of the code at hand. More than one of the `processes`, which only a process
     without threads may ask for, make the papers' pages side by side where the system can fork.
-    Raises InputError when `out_dir` cannot be written or a claims.toml is wrong.
+    Raises InputError when `out_dir` cannot be written; and, once all other pages are written, of
+    papers whose claims.toml or figures are wrong. Their earlier pages stay.
     """
     out = user_path(out_dir)
     if out.exists() and not out.is_dir():
@@ -84,7 +85,13 @@ def render_site(
     verified = verified or Verified()
     root = Path(papers_root)
 
-    def made(paper: Paper) -> tuple[PaperView, dict[str, str]]:
+    def made(paper: Paper) -> tuple[PaperView, dict[str, str]] | InputError:
+        try:
+            return pages_of(paper)
+        except InputError as error:
+            return error
+
+    def pages_of(paper: Paper) -> tuple[PaperView, dict[str, str]]:
         own = [record for record in records if record.paper == paper.id]
         code = (codes or {}).get(paper.id) or code_digest(paper.id, papers=root.resolve())
         view = paper_view(paper, own, load_figures(root / paper.id, own), out, code)
@@ -101,9 +108,13 @@ def render_site(
         for library in ("scipy.stats", "matplotlib.figure", "matplotlib.backends.backend_svg"):
             importlib.import_module(library)
         _environment().get_template("paper.html")
-    for view, of_paper in forked(made, load_papers(papers_root), processes):
-        views.append(view)  # what the index shows of a paper
-        files |= of_paper
+    papers, wrong = load_papers(papers_root)
+    for paper, done in zip(papers, forked(made, papers, processes), strict=True):
+        if isinstance(done, InputError):
+            wrong[paper.id] = done
+        else:
+            views.append(done[0])  # what the index shows of a paper
+            files |= done[1]
     files["index.html"] = _template(
         "index.html",
         views=views,
@@ -111,8 +122,12 @@ def render_site(
         suite=cite.suite_version(),
         rehearsal=rehearsal,
     )
-    _write(out, files)
-    return out / "index.html"
+    _write(out, files, keep=wrong)
+    index = out / "index.html"
+    if wrong:
+        reasons = "; ".join(f"{paper} ({error})" for paper, error in sorted(wrong.items()))
+        raise InputError(f"{index}: written without {reasons}")
+    return index
 
 
 def paper_view(
@@ -137,14 +152,20 @@ def paper_view(
 
 
 def load_figures(folder: Path, records: Sequence[Record]) -> list[Figure]:
-    """The figures of folder/figures.py, `figures(records) -> list[Figure]`; none without it."""
-    path = folder / "figures.py"
+    """The figures of the paper's experiments/figures.py; none without it.
+
+    It has `figures(records) -> list[Figure]`. Raises InputError for one that cannot draw these.
+    """
+    path = folder / "experiments" / "figures.py"
     if not path.is_file() or not records:
         return []
     spec = importlib.util.spec_from_file_location(f"_figures_of_{folder.name}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever somebody's unfinished module raises
+        raise InputError(f"{path}: cannot be used ({type(error).__name__}: {error})") from error
     try:
         figures = list(module.figures(list(records)))
     except (LookupError, TypeError, ValueError) as error:
@@ -212,25 +233,35 @@ def _visible(value: object) -> object:
     return printable(value, lines=True) if type(value) is str else value
 
 
-def _write(out: Path, files: dict[str, str]) -> None:
-    """Write what changed, then remove what an earlier render wrote and this one did not."""
+def _write(out: Path, files: dict[str, str], keep: Iterable[str] = ()) -> None:
+    """Write what changed, then remove what an earlier render wrote and this one did not.
+
+    What was written of the papers in `keep` stays.
+    """
     digests = {name: _sha256(text.encode()) for name, text in files.items()}
     manifest = out / MANIFEST
     try:
         before = read_json(manifest)
     except InputError:
         before = {}
+    before = before if isinstance(before, dict) else {}
+    kept = {
+        name: digest
+        for name, digest in before.items()
+        for paper in keep
+        if name == f"{paper}.html" or name.startswith(f"data/{paper}/")
+    }
     for name, text in sorted(files.items()):
         path = out / name
         if not (path.is_file() and _sha256(path.read_bytes()) == digests[name]):
             with atomic_write(path, durable=False) as handle:
                 handle.write(text)
     with atomic_write(manifest, durable=False) as handle:
-        handle.write(json.dumps(digests, indent=1, sort_keys=True) + "\n")
-    for name, digest in before.items() if isinstance(before, dict) else ():
+        handle.write(json.dumps(kept | digests, indent=1, sort_keys=True) + "\n")
+    for name, digest in before.items():
         parts = PurePosixPath(name).parts
         path = out / name
-        if name in files or ".." in parts or PurePosixPath(name).is_absolute():
+        if name in files or name in kept or ".." in parts or PurePosixPath(name).is_absolute():
             continue
         if path.is_file() and _sha256(path.read_bytes()) == digest:
             path.unlink()

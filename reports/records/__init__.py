@@ -1,1 +1,1 @@
-"""records"""
+"""Records of cells: made, sealed, read, stored, packed and published."""

@@ -29,7 +29,7 @@ ROOT = SHARED.parent  # of a checkout; the package's own folder where it is inst
 GENERATED = ("reports/html", "reports/local", "reports/results")
 CODE = (".py", ".toml", ".yaml", ".csv")
 # These judge and draw the numbers; changing them changes no number.
-NOT_CODE = ("claims.toml", "numbers.toml", "figures.py")
+NOT_CODE = ("claims.toml", "tables.toml", "numbers.toml", "figures.py")
 PACKAGES = (
     "ir-replications", "numpy", "scipy", "numba", "bm25s", "PyStemmer", "ir-measures",
     "pytrec-eval-terrier", "pyserini", "torch", "transformers", "tokenizers", "safetensors",
@@ -102,9 +102,9 @@ def scrub(value: Any) -> Any:
 def code_digest(paper: str, *, papers: Path = PAPERS, common: Path = SHARED) -> str:
     """Hex sha256 over the code that can change the paper's numbers.
 
-    The .py, .toml and .yaml files of shared/ and of the paper's folder, and the engine's modules
-    (first stages) without its commands, by path and content, without tests, claims.toml,
-    numbers.toml and figures.py.
+    The .py, .toml, .yaml and .csv files of shared/ and of the paper's folder (an experiment may
+    read the CSV files), and the engine's modules (first stages) without its commands, by path and
+    content, without tests, claims.toml, tables.toml, numbers.toml and figures.py.
     """
     digest = hashlib.sha256()
     for part, paths in (

@@ -93,7 +93,8 @@ def _check(record: Record, store: Store, old: Record | None, planned: Collection
     if git is None or git["dirty"]:
         how = "outside a git clone" if git is None else "from a tree with changes not committed"
         raise InputError(
-            f"{store.where(record)}: made {how}; commit what made it in a clone, then {rerun}"
+            f"{store.where(record)}: made {how}; commit what made it in a clone, then {rerun} "
+            "--store NEW, a new folder, since this store keeps what is finished"
         )
     if record.error and old is not None and not old.error:
         raise InputError(

@@ -1,10 +1,11 @@
 """Test collections: reading, checking and finding them."""
 
+from ir_replications.shared.data.agreement import UNPINNED, check_collection
 from ir_replications.shared.data.beir import read_beir, write_beir
 from ir_replications.shared.data.bright import BRIGHT_SUBSETS, BrightQueries, load_bright_queries
 from ir_replications.shared.data.catalogue import Entry, collection_size, list_collections
 from ir_replications.shared.data.collection import TITLE_MODES, Collection, make_collection
-from ir_replications.shared.data.manifest import UNPINNED, Pin, check_collection, pinned
+from ir_replications.shared.data.manifest import Pin, pinned
 from ir_replications.shared.data.pydocs import build_pydocs, load_pydocs
 from ir_replications.shared.data.qrels import read_qrels
 from ir_replications.shared.data.resolve import check_available, fetch_collection, load_collection

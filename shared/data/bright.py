@@ -22,6 +22,7 @@ from ir_replications.shared.data.beir import (
 )
 from ir_replications.shared.data.collection import Collection, Grades, fingerprint, make_collection
 from ir_replications.shared.data.lines import files_of, json_lines, only_file
+from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.data.rows import Placed, gather_documents, numbered
 from ir_replications.shared.errors import InputError, MissingDependencyError
 from ir_replications.shared.fields import check_id, check_text
@@ -53,8 +54,6 @@ class BrightQueries:
 
 def load_bright_queries(subset: str, data_root: Path | str | None = None) -> BrightQueries:
     """Read the queries of a subset from `<data root>/bright/<subset>`, where no corpus need be."""
-    from ir_replications.shared.data.resolve import find_data_root
-
     if subset not in BRIGHT_SUBSETS:
         raise InputError(f"BRIGHT subset {subset!r}: expected one of {', '.join(BRIGHT_SUBSETS)}")
     root = find_data_root(data_root)

@@ -9,7 +9,7 @@ from pathlib import Path
 from ir_replications.shared.data.bright import has_corpus
 from ir_replications.shared.data.lines import only_file
 from ir_replications.shared.data.manifest import Pin, manifest, pinned
-from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.files import find_cache_dir
 from ir_replications.shared.reading import user_path
 

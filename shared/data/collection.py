@@ -10,6 +10,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from ir_replications.shared.data.manifest import pinned
 from ir_replications.shared.data.parts import (
     Grades,
     check_documents,
@@ -140,8 +141,6 @@ class Collection:
         """The split to evaluate: the chosen, the manifest's, else "test", else the only one."""
         if self.split:
             return self.split
-        from ir_replications.shared.data.manifest import pinned
-
         pin = pinned(self.id)
         for name in (pin.split if pin else None, "test"):
             if name in self.qrels:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ir_replications.shared.data.agreement import count_mismatches
 from ir_replications.shared.data.beir import write_beir
 from ir_replications.shared.data.bright import gather_examples
 from ir_replications.shared.data.collection import Collection, make_collection
@@ -155,8 +156,6 @@ def check_counts(collection: Collection, pin: Pin) -> None:
 
     A rehearsal keeps it; `check_collection` then says so to everybody who loads it.
     """
-    from ir_replications.shared.data.manifest import count_mismatches
-
     if (wrong := count_mismatches(collection, pin)) and not rehearsal():
         raise InputError(f"{'; '.join(wrong)}; nothing was kept, fetch it again")
 

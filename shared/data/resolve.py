@@ -14,20 +14,10 @@ from ir_replications.shared.data.irds import load_irds
 from ir_replications.shared.data.lines import only_file
 from ir_replications.shared.data.manifest import manifest, pinned
 from ir_replications.shared.data.pydocs import load_pydocs
+from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import find_cache_dir
 from ir_replications.shared.reading import user_path
-
-
-def find_data_root(data_root: Path | str | None = None) -> Path | None:
-    """Return the data root: the argument, else IR_REPLICATIONS_DATA, else None."""
-    chosen = data_root or os.environ.get("IR_REPLICATIONS_DATA")
-    if not chosen:
-        return None
-    folder = user_path(chosen)
-    if not os.path.isdir(folder):
-        raise InputError(f"{folder}: no such folder; the data root must be one that exists")
-    return folder
 
 
 def load_collection(

@@ -1,1 +1,1 @@
-"""evaluation"""
+"""Measures, tests and intervals, and how close two runs are."""

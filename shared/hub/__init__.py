@@ -1,1 +1,1 @@
-"""hub"""
+"""The hub's client library, and what its failures mean."""

@@ -1,1 +1,1 @@
-"""models"""
+"""Model references to verified local weights, embedders and generation."""

@@ -26,7 +26,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.files import atomic_write, find_cache_dir
+from ir_replications.shared.files import atomic_write, find_cache_dir, sha256_unchanged
 from ir_replications.shared.locks import turn_at
 from ir_replications.shared.reading import is_whole, read_json, read_text, user_path
 from ir_replications.shared.sealed_folder import SEAL, problem_of, seal
@@ -265,6 +265,12 @@ class TrainingFolder:
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
         with atomic_write(self.path / name) as handle:
             handle.write(json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def weights_checksums(folder: Path) -> dict[str, str]:
+    """Hex sha256 of every safetensors file in a folder of weights, by its path in the folder."""
+    files = sorted(folder.rglob("*.safetensors"))
+    return {path.relative_to(folder).as_posix(): sha256_unchanged(path) for path in files}
 
 
 def check_weights(folder: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import tomllib
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from ir_replications.reports.claims.reader import load_paper
 from tests.campaign import independent as own
 from tests.campaign.campaign import Reader
 from tests.reports.example import CLAIMS
+from tests.reports.test_printed_values import write_all
 
 NUMBERS = """
 [all]
@@ -77,6 +81,96 @@ def confirm_claims(folder: Path, paper: Any) -> None:
             assert claim.check.value == stated["value"], "another value"
 
 
+def make_short(folder: Path) -> None:
+    write_all(folder.parent, name=folder.name)
+
+
+def confirm_short(folder: Path, paper: Any) -> None:
+    """Ids, texts, labels and printed values, expanded once more by hand."""
+    claims = tomllib.loads(own.text_of(folder / "claims.toml"))
+    beside = folder / "tables.toml"  # may be absent: a paper without tables
+    tables = tomllib.loads(own.text_of(beside)) if beside.exists() else {}
+    defaults = {**claims.get("defaults", {}), **tables.get("defaults", {})}
+    sets = {**claims.get("sets", {}), **tables.get("sets", {})}
+    expected = [
+        (own_line(one["id"]), own_line(one["text"]))
+        for entry in claims.get("claim", [])
+        for one in by_hand(merged(entry, defaults))
+    ]
+    assert [(claim.id, claim.text) for claim in paper.claims] == expected, "other claims"
+    assert len({name for name, _ in expected}) == len(expected), "an id twice"
+    for claim in paper.claims:
+        own.finite(claim.check.value, claim.id)
+    stated = [merged(entry, defaults) for entry in tables.get("table", [])]
+    assert [table.id for table in paper.tables] == [own_line(entry["id"]) for entry in stated]
+    for entry, table in zip(stated, paper.tables, strict=True):
+        rows = [one for row in entry["row"] for one in by_hand(row)]
+        assert [row.label for row in table.rows] == [own_line(row["label"]) for row in rows]
+        columns = [
+            column
+            for given in entry["columns"]
+            for column in (sets[given[1:]] if str(given).startswith("@") else [given])
+        ]
+        printed = cells_of(folder / entry["values"]) if "values" in entry else {}
+        for row, shown in zip(rows, table.rows, strict=True):
+            values = row.get("values")
+            for n, column in enumerate(columns):
+                name = column if isinstance(column, str) else None
+                if isinstance(column, list):
+                    name = column[0]
+                elif isinstance(column, dict):
+                    name = column.get("printed", column["label"])
+                cell = values[n] if values else printed.get(row["label"], {}).get(name, "")
+                if shown.values[n] is not None:
+                    own.finite(shown.values[n], "value")
+                assert shown.values[n] == (None if cell == "" else float(cell)), "another value"
+
+
+def own_line(text: str) -> str:
+    return " ".join(part for part in (line.strip() for line in text.split("\n")) if part)
+
+
+def merged(entry: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """The entry over the defaults that it names, as far as ids, texts and rows need it."""
+    above = merged(defaults[entry["like"]], defaults) if "like" in entry else {}
+    return {**above, **entry}
+
+
+def by_hand(entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """One entry for each row of a grid."""
+    named = entry.get("across_fields", []), entry.get("fields", [])
+    for above, row in product(entry.get("across", [[]]), entry.get("rows", [[]])):
+        given = dict(zip(named[0], above, strict=False)) | dict(zip(named[1], row, strict=False))
+        one = dict(entry)
+        for key in ("id", "text", "label"):
+            if key in entry:
+                one[key] = filled(entry[key], given)
+            if given.get(key, "") != "" and f"{{{key}}}" not in str(entry):
+                one[key] = given[key]
+        yield one
+
+
+def filled(text: str, given: dict[str, Any]) -> str:
+    """The text, read once from the left, with the values of its {fields}."""
+    head, brace, rest = text.partition("{")
+    name, end, tail = rest.partition("}")
+    if not brace:
+        return text
+    if end and name in given:
+        return head + str(given[name]) + filled(tail, given)
+    return head + brace + filled(rest, given)
+
+
+def cells_of(path: Path) -> dict[str, dict[str, str]]:
+    """Row name -> column -> cell of a CSV file, with the csv module alone."""
+    lines = list(csv.DictReader(own.text_of(path).splitlines(), strict=True))
+    for line in lines:
+        for name, cell in line.items():
+            if name not in ("library", "system") and cell:
+                own.finite(float(cell), name)
+    return {f"{line.get('library') or ''} {line['system']}".strip(): line for line in lines}
+
+
 def make_numbers(folder: Path) -> None:
     (folder / "numbers.toml").write_text(NUMBERS)
     spreads = {"measured": [], "left_out": 2.5, "spreads": {"small": {"E1": {"R@100": 0.01}}}}
@@ -115,6 +209,15 @@ READERS = (
         load_paper,
         confirm_claims,
         ("load_paper", "load_papers"),
+        share=3,
+    ),
+    Reader(
+        "claims in short form",
+        make_short,
+        {"claims.toml": "settings", "tables.toml": "settings", "tables/t.csv": "columns"},
+        load_paper,
+        confirm_short,
+        ("load_paper", "read_printed"),
         share=3,
     ),
     Reader(

@@ -17,8 +17,8 @@ from tests.campaign import independent as own
 from tests.campaign.campaign import Reader
 from tests.campaign.claim_readers import numbers_in
 from tests.campaign.mutate import ODD
+from tests.reports.attestation.machine_example import machine
 from tests.reports.example import record
-from tests.reports.machine_example import machine
 
 HEX = re.compile(r"[0-9a-f]{64}")
 

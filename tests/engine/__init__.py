@@ -1,1 +1,1 @@
-"""engine"""
+"""Tests of the engine and its command line."""

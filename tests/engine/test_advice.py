@@ -25,7 +25,7 @@ MODULES = [
     "ir_replications.prorank.reranking.rerank:main",
     "ir_replications.prorank.training.train:main",
     "ir_replications.tongsearch_qr.training.train:main",
-    "ir_replications.tongsearch_qr.rewriting.command:command",
+    "ir_replications.tongsearch_qr.rewriting.rewrite:main",
     "ir_replications.bert_distill_losses.training.train:main",
 ]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ir_replications.engine import execute
+from ir_replications.engine import execute, executors
 from ir_replications.engine.commands.narrow import narrowed
 from ir_replications.engine.commands.run import run as run_of_cli
 from ir_replications.engine.execute import (
@@ -103,13 +103,13 @@ def planned(command: str) -> list[Job]:
     return narrowed(cells, options["where"])
 
 
-def test_every_command_of_a_record_runs_its_cell_alone() -> None:
-    for paper in papers():
-        for tier in TIERS:
-            for job in plan_jobs(paper, tier):
-                found = planned(job.command())
-                # A value with a comma cannot be given to --where.
-                assert job in found if "," in job.label else found == [job]
+@pytest.mark.parametrize("paper", papers())
+def test_every_command_of_a_record_runs_its_cell_alone(paper: str) -> None:
+    for tier in TIERS:
+        for job in plan_jobs(paper, tier):
+            found = planned(job.command())
+            # A value with a comma cannot be given to --where.
+            assert job in found if "," in job.label else found == [job]
 
 
 @pytest.mark.parametrize("paper", papers())
@@ -125,19 +125,17 @@ def test_what_was_not_run_has_a_command_that_runs_it(paper: str, tier: str) -> N
         assert planned(command), command
 
 
-def test_labels_are_short_and_tell_cells_of_different_systems_apart() -> None:
-    for paper in papers():
-        for tier in TIERS:
-            jobs = plan_jobs(paper, tier)
-            counts = Counter((j.experiment, j.label, j.config.get("seed")) for j in jobs)
-            assert [name for name, number in counts.items() if number > 1] == []
-            assert len({job.key for job in jobs}) == len(jobs)
-            assert all(job.label and "None" not in job.label for job in jobs)
-            for experiment in experiments(paper).values():
-                keys = {
-                    key for job in jobs if job.experiment == experiment.id for key in job.config
-                }
-                assert all(key.isidentifier() for key in keys)
+@pytest.mark.parametrize("paper", papers())
+def test_labels_are_short_and_tell_cells_of_different_systems_apart(paper: str) -> None:
+    for tier in TIERS:
+        jobs = plan_jobs(paper, tier)
+        counts = Counter((j.experiment, j.label, j.config.get("seed")) for j in jobs)
+        assert [name for name, number in counts.items() if number > 1] == []
+        assert len({job.key for job in jobs}) == len(jobs)
+        assert all(job.label and "None" not in job.label for job in jobs)
+        for experiment in experiments(paper).values():
+            keys = {key for job in jobs if job.experiment == experiment.id for key in job.config}
+            assert all(key.isidentifier() for key in keys)
 
 
 def test_a_label_names_its_numbers_and_leaves_out_nothing_and_the_seed() -> None:
@@ -321,12 +319,12 @@ def test_unknown_names_are_refused_with_those_that_exist(runs: list[str]) -> Non
     with pytest.raises(InputError, match="toy has no experiment 'E7'; its experiments are: E1, E2"):
         plan_jobs("toy", "small", only=["E7"])
     with pytest.raises(InputError, match="no executor named 'cloud'; expected local or ray"):
-        list(execute.execute([toy_job()], Path("s"), executor="cloud"))
+        list(executors.execute([toy_job()], Path("s"), executor="cloud"))
 
 
 def test_cells_that_need_a_model_come_first_and_an_experiment_is_one_lane() -> None:
     jobs = [job for paper in ("bmx", "prorank") for job in plan_jobs(paper, "embedded")]
-    lanes = execute.lanes_of(jobs)
+    lanes = executors.lanes_of(jobs)
     assert [*lanes][:2] == [("bmx", "E5"), ("prorank", "E2")]
     assert sorted(job.key for lane in lanes.values() for job in lane) == sorted(
         job.key for job in jobs

@@ -18,7 +18,7 @@ pytest.importorskip("ray", reason="tox -e ray installs it")
 
 import ray
 
-from ir_replications.engine import execute, ray_executor
+from ir_replications.engine import execute, executors, ray_executor
 from ir_replications.engine.execute import Job
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
@@ -88,7 +88,7 @@ def folders(tmp_path: Path) -> dict[str, Path]:
 
 
 def run(jobs: list[Job], store: Path, **options: Any) -> list[tuple[Record, bool]]:
-    return list(execute.execute(jobs, store, executor="ray", **options))
+    return list(executors.execute(jobs, store, executor="ray", **options))
 
 
 def on_ray(nodes: Nodes, tmp_path: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -187,7 +187,7 @@ def test_a_cell_whose_worker_always_dies_ends_the_run_in_one_line(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
     marks = tmp_path / "marks"
-    results = execute.execute(
+    results = executors.execute(
         [toy_job("good"), toy_job("killed always", marks=str(marks))],
         tmp_path / "s", n_jobs=1, executor="ray", folders=folders,
     )  # fmt: skip
@@ -239,7 +239,7 @@ def test_without_a_cluster_one_is_started_and_ended(
     monkeypatch.setenv("IR_REPLICATIONS_CACHE", str(tmp_path / "cache"))
     cell = execute.plan_jobs("bmx", "small", collections=["tiny"], only=["E2"])[0]
     absent = replace(cell, config={**cell.config, "collection": "no/such"})
-    results = execute.execute(
+    results = executors.execute(
         [cell, absent], tmp_path / "s", n_jobs=1, executor="ray", folders=folders
     )
     record, _ = next(results)

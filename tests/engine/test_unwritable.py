@@ -15,6 +15,7 @@ from ir_replications.shared import scratch
 from ir_replications.shared.compiling import compiled
 from ir_replications.shared.files import find_cache_dir
 from ir_replications.shared.scratch import private_folder, usable
+from tests.cli import broken_papers
 from tests.unprivileged import ROOT, unprivileged
 
 SEARCH = (
@@ -29,7 +30,9 @@ HOMELESS = {"HOME": HOME, "PYTHONDONTWRITEBYTECODE": "1"}
 def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A copy of the modules that cannot be written."""
     folder = tmp_path_factory.mktemp("installed")
-    leave_out = shutil.ignore_patterns("__pycache__", "results", "html", "local", "tests")
+    leave_out = shutil.ignore_patterns(
+        "__pycache__", "results", "html", "local", "tests", *broken_papers()
+    )
     own = folder / "ir_replications"
     for name, place in (
         ("replications", own),

@@ -1,1 +1,1 @@
-"""shared"""
+"""Tests of shared/."""

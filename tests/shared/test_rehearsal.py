@@ -19,8 +19,9 @@ from ir_replications.reports.pages.render import render_site
 from ir_replications.reports.records.provenance import collect
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import MARK, Store, overlay
+from ir_replications.shared.data.agreement import check_collection
 from ir_replications.shared.data.hub import check_counts
-from ir_replications.shared.data.manifest import check_collection, pinned
+from ir_replications.shared.data.manifest import pinned
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.rehearsal import ELSEWHERE, KEY, OWN, VARIABLE, rehearsal, shortened
 from tests.cli import E2, Replicate

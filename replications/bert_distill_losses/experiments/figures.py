@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from ir_replications.bert_distill_losses.experiments.axis_figure import Point, axis_figure
 from ir_replications.bert_distill_losses.experiments.contrasts import (
@@ -16,10 +16,10 @@ from ir_replications.bert_distill_losses.experiments.contrasts import (
     mean,
 )
 from ir_replications.bert_distill_losses.experiments.hinge_studies import hinge_rows
+from ir_replications.reports.pages.figures import Plan, drawn
 from ir_replications.reports.pages.plots import Figure, bars, forest, lines
 from ir_replications.reports.records.record import Record
 
-TIERS = ("small", "embedded")
 TEMPERATURES = (0.5, 1.0, 2.0, 5.0, 10.0)
 WEIGHTS = (0.001, 0.01, 0.1, 1.0)
 TERMS = ("embedding", "hidden", "attention")
@@ -32,15 +32,7 @@ NAMES = {
 
 def figures(records: Iterable[Record]) -> list[Figure]:
     """Every figure whose experiment has records for it, from the larger tier that has some."""
-    good = [record for record in records if record.status == "ok"]
-    drawn: list[Figure] = []
-    for experiments, draw in DRAWN:
-        for tier in TIERS:
-            chosen = [r for r in good if r.experiment in experiments and r.tier == tier]
-            if figure := draw(chosen, tier):
-                drawn.append(figure)
-                break
-    return drawn
+    return drawn(records, DRAWN)
 
 
 def hard_labels(records: Sequence[Record], tier: str) -> Figure | None:
@@ -225,8 +217,7 @@ def spread(records: Sequence[Record], tier: str) -> Figure | None:
     )
 
 
-Draw = Callable[[Sequence[Record], str], Figure | None]
-DRAWN: tuple[tuple[tuple[str, ...], Draw], ...] = (
+DRAWN: Plan = (
     (("E2",), hard_labels),
     (("E2", "E3", "E4"), hinge_studies),
     (("E2",), layers_hurt),

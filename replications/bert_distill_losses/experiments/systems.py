@@ -22,7 +22,7 @@ from ir_replications.engine.execute import Context
 from ir_replications.engine.first_stages import DEPTH, candidate_run, chosen_queries, judgements
 from ir_replications.shared.data import check_available
 from ir_replications.shared.data.collection import Grades
-from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.errors import costs_this_cell
 from ir_replications.shared.evaluation.metrics import Scores, evaluate
 from ir_replications.shared.models.references import fetch_model
 from ir_replications.shared.retrieval.reranking import oracle, rerank
@@ -128,12 +128,10 @@ def needed_data(recipe: Recipe, context: Context) -> dict[str, str]:
     """
     names = [name for name in (*recipe.data, *recipe.held_out) if name not in context.folders]
     refs = dict.fromkeys(filter(None, (recipe.teacher_model, recipe.student_model)))
-    try:
+    with costs_this_cell():
         for name in names:
             check_available(name, data_root=context.data_root, download=context.download)
         return {ref: fetch_model(ref, download=context.download).sha256 for ref in refs}
-    except InputError as error:
-        raise MissingDependencyError(str(error)) from error
 
 
 def teacher_scorers(

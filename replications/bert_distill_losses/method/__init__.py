@@ -1,1 +1,1 @@
-"""The paper's equations."""
+"""Losses on scores and on layers, what they compare, and the heads: the paper's equations."""

@@ -1,1 +1,1 @@
-"""The cross-encoder that teacher and students are."""
+"""The cross-encoder that teacher and students are: model, files, tokens, scoring."""

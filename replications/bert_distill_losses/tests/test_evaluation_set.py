@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ir_replications.bert_distill_losses.experiments.evaluation_set import evaluation_set
-from ir_replications.bert_distill_losses.tests.toy_collections import toy_source
+from ir_replications.bert_distill_losses.tests.training.toy_collections import toy_source
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.retrieval.reranking import rerank
 

@@ -17,7 +17,7 @@ pytest.importorskip("transformers")
 from ir_replications.bert_distill_losses.checks.tiny_training import write_recipe
 from ir_replications.bert_distill_losses.experiments import e1_goldens, e2_arms, e3_axes, e4_labels
 from ir_replications.bert_distill_losses.experiments.registry import COLLECTIONS, EXPERIMENTS
-from ir_replications.bert_distill_losses.training import loop, recipe
+from ir_replications.bert_distill_losses.training import ranking_terms, recipe
 from ir_replications.bert_distill_losses.training import run as training_run
 from ir_replications.bert_distill_losses.training.arms import ARMS, arm_of
 from ir_replications.engine import execute
@@ -25,7 +25,12 @@ from ir_replications.engine.execute import Context, Job, Outcome, Plan, run_job
 from ir_replications.shared.errors import MissingDependencyError
 
 PAPER, MINE = "bert_distill_losses", "local/mine"
-MODULES: Mapping[str, Any] = {"E1": e1_goldens, "E2": e2_arms, "E3": e3_axes, "E4": e4_labels}
+MODULES: Mapping[str, Any] = {
+    "E1": e1_goldens.EXPERIMENT,
+    "E2": e2_arms,
+    "E3": e3_axes,
+    "E4": e4_labels,
+}
 TIERS = ("embedded", "small", "paper")
 
 
@@ -106,12 +111,12 @@ def test_planning_needs_no_extra() -> None:
 
 
 def test_every_golden_check_is_a_cell() -> None:
-    checks = {cell["check"] for cell in e1_goldens.cells(plan("embedded"))}
+    checks = {cell["check"] for cell in e1_goldens.EXPERIMENT.cells(plan("embedded"))}
     for number in range(1, 14):
         if number != 12:  # metrics have their own tests
             assert any(c == f"G{number}" or c.startswith(f"G{number}-") for c in checks), number
     assert {"C4", "K7"} <= checks
-    assert e1_goldens.run({"check": "C4"}, Context()).facts["max_difference"] == 0
+    assert e1_goldens.EXPERIMENT.run({"check": "C4"}, Context()).facts["max_difference"] == 0
 
 
 # ---- Whole cells
@@ -207,7 +212,7 @@ def test_groups_without_labels_are_the_students_alone(
 def test_a_loss_that_is_no_number_costs_its_arm_alone(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(loop.HARD, "bce", lambda scores: scores.sum() * float("nan"))
+    monkeypatch.setitem(ranking_terms.HARD, "bce", lambda scores: scores.sum() * float("nan"))
     records = [
         run_job(Job(PAPER, "small", "E2", student(arm)), tiny / "store", data_root=tiny)[0]
         for arm in ("A1", "A2")

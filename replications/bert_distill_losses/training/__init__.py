@@ -1,1 +1,1 @@
-"""Training: data, loop, runs and their command."""
+"""Arms, loop, data and runs of teachers and students, recipes and command."""

@@ -15,11 +15,11 @@ from ir_replications.bert_distill_losses.training.arms import Arm
 from ir_replications.bert_distill_losses.training.data import TrainingData
 from ir_replications.bert_distill_losses.training.loop import train_ranker
 from ir_replications.bert_distill_losses.training.recipe import Recipe
-from ir_replications.bert_distill_losses.training.run import checksums
 from ir_replications.bert_distill_losses.training.threads import fixed_threads
 from ir_replications.reports.records import provenance
 from ir_replications.shared.training import TrainingFolder
 from ir_replications.shared.training.distributed import is_first, process_group, total
+from ir_replications.shared.training.folder import weights_checksums
 
 
 @process_group()
@@ -74,7 +74,7 @@ def _record(
     """What finished.json says: the loop's own summary, the weights, where they were made."""
     return {
         **loop.summary(),
-        "weights_sha256": checksums(folder.final),
+        "weights_sha256": weights_checksums(folder.final),
         "seconds": round(loop.seconds, 3),
         "provenance": provenance.collect(
             paper="bert_distill_losses",

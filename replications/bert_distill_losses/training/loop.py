@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from ir_replications.bert_distill_losses.method.layer_objective import LayerObjective
-from ir_replications.bert_distill_losses.method.ranking_losses import HARD, SOFT
 from ir_replications.bert_distill_losses.method.states import encode_states
 from ir_replications.bert_distill_losses.ranker.model import Ranker, attention_for_training
 from ir_replications.bert_distill_losses.ranker.tokens import PairTokens
-from ir_replications.bert_distill_losses.training.arms import WITH_TEMPERATURE, Arm
+from ir_replications.bert_distill_losses.training.arms import Arm
+from ir_replications.bert_distill_losses.training.ranking_terms import Share, ranking_terms
 from ir_replications.bert_distill_losses.training.recipe import Rounds
 from ir_replications.bert_distill_losses.training.training_set import TrainingSet
 from ir_replications.shared.errors import InputError
@@ -65,6 +65,7 @@ def train_ranker(
     targets = _targets(data, arm, teacher_scores)
     check_shares(rounds.groups_per_step, "groups_per_step")
     batches = bucketed(data, tokens, arm, rounds, seed)
+    ranking = ranking_terms(arm, margin)
     objective = _objective(arm, ranker, layer_teacher, seed)
     parameters = {n: p for n, p in ranker.named_parameters() if p.requires_grad}
     if objective is not None:
@@ -86,12 +87,14 @@ def train_ranker(
             with loop.autocast():
                 scores, states = ranker.forward_states(inputs)
             scores = scores.view(len(mine), -1)
-            losses = _ranking(scores, data, mine, batch, targets, arm, margin)
+            part = _share(data, targets, batch, mine)
+            found = {name: term(scores, part) for name, term in ranking.items()}
+            losses = {name: loss for name, loss in found.items() if loss is not None}
             if objective is not None and any(weights.get(term) for term in arm.layers):
                 with torch.no_grad(), loop.autocast():
                     theirs = encode_states(layer_teacher, inputs)
-                found = objective(states, theirs)
-                losses |= {t: loss * _part(t, states.mask) for t, loss in found.items()}
+                apart = objective(states, theirs)
+                losses |= {t: loss * _part(t, states.mask) for t, loss in apart.items()}
             parts = {term: weights[term] * losses[term] for term in losses if weights.get(term)}
             probed = _probe(parts, ranker) if step % rounds.probe_steps == 0 else {}
             loss = torch.stack(list(parts.values())).sum()
@@ -179,33 +182,15 @@ def _flat(data: TrainingSet, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.repeat(data.query[rows], groups.shape[1]), groups.reshape(-1)
 
 
-def _ranking(
-    scores: torch.Tensor,
-    data: TrainingSet,
-    rows: np.ndarray,
-    batch: list[int],
-    targets: np.ndarray | None,
-    arm: Arm,
-    margin: float,
-) -> dict[str, torch.Tensor]:
-    """The hard loss over the batch's labelled groups and the soft one over all, this share's part.
-
-    Parts of all processes add up to the mean over the batch.
-    """
-    losses = {}
-    labelled = data.labelled[rows]
-    if arm.hard and data.labelled[batch].any():  # the same losses in every process
-        losses["hard"] = scores.sum() * 0
-    if arm.hard and labelled.any():
-        options = {"margin": margin} if arm.hard == "hinge" else {}
-        mean = HARD[arm.hard](scores[torch.from_numpy(labelled).to(scores.device)], **options)
-        losses["hard"] = mean * (labelled.sum() / data.labelled[batch].sum())
-    if targets is not None:
-        wanted = torch.from_numpy(targets[rows]).to(scores)
-        options = {"temperature": arm.temperature} if arm.soft in WITH_TEMPERATURE else {}
-        mean = SOFT[arm.soft](scores, wanted, **options)
-        losses["soft"] = mean * (len(rows) / len(batch))
-    return losses
+def _share(
+    data: TrainingSet, targets: np.ndarray | None, batch: list[int], mine: np.ndarray
+) -> Share:
+    return Share(
+        labelled=data.labelled[mine],
+        targets=None if targets is None else targets[mine],
+        groups=len(batch),
+        labels=int(data.labelled[batch].sum()),
+    )
 
 
 def _part(term: str, mask: torch.Tensor) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,23 +14,12 @@ from ir_replications.bert_distill_losses.training.arms import INITS, Arm
 from ir_replications.bert_distill_losses.training.data import TrainingData
 from ir_replications.bert_distill_losses.training.recipe import Recipe
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.files import find_cache_dir, sha256_unchanged
 from ir_replications.shared.models.references import fetch_model
 from ir_replications.shared.own_code import code_of
-from ir_replications.shared.training import TrainingFolder, digest_of
+from ir_replications.shared.training.runs import Trained, finished_or, run_folder
 
 SINGLE, ENSEMBLE = (11,), (11, 12, 13)  # seeds of teachers; students have others
 EVERYTHING = "all"
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished teacher or student: its weights, its log, what the run wrote at its end."""
-
-    weights: Path
-    sha256: str
-    log: list[dict[str, Any]]
-    result: dict[str, Any]
 
 
 def train_teacher(
@@ -212,16 +201,14 @@ def _trained(
         "data_sha256": data.groups.sha256,
         "code_sha256": code_of(__name__),
     }
-    name = f"bert_distill-{recipe.name}-{kind}-{digest_of(request)[:12]}"
-    folder = TrainingFolder(output or find_cache_dir() / "training" / name, request)
-    with folder.turn():  # cells side by side may need the same teacher
-        result = folder.finished()
-        if result is None:
-            from ir_replications.bert_distill_losses.training.fit import fit
+    folder = run_folder(f"bert_distill-{recipe.name}-{kind}", request, output)
 
-            result = fit(recipe, kind, data, arm, seed, folder, models, make, targets, follow)
-    sha256 = digest_of(checksums(folder.final))
-    return Trained(folder.final, sha256, folder.read_log(), result)
+    def train() -> dict[str, Any]:
+        from ir_replications.bert_distill_losses.training.fit import fit
+
+        return fit(recipe, kind, data, arm, seed, folder, models, make, targets, follow)
+
+    return finished_or(folder, train)
 
 
 def _settings(arm: Arm) -> dict[str, Any]:
@@ -229,9 +216,3 @@ def _settings(arm: Arm) -> dict[str, Any]:
     return {name: value for name, value in vars(arm).items() if name != "title"} | {
         "layers": dict(arm.layers)
     }
-
-
-def checksums(folder: Path) -> dict[str, str]:
-    """sha256 of every file of weights of a ranker, by its path in the folder."""
-    files = sorted(folder.rglob("*.safetensors"))
-    return {path.relative_to(folder).as_posix(): sha256_unchanged(path) for path in files}

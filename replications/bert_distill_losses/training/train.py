@@ -12,7 +12,6 @@ if __name__ == "__main__":  # before what takes seconds to import: a signal must
     start("ir_replications.bert_distill_losses.training.train:main")
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -22,13 +21,18 @@ import click
 
 from ir_replications.bert_distill_losses.training.arms import ARMS, INITS, TEACHERS, Arm, arm_of
 from ir_replications.bert_distill_losses.training.recipe import Kind, Recipe, load_recipe
-from ir_replications.engine.door import HELP, OUTPUT_FOLDER, USER_PATH, Door, tell, user_folder
+from ir_replications.engine.door import tell
+from ir_replications.engine.train_command import (
+    run_options,
+    tell_once,
+    train_command,
+    training_context,
+)
 from ir_replications.shared.entry import say
 from ir_replications.shared.errors import DivergedError, InputError
 
 
-@click.command(cls=Door, context_settings=HELP)
-@click.argument("recipe")
+@train_command
 @click.option(
     "--arm", "arms", multiple=True, help="Arm of the plan, may be repeated; none: the teacher."
 )
@@ -44,10 +48,8 @@ from ir_replications.shared.errors import DivergedError, InputError
 @click.option("--temperature", type=float, help="Of the losses that have one.")
 @click.option("--layers", type=click.IntRange(1), help="Layers of the student.")
 @click.option("--rate", type=float, help="Learning rate.")
-@click.option("--output", type=OUTPUT_FOLDER, help="Run folder.")
-@click.option("--data-root", type=USER_PATH, help="Folder of collections.")
 @click.option("--development", is_flag=True, help="Measure on the development queries as well.")
-@click.option("--dry-run", is_flag=True, help="Print what would be trained and train nothing.")
+@run_options(dry_run="Print what would be trained and train nothing.")
 def main(
     recipe: str,
     arms: tuple[str, ...],
@@ -94,10 +96,8 @@ def main(
     from ir_replications.bert_distill_losses.experiments.students import student_cell
     from ir_replications.bert_distill_losses.training.data import training_data
     from ir_replications.bert_distill_losses.training.run import train_student, train_teacher
-    from ir_replications.engine.execute import Context
 
-    folders = {name: path for name in settings.data if (path := user_folder(name))}
-    context = Context(data_root, folders=folders)
+    context = training_context(settings.data, data_root)
     failed = []
     for name, seed in runs:
         data = training_data(settings, kind, seed, context)
@@ -113,9 +113,9 @@ def main(
         except DivergedError as error:
             failed.append(error)
             continue
-        _say(f"{name or 'teacher'}, seed {seed}: weights in {trained.weights}")
+        tell_once(f"{name or 'teacher'}, seed {seed}: weights in {trained.weights}")
         if development:
-            _say(_measured(settings, trained.weights, context))
+            tell_once(_measured(settings, trained.weights, context))
     for problem in failed:
         say(f"error: {problem}")
     return 2 if failed else 0
@@ -157,9 +157,3 @@ def _measured(settings: Any, weights: Path, context: Any) -> str:
         if each:
             found[f"mean{what}"] = sum(each) / len(each)
     return ", ".join(f"{name} {value:.4f}" for name, value in found.items())
-
-
-def _say(text: str) -> None:
-    """Print, once: in the first of several processes."""
-    if os.environ.get("RANK", "0") == "0":
-        tell(text)

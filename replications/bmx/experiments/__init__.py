@@ -1,1 +1,1 @@
-"""The experiments, one module each, and what they share."""
+"""Experiments E1 to E9, one module each, and what they share."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -29,7 +28,7 @@ from ir_replications.bmx.method.scoring import (
     score,
 )
 from ir_replications.bmx.retrieval.retriever import BMX
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.checks import checks_experiment
 
 Documents = list[list[str]]
 Facts = dict[str, float | int]
@@ -315,21 +314,4 @@ CHECKS: dict[str, Callable[[], Facts]] = {
     for check in (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14)
 }
 
-
-def cells(plan: Plan) -> list[dict[str, Any]]:
-    """One cell per claim; algebra needs no collection, so only the embedded tier runs it."""
-    return [{"claim": name} for name in CHECKS] if plan.tier == "embedded" else []
-
-
-def run(config: Config, context: Context) -> Outcome:
-    """Run one check."""
-    return Outcome(facts=dict(CHECKS[config["claim"]]()))
-
-
-EXPERIMENT = Experiment(
-    id="E1",
-    title="algebra and golden values",
-    cells=cells,
-    run=run,
-    cost={"embedded": "1 s"},
-)
+EXPERIMENT = checks_experiment("algebra and golden values", CHECKS, cost="1 s", key="claim")

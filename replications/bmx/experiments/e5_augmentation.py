@@ -20,7 +20,7 @@ from ir_replications.bmx.retrieval.augmented_search import top_k, weighted_sum
 from ir_replications.bmx.retrieval.retriever import BMX
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
 from ir_replications.shared.analysis import tokenize_queries
-from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.errors import costs_this_cell
 from ir_replications.shared.evaluation.metrics import evaluate
 from ir_replications.shared.files import find_cache_dir
 from ir_replications.shared.locks import turn_at
@@ -134,10 +134,8 @@ def paraphrase(
     queries: Sequence[str], config: Config, download: bool = True
 ) -> tuple[list[list[str]], str]:
     """`paraphrases` texts per query, kept on disk text by text, and the sha256 of the model."""
-    try:
+    with costs_this_cell():
         files = fetch_model(config["model"], download=download)
-    except InputError as error:  # this cell fails; the experiments that need no model go on
-        raise MissingDependencyError(str(error)) from error
     name = config["collection"].replace("/", "-")
     path = find_cache_dir() / "texts" / f"bmx-{name}-{files.sha256[:12]}.jsonl"
     with turn_at(

@@ -10,7 +10,7 @@ from typing import Any
 
 from ir_replications.bmx.experiments.e2_retrieval import DEPTH
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
-from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.errors import costs_this_cell
 from ir_replications.shared.evaluation.metrics import evaluate
 from ir_replications.shared.models.embedder import MINILM, MPNET
 from ir_replications.shared.models.references import fetch_model
@@ -37,10 +37,8 @@ def run(config: Config, context: Context) -> Outcome:
     name = config["collection"]
     collection = context.collection(name)
     split = collection.default_split
-    try:
+    with costs_this_cell():
         fetch_model(config["model"], download=context.download)
-    except InputError as error:  # this cell fails; the others go on
-        raise MissingDependencyError(str(error)) from error
     embedder = load_dense(config["model"])
     documents = list(collection.contents(config["title"]))
     found = dense_search(

@@ -7,31 +7,17 @@ from collections.abc import Iterable, Sequence
 
 from ir_replications.bmx.experiments.e3_ablation import VARIANTS
 from ir_replications.bmx.experiments.e6_robustness import MEASURE, PARAMETERS, opponent
+from ir_replications.reports.pages.figures import Plan, drawn
 from ir_replications.reports.pages.plots import Figure, bars, heatmap, scatter
 from ir_replications.reports.records.record import Record
 from ir_replications.shared.evaluation.significance import paired_bootstrap
 
 BASELINE = "BM25 k1=1.2 b=0.75"
-TIERS = ("small", "embedded")
 
 
 def figures(records: Iterable[Record]) -> list[Figure]:
-    """Every figure whose experiment has records, from the larger tier that has some."""
-    good = [record for record in records if record.status == "ok"]
-    drawn = []
-    for draw, experiment in (
-        (robustness, "E6"),
-        (ablation, "E3"),
-        (entropy, "E4"),
-        (augmentation, "E5"),
-        (speed, "E7"),
-    ):
-        for tier in TIERS:
-            chosen = [r for r in good if r.experiment == experiment and r.tier == tier]
-            if chosen:
-                drawn.append(draw(chosen, tier))
-                break
-    return drawn
+    """Every figure whose experiment has records for it, from the larger tier that has some."""
+    return drawn(records, DRAWN)
 
 
 def robustness(records: Sequence[Record], tier: str) -> Figure:
@@ -205,3 +191,12 @@ def _points(value: float | None, base: float | None) -> float | None:
 
 def _cell(value: object) -> object:
     return f"{value:.4f}" if isinstance(value, float) else value
+
+
+DRAWN: Plan = (
+    (("E6",), robustness),
+    (("E3",), ablation),
+    (("E4",), entropy),
+    (("E5",), augmentation),
+    (("E7",), speed),
+)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ir_replications.shared.data.printed import read_printed
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.reading import finite_number, read_text
 
 FOLDER = Path(__file__).parents[1] / "tables"
 NAMES = ("beir", "bright", "multilingual")
@@ -37,24 +36,18 @@ class PrintedTable:
 
 
 def read_table(name: str, folder: Path = FOLDER) -> PrintedTable:
-    """Read folder/name.csv: library, system, one column per data set, Avg.
+    """Read folder/name.csv: library, system, one column per data set, Avg; every cell a number.
 
-    Raises InputError naming file and line of what is not as expected.
+    Raises InputError naming the file, and the line of what is not as expected.
     """
     path = folder / f"{name}.csv"
-    lines = list(csv.reader(read_text(path).splitlines()))
-    if not lines or lines[0][:2] != ["library", "system"] or lines[0][-1] != "Avg":
-        raise InputError(f"{path}:1: expected the columns library, system, data sets, Avg")
+    printed = read_printed(path)
+    *columns, last = printed.columns
     rows: dict[str, tuple[float, ...]] = {}
-    averages, libraries = {}, {}
-    for number, line in enumerate(lines[1:], start=2):
-        cells = [finite_number(cell) for cell in line[2:]]
+    averages = {}
+    for full, cells in printed.rows.items():
         values = tuple(cell for cell in cells if cell is not None)
-        full = " ".join(part for part in line[:2] if part)
-        if len(line) != len(lines[0]) or len(values) != len(cells) or full in rows:
-            raise InputError(
-                f"{path}:{number}: expected {len(lines[0]) - 2} numbers after a library and a "
-                "system that no other line has"
-            )
-        rows[full], averages[full], libraries[full] = values[:-1], values[-1], line[0]
-    return PrintedTable(tuple(lines[0][2:-1]), rows, averages, libraries)
+        if last != "Avg" or len(values) < len(cells):
+            raise InputError(f"{path}: {full}: expected a number in each column, Avg the last")
+        rows[full], averages[full] = values[:-1], values[-1]
+    return PrintedTable(tuple(columns), rows, averages, printed.libraries)

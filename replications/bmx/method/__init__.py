@@ -1,1 +1,1 @@
-"""The paper's equations."""
+"""BMX equation by equation, in plain Python: score, entropy, normalisation, augmentation."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from ir_replications.bmx.experiments import (
     testbeds,
 )
 from ir_replications.bmx.experiments.registry import COLLECTIONS, EXPERIMENTS
-from ir_replications.engine.execute import Context, Plan, experiments, plan_jobs, run_job
+from ir_replications.engine.execute import Context, Plan, plan_jobs, run_job
 from ir_replications.shared.data import pinned
 
 DOCUMENTS = {
@@ -178,16 +177,3 @@ def test_figures_are_drawn_from_records(root: Path, tmp_path: Path) -> None:
     assert len(robustness.table) == 1 + 3 * len(e6_robustness.PARAMETERS)
     assert robustness.svg.startswith("<svg")
     assert figures.figures([]) == []
-
-
-def test_every_function_that_the_readme_names_exists() -> None:
-    folder = Path(__file__).parents[1]
-    text = (folder / "README.md").read_text()
-    table = text[text.index("| paper | formula | function |") :].split("\n\n")[0]
-    named = re.findall(r"`(\w+)\.(\w+)`", table)
-    assert len(named) >= 10
-    for module, name in named:
-        path = folder / ("retriever.py" if module == "BMX" else f"{module}.py")
-        assert f"def {name}(" in path.read_text(), f"{module}.{name}"
-    listed = re.findall(r"^\| (E\d) \|", text, re.M)
-    assert listed == list(experiments("bmx"))

@@ -119,13 +119,14 @@ def _pair(name: str) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("system,x,Avg\na,1,1\n", ":1: expected the columns"),
+        ("system,x\na,1\n", ": a: expected a number in each column, Avg the last"),
+        ("library,system,x,Avg\n,a,,1\n", ": a: expected a number in each column"),
         ("library,system,x,Avg\n,a,1\n", ":2: expected 2 numbers"),
         ("library,system,x,Avg\n,a,1,1\n,a,1,1\n", ":3: expected 2 numbers"),
         ("library,system,x,Avg\n,a,one,1\n", ":2: expected 2 numbers"),
     ],
 )
-def test_a_damaged_table_names_file_and_line(tmp_path: Path, text: str, line: str) -> None:
+def test_a_damaged_table_names_file_and_place(tmp_path: Path, text: str, line: str) -> None:
     (tmp_path / "odd.csv").write_text(text)
     with pytest.raises(InputError, match=f"odd.csv{line}"):
         read_table("odd", tmp_path)

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import click
 
-from ir_replications.engine.commands.attestation import attest_here
+from ir_replications.engine.commands.attestation import TIER, attest_here
 from ir_replications.engine.commands.emulate import attest_under
 from ir_replications.engine.commands.options import HOME, IN_CHECKOUT
 from ir_replications.engine.cores import at_most
 from ir_replications.engine.door import USER_PATH, tell
+from ir_replications.engine.evidence import is_published
 from ir_replications.engine.execute import papers
+from ir_replications.engine.paper_check import sound_papers
 from ir_replications.reports.attestation.arithmetics import ARITHMETICS
 from ir_replications.reports.attestation.machines import write_machine
 from ir_replications.shared.errors import InputError
@@ -26,7 +28,11 @@ ALL = "all"
 
 @click.command()
 @click.option(
-    "--paper", "chosen", multiple=True, metavar="PAPER", help="Only this one; default: every paper."
+    "--paper",
+    "chosen",
+    multiple=True,
+    metavar="PAPER",
+    help="Only this one; default: each published one.",
 )
 @click.option(
     "--arithmetic",
@@ -80,6 +86,9 @@ def attest(
     for name in chosen:
         if name not in known:
             raise InputError(f"no paper named {name!r}; the papers are: {', '.join(known)}")
+    asked = chosen or [name for name in sound_papers() if is_published(name, TIER)]
+    if not asked:
+        raise InputError("nothing to attest: no paper has published records of the embedded tier")
     if store is not None and store.exists() and any(store.iterdir()):
         raise InputError(f"{store}: is not empty; attest needs a fresh folder, name another one")
     if arithmetics:
@@ -90,9 +99,7 @@ def attest(
     else:
         with fresh_folders(store) as folder:
             machines = [
-                attest_here(
-                    chosen or known, folder, values, full=not chosen, jobs=at_most(jobs or 1)
-                )
+                attest_here(asked, folder, values, full=not chosen, jobs=at_most(jobs or 1))
             ]
         tell(f"written: {write_machine(machines[0], out)}")
     context.exit(1 if any(machine.disagreements for machine in machines) else 0)

@@ -12,7 +12,8 @@ from ir_replications.shared.errors import InputError
 
 @click.command()
 @click.argument("names", metavar="[PAPER]...", nargs=-1)
-def check(names: tuple[str, ...]) -> None:
+@click.pass_context
+def check(context: click.Context, names: tuple[str, ...]) -> None:
     """Check claims, kinds of numbers and experiments of PAPER (default: every paper)."""
     known = papers()
     for name in names:
@@ -26,5 +27,4 @@ def check(names: tuple[str, ...]) -> None:
         if not found:
             tell(summary(paper))
         wrong |= bool(found)
-    if wrong:
-        raise SystemExit(2)
+    context.exit(2 if wrong else 0)

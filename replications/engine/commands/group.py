@@ -21,6 +21,7 @@ COMMANDS = {
         "Pack the finished records of PAPER (or `all`) into reports/results.",
     ),
     "report": ("report:report", "Render one page per paper and an index."),
+    "new": ("new:new", "Write the folder of a new paper, complete and green."),
     "check": ("check:check", "Check a paper's claims, kinds of numbers and experiments."),
     "compare": ("compare:compare", "Compare two runs under one set of judgements."),
     "data": ("data:data", "List, fetch and check collections."),

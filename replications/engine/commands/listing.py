@@ -6,7 +6,9 @@ import click
 from rich.table import Table
 
 from ir_replications.engine.commands.options import console
+from ir_replications.engine.door import tell
 from ir_replications.engine.execute import TIERS, experiments, papers
+from ir_replications.engine.paper_check import broken_line, unreadable
 
 
 @click.command("list")
@@ -15,8 +17,14 @@ def list_papers() -> None:
     table = Table()
     for column in ("paper", "experiment", "what", *TIERS):
         table.add_column(column)
+    broken = {}
     for paper in papers():
+        if found := unreadable(paper):
+            broken[paper] = broken_line(paper, found)
+            continue
         for experiment in experiments(paper).values():
             costs = [experiment.cost.get(tier, "-") for tier in TIERS]
             table.add_row(paper, experiment.id, experiment.title, *costs)
     console().print(table)
+    for paper, line in broken.items():
+        tell(f"{paper}: cannot be used: {line}")

@@ -15,6 +15,7 @@ from ir_replications.engine.commands.options import (
 )
 from ir_replications.engine.door import tell
 from ir_replications.engine.execute import TIERS, papers, plan_jobs
+from ir_replications.engine.paper_check import sound_papers
 from ir_replications.reports.records.provenance import git_state
 from ir_replications.reports.records.publish import Change, publish
 from ir_replications.reports.records.record import Record
@@ -49,7 +50,7 @@ def publish_records(paper: str, tier: str | None, store: Path) -> None:
     source, published = Store(store), Store(PUBLISHED)
     asked = [
         (name, each)
-        for name in (known if paper == ALL else [paper])
+        for name in (sound_papers() if paper == ALL else [paper])
         for each in ([tier] if tier else TIERS)
         if (tier and paper != ALL) or (store / name / each).is_dir()
     ]

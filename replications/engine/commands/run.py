@@ -23,16 +23,16 @@ from ir_replications.engine.execute import (
     IN_COLLECTION,
     Job,
     cached_collection,
-    execute,
     experiments,
-    papers,
     plan_jobs,
 )
+from ir_replications.engine.executors import execute
+from ir_replications.engine.paper_check import sound_papers
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.data import UNPINNED, check_available, check_collection
 from ir_replications.shared.data.manifest import pinned
-from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.rehearsal import VARIABLE, rehearsal
 
@@ -162,7 +162,8 @@ def _of_all(only: Sequence[str]) -> dict[str, list[str]]:
 
     Raises InputError for an experiment that no paper has.
     """
-    asked = {paper: [name for name in only if name in experiments(paper)] for paper in papers()}
+    sound = sound_papers()
+    asked = {paper: [name for name in only if name in experiments(paper)] for paper in sound}
     for name in only:
         if not any(name in its for its in asked.values()):
             raise InputError(f"no paper has an experiment {name!r}; `replicate list` shows them")

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from random import Random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ir_replications.prorank.checks.tiny_llama import byte_tokenizer, inputs, tiny_llama
 from ir_replications.prorank.method.prompt import (
     PREFIX,
     SUFFIX,
@@ -33,62 +33,8 @@ PROMPT_SHA256 = {  # instruction: sha256 of the prompt for the query "Q" and the
     None: "12101dc5fd8d4ca905d7e0bedd22e3e64f0e227647eb637695fe4da1c91473cb",
     "I": "50f7a97957d80041f5d2a9f48d10d51db92ab96e77ed94a8b776af5e37140e14",
 }
-QWEN_SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 STYLES = ("qwen", "gpt2")
-SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-WORDS = (
-    "who wrote the novel of a sea and its map", "naïve façade — Zürich", "def f(x): return x",
-    "42 7 1 0 2025", "\u68c0\u7d22 \u76f8\u5173", "hello <|im_end|> world", "tab\there  two",
-    "😀 emoji", "line\nbreak", "e\u0301t\u00e9", "don't we'll", "",
-)  # fmt: skip
-ENDINGS = ("", "?", ".", "!", ").", " ", "\n", "...", "  \n\n")
 IDS_SHA256 = "feb494e161c4d391b7b64d3d7fee54449e79bc98222c5a732eb76ea011e52703"
-
-
-def byte_tokenizer(style: str) -> Any:
-    """A byte-level BPE tokenizer with Qwen's pre-tokenizer ("qwen") or GPT-2's ("gpt2").
-
-    Its merges are the words of the prompt and the line ends that Qwen's pre-tokenizer leaves at
-    punctuation, written out here, not trained: ids are the same in every release of `tokenizers`.
-    """
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
-    from tokenizers.models import BPE
-    from transformers import PreTrainedTokenizerFast
-
-    bytes_only = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=style == "gpt2")
-    split: Any = bytes_only
-    if style == "qwen":
-        words = pre_tokenizers.Split(Regex(QWEN_SPLIT), behavior="isolated")
-        split = pre_tokenizers.Sequence([words, bytes_only])
-    source = [prompt_text(" ".join(WORDS), "d"), *(f"a{end}\nb" for end in ENDINGS)]
-    pieces = [piece for text in source for piece, _ in split.pre_tokenize_str(text)]
-    merges = dict.fromkeys((p[:i], p[i]) for p in pieces for i in range(1, len(p)))
-    tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *(a + b for a, b in merges)]
-    vocabulary = {token: i for i, token in enumerate(tokens)}
-    model = Tokenizer(BPE(vocab=vocabulary, merges=list(merges)))
-    model.pre_tokenizer, model.decoder = split, decoders.ByteLevel()
-    if style == "qwen":
-        model.normalizer = normalizers.NFC()
-    model.add_special_tokens([AddedToken(token, normalized=False) for token in SPECIAL])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=model, pad_token=SPECIAL[0], eos_token=SPECIAL[2], padding_side="left"
-    )
-
-
-def inputs(count: int, seed: int = 0) -> Iterator[tuple[str, str, str | None]]:
-    """Generated (query, document, instruction): no words to many, every ending, other scripts."""
-    random = Random(seed)
-
-    def text(words: int) -> str:
-        chosen = [WORDS[random.randrange(len(WORDS))] for _ in range(random.randrange(words + 1))]
-        return " ".join(chosen) + ENDINGS[random.randrange(len(ENDINGS))]
-
-    for _ in range(count):
-        asked = (None, None, "", text(4))[random.randrange(4)]
-        yield text(6), text(30), asked
 
 
 def settings(template: int) -> list[tuple[int, int]]:
@@ -139,7 +85,6 @@ def a5() -> Facts:
     """A row's score alone and among others; what right padding does to the shorter rows."""
     import torch
 
-    from ir_replications.prorank.checks.score import tiny_llama
     from ir_replications.prorank.method.score import PairScorer, logit_difference
 
     tokenizer = byte_tokenizer("qwen")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ir_replications.prorank.checks.tiny_llama import byte_tokenizer, inputs, tiny_llama
 from ir_replications.prorank.method.score import (
     MIDPOINTS,
     PairScorer,
@@ -29,32 +30,6 @@ PUBLISHED = {
 RAW = {BASE: [9.1875, 0.5625, 4.0], LARGE: [12.125, -1.375, 9.6875]}
 # The sigmoid of bfloat16 logits, rounded to bfloat16.
 SATURATION = {4.0: 0.98046875, 5.0: 0.9921875, 5.5: 0.99609375, 6.0: 0.99609375, 6.25: 1.0}
-
-
-def tiny_llama(vocabulary: int, *, tied: bool = True, bias: bool = False, seed: int = 0) -> Any:
-    """A random Llama of 2 layers and 32 dimensions in float32, in eval mode."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=1024,
-        initializer_range=0.15,
-        tie_word_embeddings=tied,
-        bos_token_id=None,
-        eos_token_id=None,
-    )
-    model = LlamaForCausalLM(config).eval()
-    if bias:
-        head = model.lm_head
-        model.lm_head = torch.nn.Linear(head.in_features, head.out_features)
-    return model
 
 
 def a3() -> Facts:
@@ -85,8 +60,6 @@ def a3() -> Facts:
 
 def a4() -> Facts:
     """The last state times w1 - w0 against the logits of the whole vocabulary."""
-    from ir_replications.prorank.checks.prompt import byte_tokenizer, inputs
-
     tokenizer = byte_tokenizer("qwen")
     pairs = [(query, document) for query, document, _ in inputs(24, seed=2)]
     scores, wrong, rows, spread = 0, 0, 0, []

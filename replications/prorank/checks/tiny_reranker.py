@@ -8,8 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from ir_replications.prorank.checks.prompt import byte_tokenizer
-from ir_replications.prorank.checks.score import tiny_llama
+from ir_replications.prorank.checks.tiny_llama import byte_tokenizer, tiny_llama
 from ir_replications.prorank.method.answer_grpo import answer_logits
 from ir_replications.prorank.method.prompt import PromptTokenizer, answer_ids, pad_left
 from ir_replications.prorank.training.recipe import FineGrained, Lora, Recipe, Warmup

@@ -1,1 +1,1 @@
-"""The experiments, one module each, and what they share."""
+"""Experiments E1 to E5, one module each, and what they share."""

@@ -27,7 +27,7 @@ from ir_replications.prorank.experiments.systems import (
 )
 from ir_replications.prorank.reranking.released import EXAMPLE, EXAMPLE_SCORES, MODELS, Model
 from ir_replications.prorank.training.recipe import Recipe, load_recipe
-from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.errors import costs_this_cell
 from ir_replications.shared.evaluation.metrics import Scores
 from ir_replications.shared.models.references import fetch_model
 from ir_replications.shared.retrieval.reranking import candidates
@@ -120,10 +120,8 @@ def _model(config: Config, context: Context) -> Ready:
 
     model: Model = MODELS[config["model"]]
     half = config.get("precision") != "float32"
-    try:
+    with costs_this_cell():
         models = {model.ref: fetch_model(model.ref, download=context.download).sha256}
-    except InputError as error:
-        raise MissingDependencyError(str(error)) from error
     if model.kind == "cross-encoder":
         reranker = cross_encoder_reranker(model.ref, max_length=CROSS_ENCODER_LENGTH, bf16=half)
     else:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ir_replications.reports.pages.figures import Plan, drawn
 from ir_replications.reports.pages.plots import Figure, forest, lines
 from ir_replications.reports.records.record import Record
 from ir_replications.shared.evaluation.significance import paired_bootstrap
 
-TIERS = ("small", "embedded")
 MEASURE = "nDCG@10"
 BASES = ("bm25", "zero-shot")
 STEPS = 8  # averaged for curves of noisy single batches
@@ -18,15 +18,7 @@ Curves = dict[str, list[dict[str, Any]]]
 
 def figures(records: Iterable[Record]) -> list[Figure]:
     """Every figure whose experiment has records for it, from the larger tier that has some."""
-    good = [record for record in records if record.status == "ok"]
-    drawn: list[Figure] = []
-    for experiments, draw in DRAWN:
-        for tier in TIERS:
-            chosen = [r for r in good if r.experiment in experiments and r.tier == tier]
-            if figure := draw(chosen, tier):
-                drawn.append(figure)
-                break
-    return drawn
+    return drawn(records, DRAWN)
 
 
 def stages(records: Sequence[Record], tier: str) -> Figure | None:
@@ -124,8 +116,7 @@ def depth(records: Sequence[Record], tier: str) -> Figure | None:
     )
 
 
-Draw = Callable[[Sequence[Record], str], Figure | None]
-DRAWN: tuple[tuple[tuple[str, ...], Draw], ...] = (
+DRAWN: Plan = (
     (("E3",), stages),
     (("E3", "E4"), answers),
     (("E3", "E4"), ordered),

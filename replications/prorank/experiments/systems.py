@@ -15,7 +15,7 @@ from ir_replications.prorank.training.data import recipe_data
 from ir_replications.prorank.training.recipe import Recipe, load_recipe
 from ir_replications.shared.data import check_available
 from ir_replications.shared.data.collection import Grades
-from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.errors import MissingDependencyError, costs_this_cell
 from ir_replications.shared.evaluation.metrics import Scores, evaluate
 from ir_replications.shared.models.references import fetch_model
 from ir_replications.shared.retrieval.reranking import (
@@ -86,13 +86,11 @@ def ready(config: Config, recipe: Recipe, context: Context) -> Ready:
     from ir_replications.prorank.training.run import train
 
     trained = config["system"] != "zero-shot"
-    try:
+    with costs_this_cell():
         models = {recipe.model: fetch_model(recipe.model, download=context.download).sha256}
         for name in (*recipe.data, *recipe.held_out) if trained else ():
             if name not in context.folders:
                 check_available(name, data_root=context.data_root, download=context.download)
-    except InputError as error:
-        raise MissingDependencyError(str(error)) from error
     weights: Path | None = None
     facts: dict[str, Any] = {}
     if trained:

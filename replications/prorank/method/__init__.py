@@ -1,1 +1,1 @@
-"""The paper's equations."""
+"""Prompt, score, rewards, GRPO on the answer token, losses: the paper's equations."""

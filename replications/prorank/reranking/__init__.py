@@ -1,1 +1,1 @@
-"""Rerankers at work."""
+"""Rerankers at work: language models, cross-encoders, vLLM, and the command."""

@@ -33,7 +33,9 @@ from ir_replications.prorank.experiments import (
 )
 from ir_replications.prorank.experiments.registry import COLLECTIONS, EXPERIMENTS
 from ir_replications.prorank.reranking.released import MODELS
-from ir_replications.prorank.tests.tiny_cross_encoder import save_tiny as save_cross_encoder
+from ir_replications.prorank.tests.reranking.tiny_cross_encoder import (
+    save_tiny as save_cross_encoder,
+)
 from ir_replications.prorank.training.recipe import Recipe, load_recipe
 from ir_replications.prorank.training.run import SYSTEMS
 from ir_replications.reports.claims.reader import load_paper
@@ -44,10 +46,12 @@ from ir_replications.shared.errors import MissingDependencyError
 
 MINE = "local/mine"
 MODULES: Mapping[str, Any] = {
-    "E1": e1_goldens, "E2": e2_zero_shot, "E3": e3_stages, "E4": e4_ablations, "E5": e5_paper,
+    "E1": e1_goldens.EXPERIMENT, "E2": e2_zero_shot, "E3": e3_stages, "E4": e4_ablations,
+    "E5": e5_paper,
 }  # fmt: skip
 TIERS = ("embedded", "small", "paper")
-CLAIMS = load_paper(Path(__file__).parents[1]).claims
+PAPER = load_paper(Path(__file__).parents[1])
+CLAIMS = PAPER.claims
 UNSEEDED = ("bm25", "oracle", "zero-shot", "prorank", "cross-encoder", "precision")
 Cell = dict[str, Any]
 
@@ -99,7 +103,7 @@ def test_tiers_have_their_experiments() -> None:
 
 
 def test_every_golden_check_is_a_cell() -> None:
-    cells = e1_goldens.cells(plan("embedded"))
+    cells = e1_goldens.EXPERIMENT.cells(plan("embedded"))
     assert {cell["check"] for cell in cells} == {f"A{i}" for i in range(1, 16)}
 
 
@@ -185,7 +189,7 @@ def test_goldens_give_the_numbers_that_claims_ask_for(
     # test_goldens_training.py trains the toys of A12.
     toy = SimpleNamespace(format=1.0, accuracy=1.0, collapsed_to=None)
     monkeypatch.setattr("ir_replications.prorank.checks.toy_policy.train_toy", lambda *_, **__: toy)
-    facts = e1_goldens.run({"check": check}, Context()).facts
+    facts = e1_goldens.EXPERIMENT.run({"check": check}, Context()).facts
     asked = {claim.check.measure for claim in CLAIMS if claim.check.select.get("check") == check}
     assert asked
     assert all(isinstance(facts[name], int | float) for name in asked)

@@ -1,1 +1,1 @@
-"""Training: data, loop, runs and their command."""
+"""The two stages, their data, recipes and command."""

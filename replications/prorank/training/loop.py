@@ -10,10 +10,10 @@ from typing import Any
 
 from ir_replications.prorank.training.recipe import Recipe
 from ir_replications.reports.records import provenance
-from ir_replications.shared.files import sha256_file
 from ir_replications.shared.training import TrainingFolder, Updates
 from ir_replications.shared.training.adapters import note_base
 from ir_replications.shared.training.distributed import is_first, total
+from ir_replications.shared.training.folder import weights_checksums
 from ir_replications.shared.training.loop import UpdateLoop
 
 
@@ -76,11 +76,10 @@ def finish(
 ) -> dict[str, Any]:
     """Write finished.json with the result, the weights' checksums and where they were made."""
     request = folder.request
-    weights = sorted(folder.final.glob("*.safetensors"))
     return folder.finish(
         {
             **result,
-            "weights_sha256": {path.name: sha256_file(path) for path in weights},
+            "weights_sha256": weights_checksums(folder.final),
             "seconds": round(seconds, 3),
             "provenance": provenance.collect(
                 paper="prorank",

@@ -13,11 +13,10 @@ from ir_replications.prorank.training.recipe import Recipe, fine_grained_alone
 from ir_replications.prorank.training.sft import sft
 from ir_replications.prorank.training.warmup import warmup
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.files import find_cache_dir
 from ir_replications.shared.models.references import fetch_model, load_causal_lm
 from ir_replications.shared.own_code import code_of
-from ir_replications.shared.training import TrainingFolder, digest_of
 from ir_replications.shared.training.distributed import check_shares
+from ir_replications.shared.training.runs import Trained, finished_or, run_folder
 
 # system: its stages, in order
 SYSTEMS: dict[str, tuple[str, ...]] = {
@@ -31,13 +30,10 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A finished stage: its weights (an adapter or a whole model), its log and its own record."""
+class TrainedStage(Trained):
+    """A finished stage."""
 
     stage: str
-    weights: Path
-    log: list[dict[str, Any]]
-    result: dict[str, Any]
 
 
 def train(
@@ -47,7 +43,7 @@ def train(
     *,
     output: Path | None = None,
     download: bool = True,
-) -> list[Trained]:
+) -> list[TrainedStage]:
     """The system's stages, each trained, or gone on with where it was killed, or found finished.
 
     Folders are `output`/<stage>, else in the cache, named after everything that decides the
@@ -63,7 +59,7 @@ def train(
             check_shares(recipe.fine_grained.groups_per_step, "groups_per_step")
         else:
             check_shares(recipe.warmup.pairs_per_step, "pairs_per_step")
-    done: list[Trained] = []
+    done: list[TrainedStage] = []
     for stage in SYSTEMS[system]:
         start = done[-1].weights if done else None
         done.append(_run(recipe, stage, data, start, output, download))
@@ -77,7 +73,7 @@ def _run(
     start: Path | None,
     output: Path | None,
     download: bool,
-) -> Trained:
+) -> TrainedStage:
     request = run_request(
         recipe,
         stage,
@@ -85,17 +81,15 @@ def _run(
         model_sha256=fetch_model(recipe.model, download=download).sha256,
         start_sha256=weights_sha256(start) if start else None,
     ) | {"code_sha256": code_of(__name__)}
-    name = f"prorank-{recipe.name}-{stage}-{digest_of(request)[:12]}"
-    place = output / stage if output else find_cache_dir() / "training" / name
-    folder = TrainingFolder(place, request)
-    with folder.turn():  # cells side by side may need the same stage
-        result = folder.finished()
-        if result is None:
-            # Trained weights stay in float32; the recipe's precision is that of the computation.
-            model, tokenizer = load_causal_lm(recipe.model)
-            if stage == "fine_grained":
-                result = fine_grained(model, tokenizer, data.groups, recipe, folder, start=start)
-            else:
-                method = warmup if stage == "warmup" else sft
-                result = method(model, tokenizer, data.pairs, recipe, folder)
-    return Trained(stage, folder.final, folder.read_log(), result)
+    name = f"prorank-{recipe.name}-{stage}"
+    folder = run_folder(name, request, output / stage if output else None)
+
+    def make() -> dict[str, Any]:
+        # Trained weights stay in float32; the recipe's precision is that of the computation.
+        model, tokenizer = load_causal_lm(recipe.model)
+        if stage == "fine_grained":
+            return fine_grained(model, tokenizer, data.groups, recipe, folder, start=start)
+        method = warmup if stage == "warmup" else sft
+        return method(model, tokenizer, data.pairs, recipe, folder)
+
+    return TrainedStage(**vars(finished_or(folder, make)), stage=stage)

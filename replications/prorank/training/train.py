@@ -11,21 +11,25 @@ if __name__ == "__main__":  # before what takes seconds to import: a signal must
 
     start("ir_replications.prorank.training.train:main")
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import click
 
-from ir_replications.engine.door import HELP, OUTPUT_FOLDER, USER_PATH, Door, tell, user_folder
+from ir_replications.engine.door import tell
+from ir_replications.engine.train_command import (
+    run_options,
+    tell_once,
+    train_command,
+    training_context,
+)
 from ir_replications.prorank.training.recipe import arithmetic, load_recipe
 
 SYSTEM_NAMES = ["sft", "stage 1", "stage 2", "stage 1+2", "sft+stage 2"]
 
 
-@click.command(cls=Door, context_settings=HELP)
-@click.argument("recipe")
+@train_command
 @click.option("--system", type=click.Choice(SYSTEM_NAMES), default="stage 1+2", show_default=True)
 @click.option(
     "--data", multiple=True, help="Collection or BEIR folder with train qrels; may be repeated."
@@ -34,9 +38,7 @@ SYSTEM_NAMES = ["sft", "stage 1", "stage 2", "stage 1+2", "sft+stage 2"]
 @click.option("--rewards", type=click.Choice(["both", "format", "relevance"]))
 @click.option("--loss", type=click.Choice(["bce", "softmax", "ranknet"]))
 @click.option("--seed", type=click.IntRange(0))
-@click.option("--output", type=OUTPUT_FOLDER, help="Run folder.")
-@click.option("--data-root", type=USER_PATH, help="Folder of collections.")
-@click.option("--dry-run", is_flag=True, help="Print the batch arithmetic and train nothing.")
+@run_options(dry_run="Print the batch arithmetic and train nothing.")
 def main(
     recipe: str,
     system: str,
@@ -58,21 +60,13 @@ def main(
     if dry_run:
         tell("\n".join([f"{settings.name}: {settings.model}", *arithmetic(settings)]))
         return
-    from ir_replications.engine.execute import Context
     from ir_replications.prorank.training.data import recipe_data
     from ir_replications.prorank.training.run import train
 
-    folders = {name: path for name in settings.data if (path := user_folder(name))}
-    found = recipe_data(settings, Context(data_root, folders=folders))
-    _say("\n".join(found.notes), err=True)
+    found = recipe_data(settings, training_context(settings.data, data_root))
+    tell_once("\n".join(found.notes), err=True)
     stages = train(settings, system, found, output=output)
     for stage in stages:
         if answer := stage.result.get("collapsed_to"):
-            _say(f"warning: {stage.stage} collapsed to the answer {answer}", err=True)
-    _say(f"weights in {stages[-1].weights}")
-
-
-def _say(text: str, err: bool = False) -> None:
-    """Print, once: in the first of several processes."""
-    if os.environ.get("RANK", "0") == "0":
-        tell(text, err=err)
+            tell_once(f"warning: {stage.stage} collapsed to the answer {answer}", err=True)
+    tell_once(f"weights in {stages[-1].weights}")

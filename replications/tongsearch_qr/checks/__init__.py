@@ -1,1 +1,1 @@
-"""Checks that experiment E1 runs, with the tiny models they need."""
+"""The golden checks of E1: prompts, reward, retrieval."""

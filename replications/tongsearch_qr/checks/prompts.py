@@ -18,7 +18,7 @@ from ir_replications.shared.data import (
     read_qrels,
 )
 from ir_replications.shared.data.lines import json_lines, only_file
-from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.data.root import find_data_root
 from ir_replications.tongsearch_qr.method.prompts import (
     SYSTEM,
     THINK_SYSTEM,
@@ -279,14 +279,16 @@ def c10(context: Context, source: str = "qa/stackexchange") -> Facts:
         for query_id, text in list(queries.items())[::PLANTS]
     ]
     found = {
-        leak.row_id for leak in find_leaked_rows(plants, queries) if leak.row_id == leak.query_id
+        leak.train_id
+        for leak in find_leaked_rows(plants, queries)
+        if leak.train_id == leak.held_out_id
     }
     return {
         "near_duplicates": len(leaks),
         "rows": len(training.rows),
         "queries": len(queries),
         "largest_containment": low[0].similarity if low else 0.0,
-        "closest": [low[0].row_id, low[0].query_id] if low else [],
+        "closest": [low[0].train_id, low[0].held_out_id] if low else [],
         "plants": len(plants),
         "plants_missed": len(plants) - len(found),
         "training_sha256": training.sha256,

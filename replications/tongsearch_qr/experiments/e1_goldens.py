@@ -5,20 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
-from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import MissingDependencyError
-from ir_replications.tongsearch_qr.checks import (
-    prompts as goldens_prompts,
-)
-from ir_replications.tongsearch_qr.checks import (
-    retrieval as goldens_retrieval,
-)
-from ir_replications.tongsearch_qr.checks import (
-    reward as goldens_reward,
-)
+from ir_replications.tongsearch_qr.checks import prompts, retrieval, reward
 
-CHECKS = goldens_reward.CHECKS | goldens_prompts.CHECKS | goldens_retrieval.CHECKS
-DATA_CHECKS = goldens_prompts.DATA_CHECKS
+CHECKS = reward.CHECKS | prompts.CHECKS | retrieval.CHECKS
+DATA_CHECKS = prompts.DATA_CHECKS
 
 
 def cells(plan: Plan) -> list[dict[str, Any]]:

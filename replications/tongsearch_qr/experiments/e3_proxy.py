@@ -27,7 +27,7 @@ from ir_replications.tongsearch_qr.experiments.e2_bright import ORIGINAL, query_
 from ir_replications.tongsearch_qr.method.prompts import instructed
 from ir_replications.tongsearch_qr.rewriting.reasoned_files import PROXY
 from ir_replications.tongsearch_qr.rewriting.released_files import MAPS, queries_sha256
-from ir_replications.tongsearch_qr.rewriting.rewrite import combine
+from ir_replications.tongsearch_qr.rewriting.rewriter import combine
 
 INSTRUCTED = "instructions + original"
 PROMPT = "training"  # reference code: the reward's baseline embeds the query in this prompt

@@ -17,8 +17,8 @@ from typing import Any
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
 from ir_replications.shared.analysis import Tokens, tokenize_queries
 from ir_replications.shared.data import load_bright_queries
-from ir_replications.shared.data.resolve import find_data_root
-from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.data.root import find_data_root
+from ir_replications.shared.errors import costs_this_cell
 from ir_replications.shared.evaluation.metrics import Scores
 from ir_replications.shared.evaluation.significance import paired_bootstrap
 from ir_replications.shared.retrieval.search import named_retriever
@@ -47,7 +47,7 @@ from ir_replications.tongsearch_qr.rewriting.released_files import (
     published_queries,
     queries_sha256,
 )
-from ir_replications.tongsearch_qr.rewriting.rewrite import repeats_prompt
+from ir_replications.tongsearch_qr.rewriting.rewriter import repeats_prompt
 
 ORIGINAL_MEASURE = f"{MEASURE} original"
 FIRST_STAGES = ("bm25q", "bm25")
@@ -117,10 +117,8 @@ def describe(name: str, context: Context) -> dict[str, Any]:
     by_query: dict[str, str] = {}
     root = find_data_root(context.data_root)
     for subset in SUBSETS:
-        try:
+        with costs_this_cell():
             queries = load_bright_queries(subset, context.data_root).queries
-        except InputError as error:  # costs this cell alone
-            raise MissingDependencyError(str(error)) from error
         collection = f"bright/{subset}"
         if root and (root / collection / "reasoned").is_dir():
             context.files(f"{collection}/reasoned")  # else they are downloaded by checksum

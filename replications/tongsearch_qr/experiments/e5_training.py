@@ -16,15 +16,16 @@ import numpy as np
 
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
 from ir_replications.shared.analysis import tokenize_queries
-from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.errors import InputError, costs_this_cell
 from ir_replications.shared.evaluation.metrics import Scores, evaluate
 from ir_replications.shared.models.embedder import WORDLLAMA, Embedder, load_embedder
 from ir_replications.shared.models.references import fetch_model
 from ir_replications.shared.retrieval.search import named_retriever, search
+from ir_replications.shared.training.runs import Trained
 from ir_replications.tongsearch_qr.experiments.kl_study import kl_by_weight
 from ir_replications.tongsearch_qr.method.prompts import instructed
 from ir_replications.tongsearch_qr.method.reward import RelevanceReward
-from ir_replications.tongsearch_qr.rewriting.rewrite import (
+from ir_replications.tongsearch_qr.rewriting.rewriter import (
     RELEASED,
     Rewritten,
     combine,
@@ -32,7 +33,7 @@ from ir_replications.tongsearch_qr.rewriting.rewrite import (
 )
 from ir_replications.tongsearch_qr.training.data import Row
 from ir_replications.tongsearch_qr.training.recipe import Recipe, load_recipe
-from ir_replications.tongsearch_qr.training.run import Trained, TrainingRows, train, training_rows
+from ir_replications.tongsearch_qr.training.run import TrainingRows, train, training_rows
 
 SYSTEMS = ("original", "untrained", "grpo", "sft")
 RETRIEVERS = ("bm25q", "bm25")  # BRIGHT's query-side BM25 and the bag of words, both k1=.9 b=.4
@@ -79,10 +80,8 @@ def run(config: Config, context: Context) -> Outcome:
     """Train where the system asks for it (resumable), rewrite the test queries, score them."""
     recipe = load_recipe(config["recipe"], seed=config["seed"])
     system, name = config["system"], config["collection"]
-    try:
+    with costs_this_cell():
         models = {recipe.model: fetch_model(recipe.model, download=context.download).sha256}
-    except InputError as error:  # this cell fails; the experiments that need no model go on
-        raise MissingDependencyError(str(error)) from error
     if system == "kl study":
         return Outcome(facts=kl_by_weight(recipe, training_source(recipe, context)), models=models)
     rows, trained = None, None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
-from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.errors import costs_this_cell
 from ir_replications.shared.models.references import fetch_model
 from ir_replications.tongsearch_qr.experiments.e5_training import training_source
 from ir_replications.tongsearch_qr.training.recipe import Recipe, load_recipe
@@ -51,10 +51,8 @@ def run(config: Config, context: Context) -> Outcome:
         per_device_batch=recipe.group_size,
         save_steps=config["steps"] + 1,
     )
-    try:
+    with costs_this_cell():
         models = {recipe.model: fetch_model(recipe.model, download=context.download).sha256}
-    except InputError as error:
-        raise MissingDependencyError(str(error)) from error
     rows = training_source(recipe, context)
     with_baseline, log_with, counts = trajectory(recipe, rows)
     without, log_without, _ = trajectory(replace(recipe, subtract_baseline=False), rows)

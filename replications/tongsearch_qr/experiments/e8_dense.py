@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
-from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.errors import costs_this_cell
 from ir_replications.shared.models.embedder import MINILM, MPNET
 from ir_replications.shared.models.references import fetch_model
 from ir_replications.shared.retrieval.dense import count_cut, dense_search, load_dense
@@ -44,10 +44,8 @@ def run(config: Config, context: Context) -> Outcome:
     name = config["collection"]
     collection = context.collection(name)
     split = collection.default_split
-    try:
+    with costs_this_cell():
         fetch_model(config["model"], download=context.download)
-    except InputError as error:  # this cell fails; the others go on
-        raise MissingDependencyError(str(error)) from error
     embedder = load_dense(config["model"])
     texts = query_texts(config["queries"], name, collection.topics(split), context)
     documents = list(collection.contents(TITLE))

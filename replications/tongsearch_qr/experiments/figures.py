@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ir_replications.reports.pages.figures import Plan, drawn
 from ir_replications.reports.pages.plots import Figure, forest, lines
 from ir_replications.reports.records.record import Record
 from ir_replications.shared.evaluation.significance import (
@@ -15,7 +16,6 @@ from ir_replications.shared.evaluation.significance import (
 from ir_replications.tongsearch_qr.experiments.bright import ANALYZER, MEASURE
 from ir_replications.tongsearch_qr.experiments.e2_bright import ORIGINAL
 
-TIERS = ("small", "embedded")
 NAMES = {  # of features, as the page says them
     "words": "words in the text",
     "truncated": "cut off at the end",
@@ -34,15 +34,7 @@ Row = tuple[str, float, float, float]
 
 def figures(records: Iterable[Record]) -> list[Figure]:
     """Every figure whose experiment has records for it, from the larger tier that has some."""
-    good = [record for record in records if record.status == "ok"]
-    drawn: list[Figure] = []
-    for experiment, draw in DRAWN:
-        for tier in TIERS:
-            chosen = [r for r in good if r.experiment == experiment and r.tier == tier]
-            if figure := draw(chosen, tier):
-                drawn.append(figure)
-                break
-    return drawn
+    return drawn(records, DRAWN)
 
 
 def proxy(records: Sequence[Record], tier: str) -> Figure | None:
@@ -261,15 +253,14 @@ def baseline(records: Sequence[Record], tier: str) -> Figure | None:
     )
 
 
-Draw = Callable[[Sequence[Record], str], Figure | None]
-DRAWN: tuple[tuple[str, Draw], ...] = (
-    ("E3", proxy),
-    ("E4", features),
-    ("E5", held_out),
-    ("E5", trained_retrieval),
-    ("E5", reward_curve),
-    ("E5", length_curve),
-    ("E6", baseline),
+DRAWN: Plan = (
+    (("E3",), proxy),
+    (("E4",), features),
+    (("E5",), held_out),
+    (("E5",), trained_retrieval),
+    (("E5",), reward_curve),
+    (("E5",), length_curve),
+    (("E6",), baseline),
 )
 
 

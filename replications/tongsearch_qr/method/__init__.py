@@ -1,1 +1,1 @@
-"""The paper's equations."""
+"""Prompts and reward: the paper's section 3."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ir_replications.shared.data.lines import files_of, json_lines, numbered_lines, only_file
-from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.fields import check_id, check_text
 from ir_replications.shared.files import atomic_write

@@ -19,7 +19,7 @@ from ir_replications.shared.data.collection import Collection, Grades, fingerpri
 from ir_replications.shared.data.hub import load_rows
 from ir_replications.shared.data.lines import only_file
 from ir_replications.shared.data.qrels import read_qrels
-from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.data.rows import numbered
 from ir_replications.shared.errors import InputError, MissingDependencyError
 from ir_replications.shared.fields import check_id, check_text

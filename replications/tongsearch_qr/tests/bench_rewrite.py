@@ -17,7 +17,7 @@ from ir_replications.shared.data import load_collection
 from ir_replications.shared.models.generation import Prompt, generate
 from ir_replications.shared.models.references import check_model, load_causal_lm
 from ir_replications.tongsearch_qr.method.prompts import messages
-from ir_replications.tongsearch_qr.rewriting.rewrite import RELEASED
+from ir_replications.tongsearch_qr.rewriting.rewriter import RELEASED
 
 MODEL = "embedded:smollm2-135m-instruct"
 TOKENS = 16

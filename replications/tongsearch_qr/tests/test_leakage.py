@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from ir_replications.shared.errors import InputError
+from ir_replications.shared.training.overlap import MEASURES, NearDuplicate
 from ir_replications.tongsearch_qr.checks.prompts import c10
 from ir_replications.tongsearch_qr.training.data import Row
 from ir_replications.tongsearch_qr.training.leakage import (
-    MEASURES,
-    Leak,
     drop_leaked,
     find_leaked_rows,
     find_leaks,
@@ -33,10 +32,10 @@ def test_shingles() -> None:
 def test_similarities_by_hand() -> None:
     """2-grams: {ab, bc, cd} and {bc, cd, de, ef}: 2 in common of 5, of the smaller 3."""
     training, evaluation = {"t": "a b c d"}, {"e": "b c d e f", "f": "x y"}
-    assert find_leaks(training, evaluation, n=2, threshold=0.4) == [Leak("t", "e", 2 / 5)]
+    assert find_leaks(training, evaluation, n=2, threshold=0.4) == [NearDuplicate("t", "e", 2 / 5)]
     assert find_leaks(training, evaluation, n=2, threshold=0.41) == []
     contained = find_leaks(training, evaluation, n=2, threshold=0.6, measure="containment")
-    assert contained == [Leak("t", "e", 2 / 3)]
+    assert contained == [NearDuplicate("t", "e", 2 / 3)]
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -57,9 +56,11 @@ def test_equals_brute_force(measure: str, n: int) -> None:
             a, b = shingles(left, n), shingles(right, n)
             whole = len(a | b) if measure == "jaccard" else min(len(a), len(b))
             if whole and len(a & b) / whole >= 0.3:
-                expected.append(Leak(t, e, len(a & b) / whole))
+                expected.append(NearDuplicate(t, e, len(a & b) / whole))
     found = find_leaks(training, evaluation, n=n, threshold=0.3, measure=measure)
-    assert sorted(found, key=lambda leak: (-leak.similarity, leak.row_id, leak.query_id)) == found
+    assert (
+        sorted(found, key=lambda leak: (-leak.similarity, leak.train_id, leak.held_out_id)) == found
+    )
     assert set(found) == set(expected)
     assert len(found) == len(expected) > 5
 
@@ -82,7 +83,7 @@ def test_leaked_rows_are_removable() -> None:
     rows = [Row("1", text, ("a",)), Row("2", "something else entirely", ("a",))]
     rows.append(Row("3", text.replace("green", "white") + " or more", ("a",)))
     leaks = find_leaked_rows(rows, {"q": text.upper() + "?", "r": text})
-    assert [(leak.row_id, leak.query_id) for leak in leaks] == [("1", "q"), ("1", "r")]
+    assert [(leak.train_id, leak.held_out_id) for leak in leaks] == [("1", "q"), ("1", "r")]
     assert leaked_share(leaks, len(rows)) == pytest.approx(1 / 3)
     assert leaked_share([], 0) == 0
     assert [row.id for row in drop_leaked(rows, leaks)] == ["2", "3"]

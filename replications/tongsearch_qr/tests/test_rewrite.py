@@ -18,7 +18,7 @@ from ir_replications.shared.models.generation import Row, generate
 from ir_replications.shared.models.sampling import Sampling, text_seed
 from ir_replications.shared.models.vllm_generation import VllmModel, produce_with_vllm
 from ir_replications.tongsearch_qr.method.prompts import messages
-from ir_replications.tongsearch_qr.rewriting.rewrite import (
+from ir_replications.tongsearch_qr.rewriting.rewriter import (
     RELEASED,
     Rewriter,
     combine,

@@ -13,9 +13,9 @@ pytest.importorskip("transformers")
 
 from ir_replications.engine.door import call
 from ir_replications.shared.entry import answered
-from ir_replications.tongsearch_qr.rewriting import command as rewrite_command
+from ir_replications.tongsearch_qr.rewriting import rewrite as rewrite_command
 from ir_replications.tongsearch_qr.rewriting.reasoned_files import read_reasoned
-from ir_replications.tongsearch_qr.rewriting.rewrite import Rewriter
+from ir_replications.tongsearch_qr.rewriting.rewriter import Rewriter
 from tests.shared.models.tiny_model import tiny_model, tiny_tokenizer
 
 QUERIES = {"q1": "w1 w2", "q2": "w3", "q3": "w1 w2", "q4": "w5 w6 w7"}
@@ -43,7 +43,7 @@ class Command:
         common = ["--model", self._model, "--queries", self.queries, "--out", self.out]
         common += ["--cache", self._cache, "--max-new-tokens", "8"]
         arguments = [*map(str, common), *more]
-        status = answered(lambda: call(rewrite_command.command, arguments, "rewrite"))
+        status = answered(lambda: call(rewrite_command.main, arguments, "rewrite"))
         said = self._capsys.readouterr()
         return status, said.out, said.err
 

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.own_code import code_of
 from ir_replications.tongsearch_qr.experiments.e6_baseline import trajectory
-from ir_replications.tongsearch_qr.rewriting.rewrite import make_rewriter
+from ir_replications.tongsearch_qr.rewriting.rewriter import make_rewriter
 from ir_replications.tongsearch_qr.training import run as training_run
 from ir_replications.tongsearch_qr.training.data import Row
 from ir_replications.tongsearch_qr.training.grpo import dataset

@@ -1,1 +1,1 @@
-"""Training: data, loop, runs and their command."""
+"""GRPO and the supervised comparison: data, recipes, runs and command."""

@@ -8,33 +8,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
+from collections.abc import Iterable, Mapping
 
 from ir_replications.shared.errors import InputError
+from ir_replications.shared.training.overlap import NearDuplicate, overlapping
 from ir_replications.tongsearch_qr.training.data import Row
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-
-MEASURES = ("jaccard", "containment")
 N_WORDS = 5  # ours: long enough that phrases of the language do not match by themselves
 THRESHOLD = 0.5  # ours
 
 _WORD = re.compile(r"\w+")
-_BLOCK = 2048  # rows compared at a time, bounding memory
-
-
-@dataclass(frozen=True)
-class Leak:
-    """A training text close to an evaluation text, with how close (0 to 1)."""
-
-    row_id: str
-    query_id: str
-    similarity: float
 
 
 def shingles(text: str, n: int = N_WORDS) -> set[tuple[str, ...]]:
@@ -55,7 +38,7 @@ def find_leaks(
     n: int = N_WORDS,
     threshold: float = THRESHOLD,
     measure: str = "jaccard",
-) -> list[Leak]:
+) -> list[NearDuplicate]:
     """Return every pair (training text, evaluation text) at least `threshold` similar.
 
     Both arguments map id to text. "jaccard" is the share of common n-grams among all of both
@@ -68,45 +51,18 @@ def find_leaks(
             f"near-duplicates: expected n of 1 or more and a threshold in (0, 1], got {n} and "
             f"{threshold}"
         )
-    if measure not in MEASURES:
-        raise InputError(f"similarity {measure!r}: expected one of {', '.join(MEASURES)}")
-    number: dict[tuple[str, ...], int] = {}
-    a = _incidence(list(training.values()), n, number)
-    b = _incidence(list(evaluation.values()), n, number)
-    # The evaluation texts were numbered later: their n-grams may lie beyond a's columns.
-    a.resize((a.shape[0], len(number)))
-    size_a, size_b = np.diff(a.indptr), np.diff(b.indptr)
-    row_ids, query_ids = list(training), list(evaluation)
-    found: list[Leak] = []
-    transposed = b.T.tocsr()
-    for start in range(0, a.shape[0], _BLOCK):
-        common = (a[start : start + _BLOCK] @ transposed).tocoo()
-        rows = common.row + start
-        of_a, of_b = size_a[rows], size_b[common.col]
-        whole = of_a + of_b - common.data if measure == "jaccard" else np.minimum(of_a, of_b)
-        similarity = common.data / whole
-        for i in np.flatnonzero(similarity >= threshold):
-            row_id, query_id = row_ids[rows[i]], query_ids[common.col[i]]
-            found.append(Leak(row_id, query_id, float(similarity[i])))
-    return sorted(found, key=lambda leak: (-leak.similarity, leak.row_id, leak.query_id))
+    return overlapping(
+        training,
+        evaluation,
+        lambda texts: (shingles(text, n) for text in texts),
+        threshold,
+        measure,
+    )
 
 
-def _incidence(texts: Sequence[str], n: int, number: dict[tuple[str, ...], int]) -> csr_matrix:
-    """Return the matrix text x n-gram of zeros and ones; new n-grams are added to `number`."""
-    from scipy.sparse import csr_matrix
-
-    columns: list[int] = []
-    ends = [0]
-    for text in texts:
-        columns += [number.setdefault(shingle, len(number)) for shingle in shingles(text, n)]
-        ends.append(len(columns))
-    ones = np.ones(len(columns), dtype=np.int64)
-    return csr_matrix((ones, columns, ends), shape=(len(texts), len(number)))
-
-
-def leaked_share(leaks: Iterable[Leak], n_rows: int) -> float:
+def leaked_share(leaks: Iterable[NearDuplicate], n_rows: int) -> float:
     """Return the share of `n_rows` training rows that are in at least one pair."""
-    return len({leak.row_id for leak in leaks}) / n_rows if n_rows else 0.0
+    return len({leak.train_id for leak in leaks}) / n_rows if n_rows else 0.0
 
 
 def find_leaked_rows(
@@ -116,15 +72,15 @@ def find_leaked_rows(
     n: int = N_WORDS,
     threshold: float = THRESHOLD,
     measure: str = "jaccard",
-) -> list[Leak]:
+) -> list[NearDuplicate]:
     """Return the pairs of `find_leaks` between the questions of `rows` and `evaluation`."""
     questions = {row.id: row.query for row in rows}
     return find_leaks(questions, evaluation, n=n, threshold=threshold, measure=measure)
 
 
-def drop_leaked(rows: Iterable[Row], leaks: Iterable[Leak]) -> list[Row]:
+def drop_leaked(rows: Iterable[Row], leaks: Iterable[NearDuplicate]) -> list[Row]:
     """Return the rows that are in no pair, in order. Raises InputError when none is left."""
-    rows, leaked = list(rows), {leak.row_id for leak in leaks}
+    rows, leaked = list(rows), {leak.train_id for leak in leaks}
     kept = [row for row in rows if row.id not in leaked]
     if not kept:
         raise InputError(

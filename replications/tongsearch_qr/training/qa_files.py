@@ -12,7 +12,7 @@ from typing import Any
 
 from ir_replications.shared.data import Collection, load_collection
 from ir_replications.shared.data.lines import files_of, json_lines, only_file
-from ir_replications.shared.data.resolve import find_data_root
+from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.fields import check_id, check_text
 from ir_replications.shared.reading import is_finite, user_path

@@ -15,12 +15,13 @@ from typing import Any
 
 from ir_replications.reports.records import provenance
 from ir_replications.shared.errors import InputError, MissingDependencyError
-from ir_replications.shared.files import find_cache_dir, sha256_file
 from ir_replications.shared.models.embedder import load_embedder
 from ir_replications.shared.models.references import fetch_model, load_causal_lm
 from ir_replications.shared.own_code import code_of
-from ir_replications.shared.training import TrainingFolder, digest_of
+from ir_replications.shared.training import TrainingFolder
 from ir_replications.shared.training.adapters import note_base
+from ir_replications.shared.training.folder import weights_checksums
+from ir_replications.shared.training.runs import Trained, finished_or, run_folder
 from ir_replications.tongsearch_qr.method.reward import RelevanceReward
 from ir_replications.tongsearch_qr.training.data import Row, shorter_than, shuffled, split_rows
 from ir_replications.tongsearch_qr.training.grpo import make_trainer
@@ -39,15 +40,6 @@ class TrainingRows:
     train: list[Row]
     held_out: list[Row]
     sha256: str
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished run: its weights (an adapter or a whole model), its log and its own record."""
-
-    weights: Path
-    log: list[dict[str, Any]]
-    result: dict[str, Any]
 
 
 def training_rows(
@@ -84,25 +76,25 @@ def train(
     """
     if method not in METHODS:
         raise InputError(f"method {method!r}: expected one of {', '.join(METHODS)}")
-    rows = rows or training_rows(recipe, data_root)
+    questions = rows or training_rows(recipe, data_root)
     model_files = fetch_model(recipe.model)
     request = {
         "method": method,
         **recipe.request(),
-        "data_sha256": rows.sha256,
+        "data_sha256": questions.sha256,
         "model_sha256": model_files.sha256,
         "embedder_sha256": fetch_model(recipe.embedder).sha256 if method == "grpo" else None,
         "code_sha256": code_of(__name__),
     }
-    name = f"tongsearch_qr-{recipe.name}-{method}-{digest_of(request)[:12]}"
-    folder = TrainingFolder(output or find_cache_dir() / "training" / name, request)
-    if done := folder.finished():
-        return Trained(folder.final, folder.read_log(), done)
-    check_machine(recipe, method)
-    with folder.one_line_errors():
-        checkpoint = folder.start(_bytes_needed(recipe, model_files.path), recipe.max_steps)
-        result = _run(recipe, method, rows, folder, checkpoint, list(callbacks))
-    return Trained(folder.final, folder.read_log(), result)
+    folder = run_folder(f"tongsearch_qr-{recipe.name}-{method}", request, output)
+
+    def make() -> dict[str, Any]:
+        check_machine(recipe, method)
+        with folder.one_line_errors():
+            checkpoint = folder.start(_bytes_needed(recipe, model_files.path), recipe.max_steps)
+            return _run(recipe, method, questions, folder, checkpoint, list(callbacks))
+
+    return finished_or(folder, make)
 
 
 def check_machine(recipe: Recipe, method: str) -> None:
@@ -169,10 +161,9 @@ def _run(
     if not trainer.accelerator.is_main_process:
         return {}
     note_base(folder.final, recipe.model, files.sha256)
-    weights = sorted(folder.final.glob("*.safetensors"))
     return folder.finish(
         {
-            "weights_sha256": {path.name: sha256_file(path) for path in weights},
+            "weights_sha256": weights_checksums(folder.final),
             "trainable_parameters": sum(
                 p.numel() for p in trainer.model.parameters() if p.requires_grad
             ),

@@ -15,20 +15,18 @@ from pathlib import Path
 
 import click
 
-from ir_replications.engine.door import HELP, OUTPUT_FOLDER, USER_PATH, Door, tell
+from ir_replications.engine.door import tell
+from ir_replications.engine.train_command import run_options, tell_once, train_command
 from ir_replications.tongsearch_qr.training.recipe import arithmetic, load_recipe
 
 
-@click.command(cls=Door, context_settings=HELP)
-@click.argument("recipe")
+@train_command
 @click.option("--method", type=click.Choice(["grpo", "sft"]), default="grpo")
 @click.option("--data", help="Stack Exchange records, a BEIR folder with train qrels, or pydocs.")
 @click.option("--model", help="Model reference: embedded:, hub:<name>@<revision>, or a folder.")
 @click.option("--seed", type=click.IntRange(0))
 @click.option("--max-steps", type=click.IntRange(1))
-@click.option("--output", type=OUTPUT_FOLDER, help="Run folder.")
-@click.option("--data-root", type=USER_PATH, help="Folder of collections.")
-@click.option("--dry-run", is_flag=True, help="Print the batch arithmetic and train nothing.")
+@run_options(dry_run="Print the batch arithmetic and train nothing.")
 def main(
     recipe: str,
     method: str,
@@ -48,4 +46,4 @@ def main(
     from ir_replications.tongsearch_qr.training.run import train
 
     trained = train(settings, method, output=output, data_root=data_root)
-    tell(f"weights in {trained.weights}")
+    tell_once(f"weights in {trained.weights}")

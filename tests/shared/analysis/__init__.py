@@ -1,1 +1,1 @@
-"""analysis"""
+"""Tests of shared/analysis."""

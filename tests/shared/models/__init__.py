@@ -1,1 +1,1 @@
-"""models"""
+"""Tests of shared/models."""

@@ -1,1 +1,1 @@
-"""Retrieval."""
+"""Tests of shared/retrieval."""
