@@ -14,8 +14,8 @@ from ir_replications.reports.claims.kinds import load_numbers
 from ir_replications.reports.claims.reader import load_paper
 from tests.campaign import independent as own
 from tests.campaign.campaign import Reader
+from tests.reports.claims.test_printed_values import write_all
 from tests.reports.example import CLAIMS
-from tests.reports.test_printed_values import write_all
 
 NUMBERS = """
 [all]

@@ -52,8 +52,9 @@ def folder(tiny: Path, tmp_path: Path) -> Path:
 
 
 def _heard() -> None:
-    # A job in the background is born deaf to SIGINT, and so would be its children.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # A job in the background is born deaf to SIGINT, one of nohup to SIGHUP: so are its children.
+    for sent in LINES:
+        signal.signal(sent, signal.SIG_DFL)
 
 
 def _run(

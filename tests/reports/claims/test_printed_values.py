@@ -8,8 +8,8 @@ import pytest
 
 from ir_replications.reports.claims.reader import load_paper
 from ir_replications.shared.errors import InputError
+from tests.reports.claims.test_claim_grids import SHORT
 from tests.reports.example import write_paper
-from tests.reports.test_claim_grids import SHORT
 
 CLAIMS, _, REST = SHORT.partition("[[table]]")
 TABLES = """
