@@ -13,12 +13,17 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from ir_replications.engine.evidence import Evidence
     from tests.cells import Cells
 
 pytest.register_assert_rewrite("tests.claim_tests")
+
+# A busy machine makes any one example slow.
+settings.register_profile("busy", deadline=None)
+settings.load_profile("busy")
 
 TIERS = ("embedded", "small", "paper")
 EVIDENCE: dict[tuple[str, str], Evidence] = {}

@@ -84,7 +84,7 @@ def test_whole_score_by_hand(query: str, form: Form, expected: list[float]) -> N
 
 
 @given(documents, queries)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_c2_without_bonus_bmx_is_bm25_with_implied_k1_and_b(
     corpus: list[list[str]], query: list[str]
 ) -> None:
@@ -119,7 +119,7 @@ def test_c3_single_token_is_bm25_with_twice_alpha_and_half_b() -> None:
 
 
 @given(documents, queries)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_c4_and_c12_sign_and_bounds(corpus: list[list[str]], query: list[str]) -> None:
     """Zero exactly without a match, positive with one, normalised score below the true bound."""
     retriever = BMX().index(corpus)

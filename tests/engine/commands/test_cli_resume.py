@@ -17,7 +17,7 @@ from ir_replications.bmx.experiments import e2_retrieval, testbeds
 from ir_replications.engine import execute
 from ir_replications.reports.records.store import Store
 from ir_replications.shared import files as shared_files
-from tests.cli import E2, SYSTEMS, Replicate, append, files
+from tests.cli import E2, SYSTEMS, Replicate, append, files, said
 
 ROOT = Path(__file__).parents[3]
 ALL_ANALYZERS = testbeds.ANALYZERS
@@ -182,7 +182,7 @@ def test_two_runs_side_by_side_share_a_store(tiny: Path, tmp_path: Path) -> None
     processes = [_start(store, *asked) for _ in range(2)]
     for process in processes:
         out, err = process.communicate(timeout=120)
-        assert process.returncode == 0 and err == "" and out.startswith(f"{SYSTEMS} cells: ")
+        assert process.returncode == 0 and said(err) == "" and out.startswith(f"{SYSTEMS} cells: ")
     records = Store(store).records()
     assert len(records) == SYSTEMS and all(Store(store).has_run(record) for record in records)
     assert len(list(store.rglob("*.json"))) == SYSTEMS

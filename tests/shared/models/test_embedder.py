@@ -210,7 +210,9 @@ def test_damaged_static_vectors_are_refused(tmp_path: Path, table: Any, said: st
         load_embedder(str(tmp_path), pooling="static")
 
 
-def present(ref: str) -> None:
+def present(ref: str, library: str = "torch") -> None:
+    """Skip without the model, or without what reads it."""
+    pytest.importorskip(library)
     if problems := check_model(ref):
         pytest.skip(problems[0])
 
@@ -247,7 +249,7 @@ def test_minilm_batches_equal_texts_one_by_one() -> None:
 
 def test_wordllama_by_its_own_formula() -> None:
     """Mean over the tokens that padding does not mask, then unit length (its inference.py)."""
-    present(WORDLLAMA)
+    present(WORDLLAMA, "safetensors.numpy")
     texts = [text for text in SENTENCES if text]
     embedder: Any = load_embedder(WORDLLAMA)
     encodings = [embedder.tokenizer.encode(text, add_special_tokens=False) for text in texts]
@@ -263,7 +265,7 @@ def test_wordllama_by_its_own_formula() -> None:
 
 
 def test_wordllama_is_what_its_package_computes() -> None:
-    present(WORDLLAMA)
+    present(WORDLLAMA, "safetensors.numpy")
     inference = pytest.importorskip("wordllama.inference").WordLlamaInference
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ir_replications.shared.errors import InputError
@@ -97,7 +97,6 @@ numbers = st.integers(-1, 1).map(float) | st.floats(-1e30, 1e30)
 every_score = st.fixed_dictionaries(dict.fromkeys(DOCIDS, numbers))
 
 
-@settings(deadline=None)
 @given(runs, every_score, st.integers(1, 14))
 def test_a_permutation_of_the_top_k(run: Run, scores: dict[str, float], k: int) -> None:
     reranked = rerank(run, {"q": scores}, k)
@@ -108,7 +107,6 @@ def test_a_permutation_of_the_top_k(run: Run, scores: dict[str, float], k: int) 
     assert ids(rerank(reranked, {"q": scores}, k)) == after
 
 
-@settings(deadline=None)
 @given(runs, every_score, st.integers(1, 14))
 def test_the_order_survives_a_run_file(
     tmp_path_factory: pytest.TempPathFactory, run: Run, scores: dict[str, float], k: int
@@ -120,7 +118,6 @@ def test_the_order_survives_a_run_file(
         assert ids(read_run(path)) == ids(reranked)
 
 
-@settings(deadline=None)
 @given(runs, every_score, grades, st.integers(1, 14))
 def test_recall_is_the_first_stages_and_the_oracle_is_best(
     run: Run, scores: dict[str, float], judged: dict[str, int], k: int

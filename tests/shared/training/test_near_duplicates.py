@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ir_replications.shared.data import load_collection
@@ -39,7 +39,6 @@ def test_thresholds_refused(threshold: float) -> None:
 texts = st.lists(st.sampled_from(["iron", "zinc", "salt", "milk"]), max_size=5).map(" ".join)
 
 
-@settings(deadline=None)
 @given(st.lists(texts, max_size=8), st.lists(texts, max_size=8), st.sampled_from([0.3, 0.5, 1.0]))
 def test_near_duplicates_equal_brute_force(a: list[str], b: list[str], threshold: float) -> None:
     expected = set()

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ir_replications.shared.data import Collection, load_collection, make_collection
@@ -127,7 +127,6 @@ def couples_of(pairs: list[Pair], per_query: int | None = None) -> Counter[str]:
     return Counter({q: n for q, n in most.items() if n})
 
 
-@settings(deadline=None)
 @given(pair_sets, st.integers(0, 5), st.none() | st.integers(1, 3), st.randoms())
 def test_balanced_for_any_pairs(pairs: list[Pair], seed: int, most: int | None, mix) -> None:  # type: ignore[no-untyped-def]
     possible = couples_of(pairs, most)
