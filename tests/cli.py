@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from ir_replications.__main__ import main
-from ir_replications.engine import execute
+from ir_replications.engine import context, execute, registry
 from ir_replications.engine.paper_check import unreadable
 
 DOCS = [
@@ -94,18 +94,18 @@ def said(err: str) -> str:
 
 def forget() -> None:
     """Drop what a process remembers."""
-    execute.cached_collection.cache_clear()
-    execute._tokens.cache_clear()
+    context.cached_collection.cache_clear()
+    context._tokens.cache_clear()
     execute.code_digest.cache_clear()
 
 
-OURS = execute.PAPERS_FOLDER
+OURS = registry.PAPERS_FOLDER
 
 
 @cache
 def broken_papers() -> tuple[str, ...]:
     """Papers of this checkout that are unfinished; their own tests say why, no other test fails."""
-    return tuple(paper for paper in execute.papers() if unreadable(paper))
+    return tuple(paper for paper in registry.papers() if unreadable(paper))
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ import pytest
 
 from ir_replications.engine.commands.group import COMMANDS, cli
 from ir_replications.engine.door import UserPath
-from ir_replications.engine.execute import papers
+from ir_replications.engine.registry import papers
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")

@@ -7,8 +7,9 @@ from rich.table import Table
 
 from ir_replications.engine.commands.options import console
 from ir_replications.engine.door import tell
-from ir_replications.engine.execute import TIERS, experiments, papers
+from ir_replications.engine.experiment import TIERS
 from ir_replications.engine.paper_check import broken_line, unreadable
+from ir_replications.engine.registry import experiments, papers
 
 
 @click.command("list")

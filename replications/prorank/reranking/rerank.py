@@ -18,8 +18,8 @@ from typing import Any
 
 import click
 
+from ir_replications.engine.context import Context
 from ir_replications.engine.door import HELP, USER_PATH, Door, tell, user_folder
-from ir_replications.engine.execute import Context
 from ir_replications.engine.first_stages import DEPTH, candidate_run, judgements
 from ir_replications.prorank.reranking.released import MODELS
 from ir_replications.shared.errors import InputError

@@ -15,6 +15,7 @@ import pytest
 
 from ir_replications.bmx.experiments import e2_retrieval, testbeds
 from ir_replications.engine import execute
+from ir_replications.engine.experiment import Config
 from ir_replications.reports.records.store import Store
 from ir_replications.shared import files as shared_files
 from tests.cli import E2, SYSTEMS, Replicate, append, files, said
@@ -97,7 +98,7 @@ def test_cells_that_fail_become_error_records_and_the_others_go_on(
 def _break(patch: pytest.MonkeyPatch) -> None:
     real = e2_retrieval.make_retriever
 
-    def fail(config: execute.Config) -> object:
+    def fail(config: Config) -> object:
         if config.get("method") == "bm25l":
             raise RuntimeError("out of\nluck")
         return real(config)
