@@ -22,6 +22,7 @@ from typing import Any
 import ir_replications
 from ir_replications import shared
 from ir_replications.shared.rehearsal import KEY, rehearsal
+from ir_replications.shared.versions import version
 
 PAPERS = Path(ir_replications.__file__).resolve().parent
 SHARED = Path(shared.__file__).resolve().parent
@@ -149,12 +150,9 @@ def package_versions() -> dict[str, str]:
 @cache  # each takes milliseconds, and a process keeps to the packages that it has loaded
 def _version(package: str) -> str | None:
     """Version of an installed package, else None."""
-    from importlib import metadata
-
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+    with contextlib.suppress(ModuleNotFoundError):  # what importlib.metadata raises is one
+        return version(package)
+    return None
 
 
 def _git(root: Path, *arguments: str) -> str | None:

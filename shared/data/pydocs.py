@@ -20,7 +20,6 @@ import tempfile
 import types
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +27,7 @@ from ir_replications.shared.data.beir import read_beir, read_source, write_beir
 from ir_replications.shared.data.collection import Collection, Grades, make_collection
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.scratch import usable
+from ir_replications.shared.versions import version
 
 BUILDER = 2
 """Version of the rules below; raise it when the content that they make changes."""
