@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
+import click
 import pytest
+from click.testing import CliRunner
+from click.testing import Result as ClickResult
 
 from ir_replications.__main__ import main
 from ir_replications.engine import execute
@@ -85,6 +89,18 @@ class Replicate:
         assert (result.status, len(lines)) == (2, 1), result
         assert lines[0].startswith("error: "), lines
         return lines[0]
+
+
+class _Line(click.Command):
+    """`replicate` as click's runner calls a command."""
+
+    def main(self, args: Any = None, *_: Any, **__: Any) -> NoReturn:
+        sys.exit(main(list(args or [])))
+
+
+def invoked(*arguments: object) -> ClickResult:
+    """`replicate` with these arguments in this process: its exit code, stdout and stderr."""
+    return CliRunner().invoke(_Line("replicate"), [str(argument) for argument in arguments])
 
 
 def said(err: str) -> str:

@@ -1,15 +1,10 @@
 """Train teachers and students, on one GPU, several or none.
 
-python -m ir_replications.bert_distill_losses.training.train RECIPE [--arm A8]
-accelerate launch --config_file FILE -m ir_replications.bert_distill_losses.training.train RECIPE
+replicate train bert_distill_losses RECIPE [--arm A8]
+accelerate launch --config_file FILE -m ir_replications train bert_distill_losses RECIPE
 """
 
 from __future__ import annotations
-
-if __name__ == "__main__":  # before what takes seconds to import: a signal must find its handler
-    from ir_replications.engine.start import start
-
-    start("ir_replications.bert_distill_losses.training.train:main")
 
 import math
 from collections.abc import Mapping

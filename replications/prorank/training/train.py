@@ -1,15 +1,10 @@
 """Train a reranker, on one GPU, several or none.
 
-python -m ir_replications.prorank.training.train RECIPE [--system "stage 1+2"] [--dry-run]
-accelerate launch --config_file FILE -m ir_replications.prorank.training.train RECIPE
+replicate train prorank RECIPE [--system "stage 1+2"] [--dry-run]
+accelerate launch --config_file FILE -m ir_replications train prorank RECIPE
 """
 
 from __future__ import annotations
-
-if __name__ == "__main__":  # before what takes seconds to import: a signal must find its handler
-    from ir_replications.engine.start import start
-
-    start("ir_replications.prorank.training.train:main")
 
 from dataclasses import replace
 from pathlib import Path

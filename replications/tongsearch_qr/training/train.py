@@ -1,15 +1,10 @@
 """Train a query reasoner, on one GPU, several or none.
 
-python -m ir_replications.tongsearch_qr.training.train RECIPE [--dry-run]
-accelerate launch --config_file FILE -m ir_replications.tongsearch_qr.training.train RECIPE
+replicate train tongsearch_qr RECIPE [--dry-run]
+accelerate launch --config_file FILE -m ir_replications train tongsearch_qr RECIPE
 """
 
 from __future__ import annotations
-
-if __name__ == "__main__":  # before what takes seconds to import: a signal must find its handler
-    from ir_replications.engine.start import start
-
-    start("ir_replications.tongsearch_qr.training.train:main")
 
 from pathlib import Path
 
