@@ -22,7 +22,11 @@ HOMES = {
 }
 # They find, run and record cells, and tell the user: no result depends on them.
 WITHOUT = (
+    "ir_replications.engine.context",
     "ir_replications.engine.execute",
+    "ir_replications.engine.experiment",
+    "ir_replications.engine.jobs",
+    "ir_replications.engine.registry",
     "ir_replications.shared.errors",
     "ir_replications.shared.hub.errors",
     "ir_replications.shared.own_code",

@@ -39,8 +39,9 @@ class Cells:
 
     def _run(self, papers: Sequence[str], tier: str, store: Path, data_root: Path | None) -> None:
         from ir_replications.engine.cores import usable_cores
-        from ir_replications.engine.execute import plan_jobs, run_job
+        from ir_replications.engine.execute import run_job
         from ir_replications.engine.executors import lanes_of
+        from ir_replications.engine.jobs import plan_jobs
         from ir_replications.engine.side_by_side import side_by_side
         from ir_replications.shared.errors import InputError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 from click.testing import Result as ClickResult
 
 from ir_replications.__main__ import main
-from ir_replications.engine import execute
+from ir_replications.engine import context, execute, registry
 from ir_replications.engine.paper_check import unreadable
 
 DOCS = [
@@ -29,6 +30,7 @@ QUERIES = [{"_id": "q1", "text": "wing lift"}, {"_id": "q2", "text": "heat of a 
 QRELS = [("q1", "d1", 1), ("q2", "d2", 2), ("q2", "d5", 1)]
 
 COMPILING = "note: compiling search kernels"
+PROGRESS = re.compile(r"[\d,]+ of [\d,]+ \w+, about ")
 E2 = ("--experiment", "E2")
 SYSTEMS = 9  # cells of E2 for one analyzer and title handling
 
@@ -104,24 +106,28 @@ def invoked(*arguments: object) -> ClickResult:
 
 
 def said(err: str) -> str:
-    """What is on stderr but for the note of a first search; test_compiling.py is about that."""
-    return "".join(n for n in err.splitlines(keepends=True) if not n.startswith(COMPILING))
+    """What is on stderr but for the note of a first search and the lines of slow progress.
+
+    test_compiling.py and test_progress.py are about these.
+    """
+    lines = err.splitlines(keepends=True)
+    return "".join(n for n in lines if not n.startswith(COMPILING) and not PROGRESS.match(n))
 
 
 def forget() -> None:
     """Drop what a process remembers."""
-    execute.cached_collection.cache_clear()
-    execute._tokens.cache_clear()
+    context.cached_collection.cache_clear()
+    context._tokens.cache_clear()
     execute.code_digest.cache_clear()
 
 
-OURS = execute.PAPERS_FOLDER
+OURS = registry.PAPERS_FOLDER
 
 
 @cache
 def broken_papers() -> tuple[str, ...]:
     """Papers of this checkout that are unfinished; their own tests say why, no other test fails."""
-    return tuple(paper for paper in execute.papers() if unreadable(paper))
+    return tuple(paper for paper in registry.papers() if unreadable(paper))
 
 
 def files(folder: Path) -> dict[str, bytes]:

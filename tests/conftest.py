@@ -15,16 +15,16 @@ def _sound_papers(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Leave out what is unfinished in this checkout: commands name it and end otherwise."""
-    from ir_replications.engine import execute, paper_check
+    from ir_replications.engine import paper_check, registry
     from ir_replications.engine.commands import report
 
-    if execute.PAPERS_FOLDER != OURS or not (broken := broken_papers()):
+    if registry.PAPERS_FOLDER != OURS or not (broken := broken_papers()):
         return
     folder = tmp_path_factory.mktemp("papers")
-    for path in execute.PAPERS_FOLDER.iterdir():
+    for path in registry.PAPERS_FOLDER.iterdir():
         if path.name not in broken:
             (folder / path.name).symlink_to(path)
-    for module in (execute, paper_check, report):
+    for module in (registry, paper_check, report):
         monkeypatch.setattr(module, "PAPERS_FOLDER", folder)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ir_replications.engine.execute import experiments
+from ir_replications.engine.registry import experiments
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPERS = sorted(path.parent for path in ROOT.glob("replications/*/claims.toml"))

@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 
 from ir_replications.engine.commands.options import PUBLISHED
-from ir_replications.engine.execute import PAPERS_FOLDER, plan_jobs
 from ir_replications.engine.executors import execute
+from ir_replications.engine.jobs import plan_jobs
+from ir_replications.engine.registry import PAPERS_FOLDER
 from ir_replications.reports.claims.drift import Comparison, compare
 from ir_replications.reports.claims.judge import Finding, Judgement, judge
 from ir_replications.reports.claims.kinds import Kind, Numbers, load_numbers

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ir_replications.engine.cores import at_most
-from ir_replications.engine.execute import Job, experiments, run_job
+from ir_replications.engine.execute import run_job
+from ir_replications.engine.jobs import Job
+from ir_replications.engine.registry import experiments
 from ir_replications.reports.records.record import Record
 from ir_replications.shared.errors import InputError
 

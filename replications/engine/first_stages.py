@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from ir_replications.engine.execute import Context
+from ir_replications.engine.context import Context
 from ir_replications.shared.data.collection import Grades
 from ir_replications.shared.data.pools import COMPLETE, pool_qrels, read_pool
 from ir_replications.shared.data.root import find_data_root

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ir_replications.engine.door import tell
-from ir_replications.engine.execute import PAPERS_FOLDER, TIERS, experiments, papers, plan_jobs
+from ir_replications.engine.experiment import TIERS
+from ir_replications.engine.jobs import plan_jobs
+from ir_replications.engine.registry import PAPERS_FOLDER, experiments, papers
 from ir_replications.reports.claims.kinds import load_numbers
 from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.claims.toml_reader import Selector

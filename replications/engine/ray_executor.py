@@ -23,16 +23,10 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from ir_replications.engine.execute import (
-    Context,
-    Job,
-    code_digest,
-    experiments,
-    files_sha256,
-    finished,
-    measure,
-    save,
-)
+from ir_replications.engine.context import Context, files_sha256
+from ir_replications.engine.execute import code_digest, finished, measure, save
+from ir_replications.engine.jobs import Job
+from ir_replications.engine.registry import experiments
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.errors import InputError, MissingDependencyError

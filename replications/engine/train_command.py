@@ -12,7 +12,7 @@ import click
 from ir_replications.engine.door import HELP, OUTPUT_FOLDER, USER_PATH, tell, user_folder
 
 if TYPE_CHECKING:
-    from ir_replications.engine.execute import Context
+    from ir_replications.engine.context import Context
 
 Function = Callable[..., Any]
 
@@ -40,7 +40,7 @@ def run_options(dry_run: str) -> Callable[[Function], Function]:
 
 def training_context(names: Iterable[str], data_root: Path | None) -> Context:
     """Where a run finds its collections; a name that is a folder of the user's stands for it."""
-    from ir_replications.engine.execute import Context  # not for --help: it takes seconds
+    from ir_replications.engine.context import Context  # not for --help: it takes seconds
 
     folders = {name: path for name in names if (path := user_folder(name))}
     return Context(data_root, folders=folders)

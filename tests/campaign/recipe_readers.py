@@ -13,7 +13,7 @@ import yaml
 import ir_replications.bert_distill_losses.training.recipe as bert
 import ir_replications.prorank.training.recipe as prorank
 import ir_replications.tongsearch_qr.training.recipe as tongsearch
-from ir_replications.engine.execute import PAPERS_FOLDER
+from ir_replications.engine.registry import PAPERS_FOLDER
 from tests.campaign import independent as own
 from tests.campaign.campaign import Reader
 

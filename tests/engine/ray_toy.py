@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ir_replications.engine import execute
-from ir_replications.engine.execute import Config, Context, Experiment, Job, Outcome, Plan
+from ir_replications.engine import registry
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
+from ir_replications.engine.jobs import Job
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.evaluation.metrics import Scores
 
@@ -42,13 +44,13 @@ TOY = {"E1": Experiment("E1", "toy", _cells, _cell, {})}
 
 
 def toys(paper: str) -> dict[str, Experiment]:
-    """In place of `execute.experiments`."""
+    """In place of `registry.experiments`."""
     return TOY
 
 
 def install() -> None:
     """Every paper of this process is the toy."""
-    execute.experiments = toys
+    registry.experiments = toys
 
 
 def toy_job(system: str, **config: Any) -> Job:

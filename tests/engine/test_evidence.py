@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from ir_replications.engine import evidence as module
-from ir_replications.engine import execute
+from ir_replications.engine import registry
+from ir_replications.engine.context import Context
 from ir_replications.engine.evidence import Evidence, gather
-from ir_replications.engine.execute import Context, Experiment, Outcome, Plan
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.reports.claims.kinds import Kind, Numbers, Rule, load_numbers
 from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.claims.verdicts import Verdict
@@ -52,7 +53,7 @@ def _experiment() -> dict[str, Experiment]:
             {"system": r.config["system"], "collection": r.config["collection"]} for r in small()
         ]
 
-    def run(config: execute.Config, context: Context) -> Outcome:
+    def run(config: Config, context: Context) -> Outcome:
         raise RuntimeError("no such luck")
 
     return {"E1": Experiment("E1", "toy", cells, run, {})}
@@ -63,8 +64,8 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
     found = Toy(tmp_path)
     monkeypatch.setattr(module, "PUBLISHED", found.store.root)
     monkeypatch.setattr(module, "PAPERS_FOLDER", tmp_path / "papers")
-    monkeypatch.setattr(execute, "experiments", lambda paper: _experiment())
-    monkeypatch.setattr(execute, "default_collections", lambda paper, tier: ())
+    monkeypatch.setattr(registry, "experiments", lambda paper: _experiment())
+    monkeypatch.setattr(registry, "default_collections", lambda paper, tier: ())
     return found
 
 

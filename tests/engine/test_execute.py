@@ -13,24 +13,15 @@ from typing import Any
 
 import pytest
 
-from ir_replications.engine import execute, executors
+from ir_replications.engine import context, execute, executors, registry
 from ir_replications.engine.commands.narrow import narrowed
 from ir_replications.engine.commands.run import run as run_of_cli
-from ir_replications.engine.execute import (
-    PAPERS_FOLDER,
-    TIERS,
-    Context,
-    Experiment,
-    Job,
-    Outcome,
-    Plan,
-    experiments,
-    papers,
-    plan_jobs,
-    reusable,
-    run_job,
-)
+from ir_replications.engine.context import Context
+from ir_replications.engine.execute import reusable, run_job
+from ir_replications.engine.experiment import TIERS, Config, Experiment, Outcome, Plan
 from ir_replications.engine.first_stages import judgements
+from ir_replications.engine.jobs import Job, plan_jobs
+from ir_replications.engine.registry import PAPERS_FOLDER, experiments, papers
 from ir_replications.reports.claims.judge import judge
 from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.records.commands import run_command
@@ -48,7 +39,7 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forget()
 
 
-def _documents(config: execute.Config, context: Context) -> Outcome:
+def _documents(config: Config, context: Context) -> Outcome:
     """A cell that measures how many documents a collection has."""
     context.runs.append(config["system"])  # type: ignore[attr-defined]
     if config["system"] == "bad":
@@ -82,8 +73,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         "E1": Experiment("E1", "toy", _cells, _documents, {"embedded": "1 s"}),
         "E2": Experiment("E2", "asks a model", _cells, _documents, {}, needs_model=True),
     }
-    monkeypatch.setattr(execute, "experiments", lambda paper: toy)
-    monkeypatch.setattr(execute, "default_collections", lambda paper, tier: ("pydocs",))
+    monkeypatch.setattr(registry, "experiments", lambda paper: toy)
+    monkeypatch.setattr(registry, "default_collections", lambda paper, tier: ("pydocs",))
     monkeypatch.setattr(Context, "runs", done, raising=False)
     return done
 
@@ -164,7 +155,7 @@ def test_a_record_says_what_made_it(tmp_path: Path, runs: list[str]) -> None:
     record, reused = run_job(toy_job(), tmp_path / "s", folders={"tiny": folder})
     assert not reused and record.status == "ok" and record.means == {"n": 5.0}
     known = record.provenance
-    assert known["data"] == {"tiny": execute.load_collection(folder).sha256}
+    assert known["data"] == {"tiny": context.load_collection(folder).sha256}
     assert known["seed"] == 3 and len(known["code_sha256"]) == 64
     assert str(tmp_path) not in record.to_json()
     assert Store(tmp_path / "s").get("toy", "E1", "small", toy_job().config) == record
@@ -253,7 +244,7 @@ def test_reusable_asks_for_the_data_only_when_the_code_agrees(
     folders = {"tiny": beir(tmp_path / "tiny")}
     record, _ = run_job(toy_job(), tmp_path / "s", folders=folders)
     monkeypatch.setattr(execute, "code_digest", lambda paper: "0" * 64)
-    monkeypatch.setattr(execute, "cached_collection", lambda *_: pytest.fail("data were read"))
+    monkeypatch.setattr(context, "cached_collection", lambda *_: pytest.fail("data were read"))
     assert not reusable(record, toy_job(), Context(folders=folders))
 
 
@@ -301,14 +292,14 @@ def test_a_failure_never_takes_the_place_of_what_another_process_finished(
 ) -> None:
     folders = {"tiny": beir(tmp_path / "tiny")}
 
-    def slow(config: execute.Config, context: Context) -> Outcome:
-        monkeypatch.setattr(execute, "experiments", lambda paper: {"E1": quick})
+    def slow(config: Config, context: Context) -> Outcome:
+        monkeypatch.setattr(registry, "experiments", lambda paper: {"E1": quick})
         run_job(toy_job(), tmp_path / "s", folders=folders)
         raise MemoryError("the other process was first")
 
-    quick = execute.experiments("toy")["E1"]
+    quick = registry.experiments("toy")["E1"]
     monkeypatch.setattr(
-        execute, "experiments", lambda paper: {"E1": Experiment("E1", "toy", _cells, slow, {})}
+        registry, "experiments", lambda paper: {"E1": Experiment("E1", "toy", _cells, slow, {})}
     )
     record, _ = run_job(toy_job(), tmp_path / "s", folders=folders)
     assert record.status == "error" and runs == ["good"]

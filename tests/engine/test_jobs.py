@@ -9,8 +9,8 @@ import pytest
 
 from ir_replications.engine import cores
 from ir_replications.engine.cores import at_most, usable_cores
-from ir_replications.engine.execute import plan_jobs
 from ir_replications.engine.executors import execute
+from ir_replications.engine.jobs import plan_jobs
 from ir_replications.shared.errors import InputError
 from tests.cli import E2, Replicate
 

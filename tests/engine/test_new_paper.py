@@ -12,8 +12,9 @@ import pytest
 
 from ir_replications.engine import execute, new_paper
 from ir_replications.engine.commands import new
+from ir_replications.engine.context import Context
 from ir_replications.engine.evidence import gather
-from ir_replications.engine.execute import Context, plan_jobs
+from ir_replications.engine.jobs import plan_jobs
 from ir_replications.engine.paper_check import faults
 from ir_replications.reports.claims.kinds import load_numbers
 from ir_replications.reports.claims.reader import load_paper

@@ -17,8 +17,9 @@ import pytest
 
 from ir_replications.engine.commands.options import PUBLISHED
 from ir_replications.engine.evidence import Evidence
-from ir_replications.engine.execute import PAPERS_FOLDER, run_job
-from ir_replications.engine.execute import Job as Cell
+from ir_replications.engine.execute import run_job
+from ir_replications.engine.jobs import Job as Cell
+from ir_replications.engine.registry import PAPERS_FOLDER
 from ir_replications.reports.claims.kinds import load_numbers
 from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.records.record import Record
@@ -58,11 +59,11 @@ def a_query_dropped(patch: Patch) -> None:
 
 
 def a_title_left_out(patch: Patch) -> None:
-    from ir_replications.engine import execute
+    from ir_replications.engine import context
 
-    whole = execute.corpus_tokens
+    whole = context.corpus_tokens
     patch.setattr(
-        execute, "corpus_tokens", lambda found, analyzer, _: whole(found, analyzer, "omit")
+        context, "corpus_tokens", lambda found, analyzer, _: whole(found, analyzer, "omit")
     )
 
 
@@ -226,15 +227,15 @@ def own_cache(tmp_path: Path, monkeypatch: Patch) -> None:
     ids=lambda d: f"{d.kind}-{d.what.replace(' ', '-')}",
 )
 def test_a_planted_defect_is_red(defect: Defect, tmp_path: Path, monkeypatch: Patch) -> None:
-    from ir_replications.engine import execute
+    from ir_replications.engine import context
 
     old = cell_of(defect)
-    for cached in (execute.cached_collection, execute._tokens):
+    for cached in (context.cached_collection, context._tokens):
         cached.cache_clear()
     defect.plant(monkeypatch)
     cell = Cell(defect.paper, TIER, defect.experiment, old.config)
     new, reused = run_job(cell, tmp_path / "store")
-    for cached in (execute.cached_collection, execute._tokens):
+    for cached in (context.cached_collection, context._tokens):
         cached.cache_clear()
     assert not reused and new.status == "ok", new.error
     folder = PAPERS_FOLDER / defect.paper

@@ -18,8 +18,8 @@ pytest.importorskip("ray", reason="tox -e ray installs it")
 
 import ray
 
-from ir_replications.engine import execute, executors, ray_executor
-from ir_replications.engine.execute import Job
+from ir_replications.engine import executors, jobs, ray_executor, registry
+from ir_replications.engine.jobs import Job
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.errors import InputError
@@ -70,7 +70,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
 @pytest.fixture
 def toy(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process and the workers that it asks for have the toy in place of every paper."""
-    monkeypatch.setattr(execute, "experiments", toys)
+    monkeypatch.setattr(registry, "experiments", toys)
     monkeypatch.setattr(ray_executor, "experiments", toys)
     ray.init(
         nodes.address,
@@ -227,7 +227,7 @@ def test_an_address_where_no_cluster_is_is_one_line(
     folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    monkeypatch.setattr(execute, "experiments", toys)
+    monkeypatch.setattr(registry, "experiments", toys)
     with pytest.raises(InputError, match=r"^RAY_ADDRESS=127.0.0.1:1: no Ray cluster can be joined"):
         run([toy_job("good")], tmp_path / "s", folders=folders)
 
@@ -237,7 +237,7 @@ def test_without_a_cluster_one_is_started_and_ended(
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "local")
     monkeypatch.setenv("IR_REPLICATIONS_CACHE", str(tmp_path / "cache"))
-    cell = execute.plan_jobs("bmx", "small", collections=["tiny"], only=["E2"])[0]
+    cell = jobs.plan_jobs("bmx", "small", collections=["tiny"], only=["E2"])[0]
     absent = replace(cell, config={**cell.config, "collection": "no/such"})
     results = executors.execute(
         [cell, absent], tmp_path / "s", n_jobs=1, executor="ray", folders=folders

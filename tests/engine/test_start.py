@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ir_replications.engine.commands.group import COMMANDS, cli
-from ir_replications.engine.execute import papers
+from ir_replications.engine.registry import papers
 
 ROOT = Path(__file__).resolve().parents[2]
 # Each takes from 0.1 to several seconds of processor time.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import ir_replications
-from ir_replications.engine import evidence, execute, paper_check
+from ir_replications.engine import evidence, paper_check, registry
 from ir_replications.engine.commands import new, publish, report
 from ir_replications.engine.new_paper import write_new_paper
 
@@ -18,7 +18,7 @@ from ir_replications.engine.new_paper import write_new_paper
 @contextmanager
 def papers_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Have this folder hold the papers, with one sound paper, `good`, out of the template."""
-    for module in (evidence, execute, paper_check, new, report):
+    for module in (evidence, registry, paper_check, new, report):
         monkeypatch.setattr(module, "PAPERS_FOLDER", folder)
     for module in (evidence, publish, report):
         monkeypatch.setattr(module, "PUBLISHED", folder.parent / "published")

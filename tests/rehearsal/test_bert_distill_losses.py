@@ -9,7 +9,7 @@ import pytest
 
 from ir_replications.bert_distill_losses.experiments.e2_arms import PAPER_RECIPES
 from ir_replications.bert_distill_losses.training.recipe import load_recipe
-from ir_replications.engine.execute import plan_jobs
+from ir_replications.engine.jobs import plan_jobs
 from ir_replications.shared.rehearsal import VARIABLE
 from tests.hub import LoopbackHub
 from tests.rehearsal import collections, models

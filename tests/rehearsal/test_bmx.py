@@ -9,7 +9,7 @@ import pytest
 
 from ir_replications.bmx.experiments.e5_augmentation import MODEL
 from ir_replications.bmx.experiments.testbeds import BEIR, MULTILINGUAL
-from ir_replications.engine.execute import plan_jobs
+from ir_replications.engine.jobs import plan_jobs
 from tests.hub import LoopbackHub
 from tests.rehearsal import collections, models
 from tests.rehearsal.repositories import serve_beir, serve_bright

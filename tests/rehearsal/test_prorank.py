@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ir_replications.engine.execute import plan_jobs
+from ir_replications.engine.jobs import plan_jobs
 from ir_replications.prorank.experiments.e5_paper import BEIR, GIANT, RETRAINED
 from ir_replications.prorank.reranking.released import MODELS
 from ir_replications.shared.rehearsal import VARIABLE

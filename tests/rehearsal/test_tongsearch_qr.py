@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ir_replications.engine.execute import plan_jobs
+from ir_replications.engine.jobs import plan_jobs
 from ir_replications.shared.rehearsal import KEY, VARIABLE
 from ir_replications.tongsearch_qr.rewriting.released_files import MIRROR
 from ir_replications.tongsearch_qr.training.recipe import Recipe, load_recipe

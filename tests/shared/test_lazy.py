@@ -8,7 +8,7 @@ from importlib import import_module
 
 import pytest
 
-from ir_replications.engine.execute import papers
+from ir_replications.engine.registry import papers
 
 CODE = """
 import sys, ir_replications.{0} as paper

@@ -13,7 +13,7 @@ from ir_replications.bert_distill_losses.experiments.systems import development_
 from ir_replications.bert_distill_losses.training.data import development, training_data
 from ir_replications.bert_distill_losses.training.recipe import Recipe
 from ir_replications.bert_distill_losses.training.run import SINGLE, Teachers
-from ir_replications.engine.execute import Context
+from ir_replications.engine.context import Context
 
 PAIRS = 64
 TERMS = ("embedding", "hidden", "attention")

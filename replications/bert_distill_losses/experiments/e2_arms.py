@@ -22,7 +22,8 @@ from ir_replications.bert_distill_losses.experiments.systems import (
     test_task,
     untrained_scorer,
 )
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 
 FIRST = ("A2", "A5")  # their spread over seeds says how many the others need
 PUBLISHED = ("A1", "A4", "A6", "A8", "A9", "A13", "A14", "C1", "C2")

@@ -11,7 +11,7 @@ from ir_replications.bert_distill_losses.experiments.students import (
     student_cell,
     student_outcome,
 )
-from ir_replications.engine.execute import Experiment, Plan
+from ir_replications.engine.experiment import Experiment, Plan
 
 TEMPERATURES = (0.5, 1.0, 2.0, 5.0, 10.0)
 WEIGHTS = (0.001, 0.01, 0.1, 1.0)

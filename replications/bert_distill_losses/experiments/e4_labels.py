@@ -10,7 +10,7 @@ from ir_replications.bert_distill_losses.experiments.students import (
     student_cell,
     student_outcome,
 )
-from ir_replications.engine.execute import Experiment, Plan
+from ir_replications.engine.experiment import Experiment, Plan
 
 CHANGES: tuple[tuple[str, dict[str, Any], tuple[str, ...]], ...] = (
     ("ensemble", {"teacher": "ensemble"}, ("A5", "A8", "A6", "A9")),

@@ -10,7 +10,8 @@ from ir_replications.bert_distill_losses.training.arms import arm_of
 from ir_replications.bert_distill_losses.training.data import training_data
 from ir_replications.bert_distill_losses.training.recipe import Recipe, load_recipe
 from ir_replications.bert_distill_losses.training.run import train_student
-from ir_replications.engine.execute import Config, Context, Outcome
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Outcome
 from ir_replications.shared.training.runs import Trained
 
 SEEDS = {"embedded": (1,), "small": (1, 2, 3, 4, 5), "paper": (1, 2, 3)}

@@ -18,7 +18,7 @@ from ir_replications.bert_distill_losses.ranker.embedder import cosines
 from ir_replications.bert_distill_losses.training.data import development, training_data
 from ir_replications.bert_distill_losses.training.recipe import Recipe, load_recipe
 from ir_replications.bert_distill_losses.training.run import ENSEMBLE, SINGLE, Teachers
-from ir_replications.engine.execute import Context
+from ir_replications.engine.context import Context
 from ir_replications.engine.first_stages import DEPTH, candidate_run, chosen_queries, judgements
 from ir_replications.shared.data import check_available
 from ir_replications.shared.data.collection import Grades

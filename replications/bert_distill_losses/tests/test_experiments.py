@@ -20,8 +20,11 @@ from ir_replications.bert_distill_losses.experiments.registry import COLLECTIONS
 from ir_replications.bert_distill_losses.training import ranking_terms, recipe
 from ir_replications.bert_distill_losses.training import run as training_run
 from ir_replications.bert_distill_losses.training.arms import ARMS, arm_of
-from ir_replications.engine import execute
-from ir_replications.engine.execute import Context, Job, Outcome, Plan, run_job
+from ir_replications.engine import registry
+from ir_replications.engine.context import Context
+from ir_replications.engine.execute import run_job
+from ir_replications.engine.experiment import Outcome, Plan
+from ir_replications.engine.jobs import Job
 from ir_replications.shared.errors import MissingDependencyError
 
 PAPER, MINE = "bert_distill_losses", "local/mine"
@@ -96,7 +99,7 @@ class Absent(MetaPathFinder):
             raise ImportError(name)
 sys.meta_path.insert(0, Absent())
 from ir_replications.bert_distill_losses.experiments.registry import COLLECTIONS, EXPERIMENTS
-from ir_replications.engine.execute import Plan
+from ir_replications.engine.experiment import Plan
 print([len(e.cells(Plan(t, COLLECTIONS[t]))) for e in EXPERIMENTS for t in COLLECTIONS])
 """
 
@@ -129,7 +132,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_recipe(tmp_path, name)
     monkeypatch.setattr(recipe, "RECIPES", tmp_path)
     monkeypatch.setenv("IR_REPLICATIONS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(execute, "papers", lambda: [PAPER])
+    monkeypatch.setattr(registry, "papers", lambda: [PAPER])
     for name in ("RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path

@@ -14,7 +14,7 @@ from ir_replications.bert_distill_losses.training.halves import halves
 from ir_replications.bert_distill_losses.training.label_changes import with_fraction, with_noise
 from ir_replications.bert_distill_losses.training.recipe import Kind, Recipe
 from ir_replications.bert_distill_losses.training.training_set import TrainingSet, training_set
-from ir_replications.engine.execute import Context
+from ir_replications.engine.context import Context
 from ir_replications.engine.first_stages import candidate_run, chosen_queries
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.training import pairs

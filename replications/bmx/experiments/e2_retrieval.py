@@ -6,7 +6,8 @@ from typing import Any
 
 from ir_replications.bmx.experiments.testbeds import analyzers
 from ir_replications.bmx.retrieval.retriever import BMX
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.shared.evaluation.metrics import Qrels, evaluate
 from ir_replications.shared.retrieval.bm25 import BM25
 from ir_replications.shared.retrieval.runs import Run, with_trec_eval_ties

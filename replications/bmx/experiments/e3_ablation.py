@@ -17,7 +17,8 @@ from ir_replications.bmx.experiments.testbeds import FURTHER, reference_analyzer
 from ir_replications.bmx.method.entropy import normalised_entropies
 from ir_replications.bmx.retrieval.index import Index
 from ir_replications.bmx.retrieval.retriever import BMX
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.shared.evaluation.metrics import Scores, evaluate
 from ir_replications.shared.retrieval.bm25 import BM25
 

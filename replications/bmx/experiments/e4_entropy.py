@@ -9,7 +9,8 @@ import numpy as np
 
 from ir_replications.bmx.experiments.testbeds import reference_analyzer
 from ir_replications.bmx.retrieval.index import Index
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 
 MAX_POINTS = 1500
 

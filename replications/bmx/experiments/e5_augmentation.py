@@ -18,7 +18,8 @@ from ir_replications.bmx.experiments.testbeds import reference_analyzer
 from ir_replications.bmx.method.augmentation import REFERENCE_COUNT, REFERENCE_WEIGHT
 from ir_replications.bmx.retrieval.augmented_search import top_k, weighted_sum
 from ir_replications.bmx.retrieval.retriever import BMX
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.shared.analysis import tokenize_queries
 from ir_replications.shared.errors import costs_this_cell
 from ir_replications.shared.evaluation.metrics import evaluate

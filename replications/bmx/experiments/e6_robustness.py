@@ -9,7 +9,8 @@ from typing import Any
 from ir_replications.bmx.experiments.e2_retrieval import search_topics
 from ir_replications.bmx.experiments.testbeds import MULTILINGUAL, reference_analyzer
 from ir_replications.bmx.retrieval.retriever import BMX
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.shared.analysis import ANALYZERS
 from ir_replications.shared.evaluation.metrics import Scores, evaluate
 from ir_replications.shared.retrieval.bm25 import BM25

@@ -6,7 +6,8 @@ from typing import Any
 
 from ir_replications.bmx.experiments.speed import measure_pruning, measure_speed
 from ir_replications.bmx.experiments.testbeds import reference_analyzer
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 
 SPEED_COLLECTIONS = {
     "embedded": ("pydocs",),

@@ -11,7 +11,8 @@ from statistics import fmean
 from typing import Any
 
 from ir_replications.bmx.experiments.printed_tables import PrintedTable, read_table
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.shared.evaluation.significance import randomization_test, student
 
 COMPARISONS = (

@@ -17,7 +17,10 @@ from ir_replications.bmx.experiments import (
     testbeds,
 )
 from ir_replications.bmx.experiments.registry import COLLECTIONS, EXPERIMENTS
-from ir_replications.engine.execute import Context, Plan, plan_jobs, run_job
+from ir_replications.engine.context import Context
+from ir_replications.engine.execute import run_job
+from ir_replications.engine.experiment import Plan
+from ir_replications.engine.jobs import plan_jobs
 from ir_replications.shared.data import pinned
 
 DOCUMENTS = {

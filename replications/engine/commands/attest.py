@@ -16,8 +16,8 @@ from ir_replications.engine.commands.options import HOME, IN_CHECKOUT
 from ir_replications.engine.cores import at_most
 from ir_replications.engine.door import USER_PATH, tell
 from ir_replications.engine.evidence import is_published
-from ir_replications.engine.execute import papers
 from ir_replications.engine.paper_check import sound_papers
+from ir_replications.engine.registry import papers
 from ir_replications.reports.attestation.arithmetics import ARITHMETICS
 from ir_replications.reports.attestation.machines import write_machine
 from ir_replications.shared.errors import InputError

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ir_replications.engine.door import tell
 from ir_replications.engine.evidence import Evidence, gather
-from ir_replications.engine.execute import plan_jobs
 from ir_replications.engine.executors import execute
+from ir_replications.engine.jobs import plan_jobs
 from ir_replications.engine.side_by_side import threads_split
 from ir_replications.reports.attestation.arithmetics import (
     BY_HAND,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from ir_replications.engine.door import tell
-from ir_replications.engine.execute import papers
 from ir_replications.engine.paper_check import faults, summary
+from ir_replications.engine.registry import papers
 from ir_replications.shared.errors import InputError
 
 

@@ -6,8 +6,9 @@ import click
 
 from ir_replications.engine.commands.options import Table, console
 from ir_replications.engine.door import tell
-from ir_replications.engine.execute import TIERS, experiments, papers
+from ir_replications.engine.experiment import TIERS
 from ir_replications.engine.paper_check import broken_line, unreadable
+from ir_replications.engine.registry import experiments, papers
 
 
 @click.command("list")

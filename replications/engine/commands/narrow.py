@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ir_replications.engine.execute import Job
+from ir_replications.engine.jobs import Job
 from ir_replications.reports.records.commands import config_text
 from ir_replications.shared.errors import InputError
 

@@ -6,8 +6,8 @@ import click
 
 from ir_replications.engine.commands.options import IN_CHECKOUT
 from ir_replications.engine.door import tell
-from ir_replications.engine.execute import PAPERS_FOLDER
 from ir_replications.engine.new_paper import write_new_paper
+from ir_replications.engine.registry import PAPERS_FOLDER
 from ir_replications.shared.errors import InputError
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ir_replications import reports
 from ir_replications.engine.door import USER_PATH
-from ir_replications.engine.execute import TIERS
+from ir_replications.engine.experiment import TIERS
 from ir_replications.shared.printable import printable
 
 REPORTS_FOLDER = Path(reports.__file__).resolve().parent

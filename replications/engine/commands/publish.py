@@ -14,8 +14,10 @@ from ir_replications.engine.commands.options import (
     tier_option,
 )
 from ir_replications.engine.door import tell
-from ir_replications.engine.execute import TIERS, papers, plan_jobs
+from ir_replications.engine.experiment import TIERS
+from ir_replications.engine.jobs import plan_jobs
 from ir_replications.engine.paper_check import sound_papers
+from ir_replications.engine.registry import papers
 from ir_replications.reports.records.provenance import git_state
 from ir_replications.reports.records.publish import Change, publish
 from ir_replications.reports.records.record import Record

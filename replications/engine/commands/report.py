@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from ir_replications.engine.commands.options import MACHINES, PAGES, PUBLISHED, store_option
 from ir_replications.engine.cores import usable_cores
 from ir_replications.engine.door import USER_PATH, tell
-from ir_replications.engine.execute import PAPERS_FOLDER
+from ir_replications.engine.registry import PAPERS_FOLDER
 from ir_replications.reports.attestation.machines import read_machines
 from ir_replications.reports.pages.machine_views import verified
 from ir_replications.reports.pages.render import render_site

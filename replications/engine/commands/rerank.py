@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from ir_replications.engine.commands.options import data_root_option, json_option
+from ir_replications.engine.context import Context
 from ir_replications.engine.door import USER_PATH, tell, user_folder
-from ir_replications.engine.execute import Context
 from ir_replications.engine.first_stages import K1, B, candidate_run, judgements
 from ir_replications.engine.progress import progress
 from ir_replications.shared.errors import InputError, InputWarning

@@ -15,17 +15,13 @@ import click
 from ir_replications.engine.commands.narrow import narrowed
 from ir_replications.engine.commands.options import data_root_option, store_option, tier_option
 from ir_replications.engine.commands.tables import show_plan, show_results
+from ir_replications.engine.context import IN_COLLECTION, cached_collection
 from ir_replications.engine.door import tell, user_folder
-from ir_replications.engine.execute import (
-    IN_COLLECTION,
-    Job,
-    cached_collection,
-    experiments,
-    plan_jobs,
-)
 from ir_replications.engine.executors import execute
+from ir_replications.engine.jobs import Job, plan_jobs
 from ir_replications.engine.paper_check import sound_papers
 from ir_replications.engine.progress import progress
+from ir_replications.engine.registry import experiments
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.data import UNPINNED, check_available, check_collection

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ir_replications.engine.commands.options import Table, console
 from ir_replications.engine.door import tell
-from ir_replications.engine.execute import Job, experiments
+from ir_replications.engine.jobs import Job
+from ir_replications.engine.registry import experiments
 from ir_replications.reports.records.record import Record
 from ir_replications.shared.data import collection_size, list_collections
 from ir_replications.shared.evaluation.metrics import DEFAULT_MEASURES

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.engine.first_stages import DEPTH
 from ir_replications.prorank.experiments.systems import (
     FIRST,

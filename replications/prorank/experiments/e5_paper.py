@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.engine.first_stages import DEPTH
 from ir_replications.prorank.experiments.systems import (
     Ready,

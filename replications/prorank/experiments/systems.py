@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ir_replications.engine.execute import Config, Context, Outcome
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Outcome
 from ir_replications.engine.first_stages import DEPTH, candidate_run, chosen_queries, judgements
 from ir_replications.prorank.training.data import recipe_data
 from ir_replications.prorank.training.recipe import Recipe, load_recipe

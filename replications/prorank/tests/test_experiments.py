@@ -16,7 +16,10 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from ir_replications.engine.execute import Context, Job, Plan, plan_jobs, run_job
+from ir_replications.engine.context import Context
+from ir_replications.engine.execute import run_job
+from ir_replications.engine.experiment import Plan
+from ir_replications.engine.jobs import Job, plan_jobs
 from ir_replications.prorank.checks.tiny_reranker import (
     save_tiny,
     tiny_collection,
@@ -158,7 +161,8 @@ class Absent(MetaPathFinder):
         if name.split(".")[0] in ("torch", "transformers", "peft", "trl", "accelerate"):
             raise ImportError(name)
 sys.meta_path.insert(0, Absent())
-from ir_replications.engine.execute import TIERS, plan_jobs
+from ir_replications.engine.experiment import TIERS
+from ir_replications.engine.jobs import plan_jobs
 print([len(plan_jobs("prorank", tier)) for tier in TIERS])
 """
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any, TypeVar
 
-from ir_replications.engine.execute import Context
+from ir_replications.engine.context import Context
 from ir_replications.engine.first_stages import candidate_run
 from ir_replications.prorank.training.recipe import Recipe
 from ir_replications.shared.data import Collection

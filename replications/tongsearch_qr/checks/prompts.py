@@ -43,7 +43,7 @@ from ir_replications.tongsearch_qr.training.leakage import find_leaked_rows
 from ir_replications.tongsearch_qr.training.qa_files import read_rows
 
 if TYPE_CHECKING:
-    from ir_replications.engine.execute import Context
+    from ir_replications.engine.context import Context
 
 Facts = dict[str, float | int | str | bool | list]
 

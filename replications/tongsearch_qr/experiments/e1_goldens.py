@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import MissingDependencyError
 from ir_replications.tongsearch_qr.checks import prompts, retrieval, reward

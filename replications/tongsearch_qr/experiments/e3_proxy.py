@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.shared.analysis import Tokens, tokenize, tokenize_queries
 from ir_replications.shared.retrieval.search import named_retriever
 from ir_replications.tongsearch_qr.experiments.bright import (

@@ -14,7 +14,8 @@ from dataclasses import asdict
 from statistics import fmean, median
 from typing import Any
 
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.shared.analysis import Tokens, tokenize_queries
 from ir_replications.shared.data import load_bright_queries
 from ir_replications.shared.data.root import find_data_root

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.shared.analysis import tokenize_queries
 from ir_replications.shared.errors import InputError, costs_this_cell
 from ir_replications.shared.evaluation.metrics import Scores, evaluate

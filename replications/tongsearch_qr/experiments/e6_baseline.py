@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.shared.errors import costs_this_cell
 from ir_replications.shared.models.references import fetch_model
 from ir_replications.tongsearch_qr.experiments.e5_training import training_source

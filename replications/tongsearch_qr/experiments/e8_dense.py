@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.shared.errors import costs_this_cell
 from ir_replications.shared.models.embedder import MINILM, MPNET
 from ir_replications.shared.models.references import fetch_model

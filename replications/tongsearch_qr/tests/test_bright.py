@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
-from ir_replications.engine import execute
-from ir_replications.engine.execute import Context, Plan, run_job
+from ir_replications.engine import registry
+from ir_replications.engine.context import Context
+from ir_replications.engine.execute import run_job
+from ir_replications.engine.experiment import Plan
+from ir_replications.engine.jobs import Job
+from ir_replications.reports.records.store import Store
 from ir_replications.shared.data import pinned
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.retrieval.search import named_retriever
@@ -45,7 +49,7 @@ def replicate(
     collections = {"embedded": ("pydocs",), "small": (PROXY,), "paper": e2_bright.COLLECTIONS}
     module = SimpleNamespace(EXPERIMENTS=both, COLLECTIONS=collections)
     monkeypatch.setitem(sys.modules, "ir_replications.tongsearch_qr.experiments.registry", module)
-    monkeypatch.setattr(execute, "papers", lambda: ["tongsearch_qr"])
+    monkeypatch.setattr(registry, "papers", lambda: ["tongsearch_qr"])
     monkeypatch.chdir(root.parent)
     yield Replicate(capsys)
     forget()
@@ -180,7 +184,7 @@ def test_the_whole_path(replicate: Replicate, root: Path, tmp_path: Path) -> Non
     )  # fmt: skip
     assert result.status == 0, result
     assert "10 collections are not at hand (bright/earth_science" in result.err
-    records = execute.Store(store).records("tongsearch_qr", "paper")
+    records = Store(store).records("tongsearch_qr", "paper")
     kept = [r for r in records if r.config["system"] != "lucene"]
     assert len(kept) == 2 * (3 * 3 + 5)
     assert {r.status for r in kept} == {"ok"}
@@ -258,14 +262,14 @@ def test_a_folder_of_ones_own(replicate: Replicate, root: Path) -> None:
     )  # fmt: skip
     assert result.status == 0, result
     assert "recorded as local/biology" in result.err
-    (record, *_) = execute.Store(root.parent / "store").records("tongsearch_qr", "small")
+    (record, *_) = Store(root.parent / "store").records("tongsearch_qr", "small")
     assert record.config["collection"] == "local/biology"
 
 
 def test_a_record_is_kept_until_its_queries_change(
     replicate: Replicate, root: Path, tmp_path: Path
 ) -> None:
-    job = execute.Job("tongsearch_qr", "small", "E2", cell("bright/biology", "tongsearch-qr-7b"))
+    job = Job("tongsearch_qr", "small", "E2", cell("bright/biology", "tongsearch-qr-7b"))
     first, reused = run_job(job, tmp_path / "store", data_root=root)
     again, reused_again = run_job(job, tmp_path / "store", data_root=root)
     assert (reused, reused_again) == (False, True)

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from ir_replications.engine.execute import FILES, Context, Plan, plan_jobs
+from ir_replications.engine.context import FILES, Context
+from ir_replications.engine.experiment import Plan
+from ir_replications.engine.jobs import plan_jobs
 from ir_replications.shared.data import BRIGHT_SUBSETS
 from ir_replications.shared.errors import MissingDependencyError
 from ir_replications.tongsearch_qr.experiments import e1_goldens, e5_training, e6_baseline

@@ -96,7 +96,7 @@ def test_no_bright_query_among_the_training_questions(data_root: Path) -> None:
     """C10, with planted near-duplicates that must be found."""
     if not (data_root / "qa" / "stackexchange").is_dir() or not (data_root / "bright").is_dir():
         pytest.skip("no qa/stackexchange or no bright in the data root")
-    from ir_replications.engine.execute import Context
+    from ir_replications.engine.context import Context
 
     facts = c10(Context(data_root))
     assert (facts["near_duplicates"], facts["plants_missed"]) == (0, 0)

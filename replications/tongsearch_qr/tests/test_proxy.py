@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ir_replications.engine.execute import Context, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Plan
 from ir_replications.shared.errors import InputError
 from ir_replications.tongsearch_qr.experiments import bright, e2_bright, e3_proxy
 from ir_replications.tongsearch_qr.rewriting import released_files

@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ir_replications.engine.execute import PAPERS_FOLDER, Context, Job, Plan, run_job
+from ir_replications.engine.context import Context
+from ir_replications.engine.execute import run_job
+from ir_replications.engine.experiment import Plan
+from ir_replications.engine.jobs import Job
+from ir_replications.engine.registry import PAPERS_FOLDER
 from ir_replications.reports.claims.reader import load_paper
 from ir_replications.shared.data import load_bright_queries
 from ir_replications.shared.errors import InputError, MissingDependencyError

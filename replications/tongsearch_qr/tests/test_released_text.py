@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ir_replications.engine.execute import Context, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Outcome, Plan
 from ir_replications.shared.analysis import Tokens
 from ir_replications.shared.errors import InputError
 from ir_replications.tongsearch_qr.experiments import e4_released

@@ -391,7 +391,7 @@ def test_bright_queries_are_the_documented_ones(data_root: Path) -> None:
     """A10; the released maps are rebuilt to the byte."""
     if not (data_root / "bright" / "biology" / "reasoned").is_dir():
         pytest.skip("no bright/<subset>/reasoned in the data root")
-    from ir_replications.engine.execute import Context
+    from ir_replications.engine.context import Context
 
     facts = a10(Context(data_root))
     assert facts["wrong"] == []

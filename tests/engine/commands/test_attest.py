@@ -11,9 +11,17 @@ from typing import Any
 
 import pytest
 
-from ir_replications.engine import cores, evidence, execute, executors, side_by_side
+from ir_replications.engine import (
+    cores,
+    evidence,
+    executors,
+    registry,
+    side_by_side,
+)
 from ir_replications.engine.commands import attest, attestation
-from ir_replications.engine.execute import Experiment, Outcome, Plan, plan_jobs
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
+from ir_replications.engine.jobs import Job, plan_jobs
 from ir_replications.reports.attestation.libraries import Libraries
 from ir_replications.reports.attestation.machines import Machine, read_machines
 from ir_replications.reports.claims.verdicts import Verdict
@@ -41,14 +49,14 @@ class Toy:
                 return []
             return [{"system": name, "collection": "toydocs"} for name in self.means]
 
-        def retrieve(config: execute.Config, context: execute.Context) -> Outcome:
+        def retrieve(config: Config, context: Context) -> Outcome:
             self.caches.append(find_cache_dir())
             if self.failure:
                 raise RuntimeError(self.failure)
             mean = self.means[config["system"]]
             return Outcome(Scores({"nDCG@10": values(mean)}, {"nDCG@10": mean}))
 
-        def score(config: execute.Config, context: execute.Context) -> Outcome:
+        def score(config: Config, context: Context) -> Outcome:
             return Outcome(facts={"largest_score": self.largest, "time_s": float(os.getpid())})
 
         return {
@@ -65,8 +73,8 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replicate: Replicate) -
     write_paper(tmp_path / "papers", numbers=numbers)
     monkeypatch.setattr(evidence, "PUBLISHED", tmp_path / "published")
     monkeypatch.setattr(evidence, "PAPERS_FOLDER", tmp_path / "papers")
-    monkeypatch.setattr(execute, "experiments", found.experiments)
-    monkeypatch.setattr(execute, "default_collections", lambda paper, tier: ())
+    monkeypatch.setattr(registry, "experiments", found.experiments)
+    monkeypatch.setattr(registry, "default_collections", lambda paper, tier: ())
     monkeypatch.setattr(attest, "papers", lambda: ["toy"])
     monkeypatch.setattr(attest, "sound_papers", lambda: ["toy"])
     monkeypatch.setattr(attestation, "probe", lambda environment=None: NATIVE)
@@ -170,7 +178,7 @@ def test_cells_side_by_side_share_the_cores_and_run_once(
 ) -> None:
     seen: list[tuple[int, str]] = []
 
-    def one_by_one(jobs: list[execute.Job], store: Path, n_jobs: int) -> Iterator[Any]:
+    def one_by_one(jobs: list[Job], store: Path, n_jobs: int) -> Iterator[Any]:
         seen.append((n_jobs, os.environ["OMP_NUM_THREADS"]))
         return executors.execute(jobs, store)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ir_replications.engine.execute import experiments, papers
+from ir_replications.engine.registry import experiments, papers
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 from tests.cli import DOCS, E2, QRELS, QUERIES, SYSTEMS, Replicate, beir, files

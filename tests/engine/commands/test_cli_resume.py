@@ -15,6 +15,7 @@ import pytest
 
 from ir_replications.bmx.experiments import e2_retrieval, testbeds
 from ir_replications.engine import execute
+from ir_replications.engine.experiment import Config
 from ir_replications.reports.records.store import Store
 from ir_replications.shared import files as shared_files
 from tests.cli import E2, SYSTEMS, Replicate, append, files, said
@@ -97,7 +98,7 @@ def test_cells_that_fail_become_error_records_and_the_others_go_on(
 def _break(patch: pytest.MonkeyPatch) -> None:
     real = e2_retrieval.make_retriever
 
-    def fail(config: execute.Config) -> object:
+    def fail(config: Config) -> object:
         if config.get("method") == "bm25l":
             raise RuntimeError("out of\nluck")
         return real(config)
@@ -162,11 +163,13 @@ def test_a_killed_run_goes_on_where_it_was(
         process.send_signal(sent)
         out, err = process.communicate(timeout=60)
     if sent == signal.SIGKILL:
-        assert (process.returncode, out, err) == (-sent, "", "")
+        assert (process.returncode, out, said(err)) == (-sent, "", "")
     else:
         by = "" if sent == signal.SIGINT else " by SIGTERM"
         assert (process.returncode, out) == (128 + sent, "")
-        assert err == (f"stopped{by}; what is finished is kept, run the same command to go on\n")
+        assert said(err) == (
+            f"stopped{by}; what is finished is kept, run the same command to go on\n"
+        )
     finished = {name: text for name, text in files(store).items() if name.endswith(".json")}
     assert 0 < len(finished) < total
     result = replicate("run", "bmx", *asked, *E2, "--store", store)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ir_replications.engine import execute, paper_check
+from ir_replications.engine import paper_check, registry
 from ir_replications.engine.commands.check import check
-from ir_replications.engine.execute import papers
+from ir_replications.engine.registry import papers
 from tests.reports.example import CLAIMS, NUMBERS, write_paper
 
 
@@ -24,7 +24,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of papers with one toy, whose experiments are E1 and E2."""
     folder = write_paper(tmp_path)
     (folder / "README.md").write_text("A toy.\n")
-    monkeypatch.setattr(execute, "PAPERS_FOLDER", tmp_path)
+    monkeypatch.setattr(registry, "PAPERS_FOLDER", tmp_path)
     monkeypatch.setattr(paper_check, "PAPERS_FOLDER", tmp_path)
     monkeypatch.setattr(paper_check, "experiments", lambda _: {"E1": None, "E2": None})
     monkeypatch.setattr(paper_check, "plan_jobs", lambda *_: [])

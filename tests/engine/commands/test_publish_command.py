@@ -8,7 +8,7 @@ import pytest
 
 from ir_replications.__main__ import main
 from ir_replications.engine.commands import publish as command
-from ir_replications.engine.execute import plan_jobs
+from ir_replications.engine.jobs import plan_jobs
 from ir_replications.reports.records.files import read_pack
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store

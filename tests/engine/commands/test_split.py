@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ir_replications.engine.execute import plan_jobs
+from ir_replications.engine.jobs import plan_jobs
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.data import load_collection
 from tests.cli import E2, QRELS, Replicate, beir

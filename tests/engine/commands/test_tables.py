@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ir_replications.engine.commands.tables import show_plan, show_results
-from ir_replications.engine.execute import Job
+from ir_replications.engine.jobs import Job
 from ir_replications.reports.records.record import Record
 
 BAD = "local/\x1b]0;x\x07\u202egnp[red]"

@@ -6,7 +6,8 @@ import pytest
 
 from ir_replications.engine.commands.options import PUBLISHED
 from ir_replications.engine.evidence import is_published
-from ir_replications.engine.execute import PAPERS_FOLDER, TIERS, papers
+from ir_replications.engine.experiment import TIERS
+from ir_replications.engine.registry import PAPERS_FOLDER, papers
 from ir_replications.reports.claims.drift import compare
 from ir_replications.reports.claims.kinds import Kind, load_numbers
 from ir_replications.reports.claims.reader import load_paper

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ir_replications.engine.execute import PAPERS_FOLDER
+from ir_replications.engine.registry import PAPERS_FOLDER
 from ir_replications.reports.claims.kinds import SPREADS, load_numbers
 from ir_replications.reports.claims.spreads import left_out, main, of_same_numbers, spreads
 from ir_replications.reports.records.record import Record

@@ -11,7 +11,7 @@ import pytest
 from ir_replications.bert_distill_losses.training.data import training_data
 from ir_replications.bert_distill_losses.training.halves import halves
 from ir_replications.bert_distill_losses.training.recipe import load_recipe
-from ir_replications.engine.execute import Context
+from ir_replications.engine.context import Context
 from ir_replications.shared.training.near_duplicates import near_duplicates
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from ir_replications.bert_distill_losses.tests.training.toy_collections import toy_source
 from ir_replications.bert_distill_losses.training.training_set import TrainingSet, training_set
-from ir_replications.engine.execute import Context
+from ir_replications.engine.context import Context
 from ir_replications.engine.first_stages import candidate_run
 from ir_replications.shared.errors import InputError
 

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from ir_replications.engine.execute import Context
+from ir_replications.engine.context import Context
 from ir_replications.prorank.checks.tiny_reranker import TOPICS, tiny_recipe, tiny_root
 from ir_replications.prorank.training import data as module
 from ir_replications.prorank.training.data import run_request, training_data

@@ -14,7 +14,8 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from ir_replications.engine.execute import Context, Outcome
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Outcome
 from ir_replications.prorank.checks.tiny_reranker import tiny_collection, tiny_qwen2, tiny_recipe
 from ir_replications.prorank.experiments import e3_stages, e4_ablations, e5_paper, systems
 from ir_replications.prorank.method.score import score_pairs_plain
