@@ -47,7 +47,7 @@ def _run(
     [
         (["-m", "ir_replications", "list"], "tongsearch_qr"),
         (
-            ["-m", "ir_replications.prorank.training.train", "released-0.5b", "--dry-run"],
+            ["-m", "ir_replications", "train", "prorank", "released-0.5b", "--dry-run"],
             "released-0.5b: ",
         ),
     ],

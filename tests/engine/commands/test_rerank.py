@@ -13,8 +13,9 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 
+from ir_replications.engine.commands.rerank import MEASURES
 from ir_replications.engine.context import Context
 from ir_replications.engine.first_stages import candidate_run, judgements
 from ir_replications.prorank.checks.tiny_reranker import (
@@ -24,13 +25,13 @@ from ir_replications.prorank.checks.tiny_reranker import (
     tiny_root,
 )
 from ir_replications.prorank.method.score import PairScorer
-from ir_replications.prorank.reranking.rerank import MEASURES, main
 from ir_replications.prorank.reranking.reranker import causal_reranker, score_candidates
 from ir_replications.shared.data import load_collection
 from ir_replications.shared.evaluation.metrics import evaluate
 from ir_replications.shared.own_code import code_of
 from ir_replications.shared.retrieval.reranking import oracle, read_first_stage, rerank
 from ir_replications.shared.retrieval.runs import Run, read_run, write_run
+from tests.cli import invoked
 from tests.code_run import left_out, modules_of, modules_run
 
 TESTED = [f"q-{topic}" for topic in TOPICS[12:]]
@@ -62,8 +63,8 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def command(*arguments: Any) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+def command(model: object, *options: object, first: object = "bm25") -> Result:
+    return invoked("rerank", first, "--model", model, *options)
 
 
 def table(result: Result) -> dict[str, list[float]]:
@@ -119,7 +120,7 @@ def test_a_name_in_the_data_root_a_split_and_another_first_stage(
     assert result.stdout.startswith("local/mine dev, 4 queries\n")
     first: Run = {qid: [(f"b-{qid[2:]}", 2.0), ("a-sea", 1.0)] for qid in TESTED[:3]}
     write_run(tmp_path / "first.trec", first | {"q-fox": [("a-sea", 1.0)]}, tag="mine")
-    result = command(model, *named, "--run", tmp_path / "first.trec")
+    result = command(model, *named, first=tmp_path / "first.trec")
     qrels = tiny_collection().qrels["test"]
     read = read_first_stage(tmp_path / "first.trec", tiny_collection(), "test")
     rows = table(result)
@@ -279,7 +280,7 @@ def test_a_first_stage_of_something_else_is_refused(
     (tmp_path / "first.trec").write_text(line + "\n")
     output = tmp_path / "reranked.trec"
     result = command(
-        model, "--collection", folder, "--run", tmp_path / "first.trec", "--output", output
+        model, "--collection", folder, "--output", output, first=tmp_path / "first.trec"
     )
     refused(result, message)
     assert not output.exists() and scored == []
@@ -292,7 +293,6 @@ def test_a_first_stage_of_something_else_is_refused(
         (["--depth", "0"], "Invalid value for '--depth': 0 is not in the range x>=1"),
         (["--max-length", "1"], "leaves 1 tokens"),
         (["--weights", "none"], "none: no weights"),
-        (["--run", "none.trec"], "none.trec"),
     ],
 )
 def test_bad_options_are_one_line(
