@@ -123,7 +123,9 @@ PRESETS = {
         queries=50, depth=10, causal_depth=3, max_length=192, max_new_tokens=32, paraphrases=1,
     ),
     "full": Preset(
-        tuple(SYSTEMS), queries=None, depth=100, causal_depth=100, max_length=512, max_new_tokens=500, paraphrases=5
+        tuple(SYSTEMS),
+        queries=None, depth=100, causal_depth=100, max_length=512, max_new_tokens=500,
+        paraphrases=5,
     ),
 }  # fmt: skip
 

@@ -78,7 +78,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A document in a ranking: its id, its grade (None: not judged), its text if it may be shown."""
+    """A document in a ranking: id, grade (None: not judged), text where it may be shown."""
 
     docid: str
     grade: int | None
@@ -314,12 +314,8 @@ def _notes(rows: Sequence[Row], judged: bool) -> list[str]:
     """What else has to be said: what hurts, what could not be found, what failed."""
     notes = []
     if hurting := [row for row in rows if row.hurts]:
-        named = ", ".join(
-            f"{row.name} ({signed(row.difference.estimate, 1)})"
-            for row in hurting
-            if row.difference
-        )
-        notes.append(f"Worse than {rows[0].name}: {named}.")
+        named = [f"{r.name} ({signed(r.difference.estimate, 1)})" for r in hurting if r.difference]
+        notes.append(f"Worse than {rows[0].name}: {', '.join(named)}.")
     least = [row.detectable for row in rows if row.detectable is not None]
     unclear = [row for row in rows[1:] if row.difference and not (row.helps or row.hurts)]
     if judged and unclear and least:

@@ -75,12 +75,10 @@ def tradeoff(rows: Sequence[Row]) -> Markup:
     parts.append(f'<text class="tick" x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">'
                  "time a query, logarithmic</text>")  # fmt: skip
     parts.append(f'<text class="tick" x="{LEFT + 6}" y="{TOP + 10}">nDCG@10, points</text>')
-    front = sorted(
-        (x(t), y(v)) for t, v, row in zip(times, values, known, strict=True) if row.front
-    )
+    points = [(x(t), y(v), row) for t, v, row in zip(times, values, known, strict=True)]
+    front = sorted((a, b) for a, b, row in points if row.front)
     joined = " ".join(f"{a:.1f},{b:.1f}" for a, b in front)
     parts.append(f'<polyline class="front" points="{joined}"/>')
-    points = [(x(t), y(v), row) for t, v, row in zip(times, values, known, strict=True)]
     for a, b, row in points:
         kind = "on" if row.front else "off"
         parts.append(f'<circle class="{kind}" cx="{a:.1f}" cy="{b:.1f}" r="4"/>')

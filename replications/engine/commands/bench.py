@@ -68,9 +68,8 @@ TEXT = 90  # characters of a document that stand in a ranking
     help=f"Your own model for a role: a folder, hub:<org>/<name>@<revision>, embedded:<name>. "
     f"Roles: {', '.join(ROLES)}. May be given several times.",
 )
-@click.option(
-    "--depth", type=click.IntRange(1, 100), help="Documents reranked (quick 10, full 100)."
-)
+@click.option("--depth", type=click.IntRange(1, 100),
+              help="Documents reranked; quick: 10, by language models 3; full: 100.")  # fmt: skip
 @click.option("--queries", type=click.IntRange(1), help="A fixed choice of so many queries.")
 @click.option("--all-queries", is_flag=True, help="All queries, also with --preset quick.")
 @click.option("--split", help="Judgements to evaluate; default: test, or the only ones.")
@@ -81,7 +80,7 @@ TEXT = 90  # characters of a document that stand in a ranking
 @click.option("--jobs", type=click.IntRange(1),
               help="Systems run side by side; more than one disturbs the times.")  # fmt: skip
 @click.option("--executor", type=click.Choice(["local", "ray"]), default="local",
-              help="Where they run, as for `replicate run`; folders of models are sent.")  # fmt: skip
+              help="Where they run, as for `replicate run`; models are sent.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="Accept finished stages made by other code.")
 @click.option("--ids-only", is_flag=True,
               help="No text of queries and documents on the page, to pass it on.")  # fmt: skip
