@@ -23,7 +23,10 @@ from ir_replications.shared.files import find_cache_dir
 if TYPE_CHECKING:
     from ir_replications.shared.data import Collection
 
-__all__ = ["ANALYZERS", "Tokens", "corpus_tokens", "tokenize", "tokenize_queries", "unreadable"]
+__all__ = [
+    "ANALYZERS", "Tokens", "corpus_tokens", "tokenize", "tokenize_queries", "tokens_path",
+    "unreadable",
+]  # fmt: skip
 
 
 class _PieceIds(dict[str, tuple[int, ...]]):
@@ -112,16 +115,28 @@ def corpus_tokens(
     damaged or answers another key is built again. A folder that cannot be written costs the
     time, not the result. Default folder: `shared.files.find_cache_dir`. Warns as `tokenize`.
     """
-    chosen = get_analyzer(analyzer)
-    key = {"collection": collection.sha256, "title": title, "analyzer": analyzer}
-    key["version"] = chosen.version
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
-    path = find_cache_dir(cache_dir) / "tokens" / f"{name}.npz"
+    key = _key(collection, analyzer, title)
+    path = tokens_path(collection, analyzer, title, cache_dir)
     tokens = read_tokens(path, key)
     if tokens is None:
-        tokens = _tokenize(collection.contents(title), chosen)
+        tokens = _tokenize(collection.contents(title), get_analyzer(analyzer))
         with contextlib.suppress(InputError):
             write_tokens(path, tokens, key)
     if line := unreadable(tokens, analyzer):
         warnings.warn(f"{collection.id}: {line}", InputWarning, stacklevel=2)
     return tokens
+
+
+def tokens_path(
+    collection: Collection, analyzer: str, title: str, cache_dir: Path | None = None
+) -> Path:
+    """The file in which `corpus_tokens` keeps these tokens, written or not."""
+    key = json.dumps(_key(collection, analyzer, title), sort_keys=True)
+    name = hashlib.sha256(key.encode()).hexdigest()[:24]
+    return find_cache_dir(cache_dir) / "tokens" / f"{name}.npz"
+
+
+def _key(collection: Collection, analyzer: str, title: str) -> dict[str, str]:
+    version = get_analyzer(analyzer).version
+    named = {"collection": collection.sha256, "title": title, "analyzer": analyzer}
+    return {**named, "version": version}
