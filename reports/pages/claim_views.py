@@ -246,6 +246,9 @@ def _finding_view(
 
 
 def _decimals(claim: Claim) -> int:
+    """One more than printed; differences in points have two."""
+    if claim.check.kind in ("effect", "equivalent") and unit_of(claim):
+        return 2
     return min(claim.check.decimals + 1, 6) if claim.check.kind != "bound" else 6
 
 

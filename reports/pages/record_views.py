@@ -6,7 +6,6 @@ an anchor, the command of its very cell, and links back to what rests on it.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -184,7 +183,7 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> Pairs:
         if isinstance(item, Mapping):
             rows += flat(item, f"{name}.")
         elif isinstance(item, list) and any(isinstance(part, (Mapping, list)) for part in item):
-            rows.append((name, f"{len(item)} entries: {json.dumps(item[0])[:120]}, …"))
+            rows.append((name, f"{len(item)} entries"))
         elif isinstance(item, list):
             text = ", ".join(scalar(part) for part in item[:SHOWN])
             rows.append((name, text + (f", … ({len(item)})" if len(item) > SHOWN else "")))

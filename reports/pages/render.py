@@ -282,7 +282,8 @@ def _drawing(figure: Figure) -> Markup:
     text, alt = with_prefix(figure.drawing, f"fig-{figure.id}"), escape(figure.alt)
     if text.startswith("<table"):
         head, rest = text.split(">", 1)
-        return Markup(f'{head}><caption class="vh">{alt}</caption>{rest}')
+        box = f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(figure.title)}">'
+        return Markup(f'{box}{head}><caption class="vh">{alt}</caption>{rest}</div>')
     return Markup(text.replace(' role="img">', f' role="img" aria-label="{alt}">', 1))
 
 

@@ -198,8 +198,15 @@ function compare() {
 
   const asked = /^#(\d+)-(\d+)$/.exec(location.hash);
   const width = names.length - 1;
-  first.value = asked && asked[1] <= width ? asked[1] : 1;
-  second.value = asked && asked[2] <= width ? asked[2] : Math.min(2, width);
+  // The best system beside the base, unless the address names two.
+  const means = names.slice(1).map((_, i) => {
+    const known = rows.map((row) => row[i + 1]).filter((value) => value !== "");
+    return known.reduce((sum, value) => sum + Number(value), 0) / (known.length || 1);
+  });
+  const base = Math.max(1, names.indexOf(data.dataset.base));
+  const best = means.map((mean, i) => [i + 1 === base ? -Infinity : mean, i + 1]);
+  first.value = asked && asked[1] <= width ? asked[1] : best.sort((a, b) => b[0] - a[0])[0][1];
+  second.value = asked && asked[2] <= width ? asked[2] : base;
   first.addEventListener("change", show);
   second.addEventListener("change", show);
   section.append(

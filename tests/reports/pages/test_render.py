@@ -259,7 +259,7 @@ def test_overview_has_a_row_per_paper_and_every_verdict_of_every_tier(tmp_path: 
 def test_the_index_has_a_line_per_headline_claim(tmp_path: Path) -> None:
     chosen = CLAIMS + '\n[index]\nC2 = "no model"\nC1 = "no model"\n'
     render_site(write_paper(tmp_path / "papers", chosen).parent, records(), tmp_path / "out")
-    table = words(tmp_path, "index.html").split("measured on")[1].split("this table as")[0]
+    table = words(tmp_path, "index.html").split("measured on")[1].split("This table as")[0]
     assert "Doubling beats BM25 on every collection. ✓ 1 reproduced ▼ 1 differs (lower)" in table
     assert "-5.00 to +9.96 points no model, beir/alpha, beir/beta, 80 queries, small tier" in table
     assert table.index("Every normalised score is at most 1.") > table.index("Doubling beats")
