@@ -15,7 +15,8 @@ from ir_replications.bmx.experiments.grid import (
 )
 from ir_replications.bmx.experiments.testbeds import reference_analyzer
 from ir_replications.bmx.experiments.zipf import queries_from, zipf_collection
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.shared.analysis import tokenize
 from ir_replications.shared.data.lines import json_lines
 
