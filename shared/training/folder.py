@@ -23,8 +23,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import atomic_write, find_cache_dir, sha256_unchanged
 from ir_replications.shared.locks import turn_at
@@ -52,7 +50,7 @@ class TrainingFolder:
         self.digest = digest_of(self.request)
         self.log_path = self.path / "log.jsonl"
         self.final = self.path / "final"
-        self._lock = FileLock(self.path / ".lock")
+        self._lock: Any = None  # held from `start` to the end of the process
 
     def finished(self) -> dict[str, Any] | None:
         """What the completed run wrote at its end; None when it is not complete.
@@ -115,11 +113,14 @@ class TrainingFolder:
         in which another process trains, one that cannot be written, and when the disk has too
         little room.
         """
+        from filelock import FileLock, Timeout
+
         self.finished()
         if os.environ.get("RANK", "0") != "0":  # of several processes the first keeps the folder
             return self.last_checkpoint(steps)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = self._lock or FileLock(self.path / ".lock")
             self._lock.acquire(timeout=0)  # released when the process ends, however it ends
             free = shutil.disk_usage(self.path).free
         except Timeout:
