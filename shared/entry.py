@@ -105,7 +105,9 @@ def _reason(error: BaseException, expected: type[Exception]) -> str:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or text}"
     if isinstance(error, ModuleNotFoundError):
-        return f"{text}; install what this needs: pip install 'ir-replications[all]'"
+        from ir_replications.shared.extras import remedy
+
+        return f"{text}; install what this needs: {remedy(error.name or '')}"
     import traceback
 
     if os.environ.get(TRACEBACK):

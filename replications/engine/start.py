@@ -34,6 +34,10 @@ def start(place: str, name: str = "") -> NoReturn:
         module, _, attribute = place.partition(":")
         command = getattr(import_module(module), attribute)
         loaded()
+        if asked := os.environ.get("_REPLICATE_COMPLETE"):
+            from click.shell_completion import shell_complete
+
+            return shell_complete(command, {}, "replicate", "_REPLICATE_COMPLETE", asked)
         return call(command, sys.argv[1:], name or f"python -m {module}")
 
     run_process(work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,7 +20,13 @@ Function = Callable[..., Any]
 
 def train_command(function: Function) -> click.Command:
     """A command on `recipe`, whose further options stand below this decorator."""
-    return click.command(context_settings=HELP)(click.argument("recipe")(function))
+
+    def known(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+        folder = Path(inspect.getfile(function)).parent / "recipes"
+        return sorted(p.stem for p in folder.glob("*.yaml") if p.stem.startswith(incomplete))
+
+    argument = click.argument("recipe", shell_complete=known)
+    return click.command(context_settings=HELP)(argument(function))
 
 
 def run_options(dry_run: str) -> Callable[[Function], Function]:

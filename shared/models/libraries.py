@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from ir_replications.shared.errors import MissingDependencyError
+from ir_replications.shared.extras import remedy
 
 
 def require(module: str) -> Any:
@@ -14,10 +15,7 @@ def require(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingDependencyError(
-            f"{module} is not installed: pip install torch transformers accelerate gguf "
-            "safetensors huggingface_hub"
-        ) from error
+        raise MissingDependencyError(f"{module} is not installed: {remedy(module)}") from error
 
 
 def hide_progress() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.extras import remedy
 from ir_replications.shared.files import atomic_write, sha256_file
 from ir_replications.shared.printable import printable
 from ir_replications.shared.reading import read_json
@@ -52,7 +53,7 @@ def load_adapter(model: Any, folder: Path | str, base_sha256: str | None = None)
     try:
         from peft import PeftModel
     except ImportError as error:
-        raise MissingDependencyError(f"{folder}: adapters need peft: pip install peft") from error
+        raise MissingDependencyError(f"{folder}: adapters need peft: {remedy('peft')}") from error
     from safetensors import SafetensorError, safe_open
 
     folder = Path(folder)

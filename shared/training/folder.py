@@ -45,14 +45,12 @@ class TrainingFolder:
     """One run's folder. `request` says everything that decides the result (config, checksums)."""
 
     def __init__(self, path: Path | str, request: Mapping[str, Any]) -> None:
-        from filelock import FileLock  # takes 15 ms, which a start may not need
-
         self.path = user_path(path)
         self.request = json.loads(json.dumps(dict(request)))
         self.digest = digest_of(self.request)
         self.log_path = self.path / "log.jsonl"
         self.final = self.path / "final"
-        self._lock = FileLock(self.path / ".lock")
+        self._lock: Any = None  # held from `start` to the end of the process
 
     def finished(self) -> dict[str, Any] | None:
         """What the completed run wrote at its end; None when it is not complete.
@@ -115,13 +113,14 @@ class TrainingFolder:
         in which another process trains, one that cannot be written, and when the disk has too
         little room.
         """
-        from filelock import Timeout
+        from filelock import FileLock, Timeout
 
         self.finished()
         if os.environ.get("RANK", "0") != "0":  # of several processes the first keeps the folder
             return self.last_checkpoint(steps)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = self._lock or FileLock(self.path / ".lock")
             self._lock.acquire(timeout=0)  # released when the process ends, however it ends
             free = shutil.disk_usage(self.path).free
         except Timeout:

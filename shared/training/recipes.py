@@ -13,7 +13,6 @@ from ir_replications.shared.errors import InputError
 from ir_replications.shared.reading import finite_number, is_finite, is_whole, read_text, user_path
 from ir_replications.shared.rehearsal import shortened
 from ir_replications.shared.training.bounds import bounds_of, check_value, hints_of, options_of
-from ir_replications.shared.yaml_reader import Settings, parse_yaml
 
 T = TypeVar("T")
 
@@ -56,6 +55,8 @@ def read_recipe(path: Path | str, kind: type[T], /, **changes: Any) -> T:
     of the bounds that its field declares (shared.training.bounds). Whole numbers serve as floats.
     Settings of a rehearsal (shared.rehearsal) come last.
     """
+    from ir_replications.shared.yaml_reader import Settings, parse_yaml  # 40 ms
+
     data = parse_yaml(read_text(path), str(path))
     if not isinstance(data, Settings):
         raise InputError(f"{path}: expected a mapping of settings")

@@ -11,7 +11,13 @@ from typing import Any
 
 import click
 
-from ir_replications.engine.commands.options import Table, console, data_root_option, json_option
+from ir_replications.engine.commands.options import (
+    Table,
+    collection_names,
+    console,
+    data_root_option,
+    json_option,
+)
 from ir_replications.engine.door import OUTPUT_FILE, USER_PATH, tell
 from ir_replications.shared.data import load_collection, read_qrels
 from ir_replications.shared.errors import InputError
@@ -24,7 +30,10 @@ from ir_replications.shared.retrieval.runs import read_run
 @click.command("evaluate")
 @click.argument("runs", type=USER_PATH, nargs=-1, required=True)
 @click.option("--qrels", "qrels_file", type=USER_PATH, help="BEIR or TREC qrels.")
-@click.option("--collection", help="Instead of --qrels: a BEIR folder or a collection id.")
+@click.option(
+    "--collection", shell_complete=collection_names,
+    help="Instead of --qrels: a BEIR folder or a collection id.",
+)  # fmt: skip
 @click.option("--split", help="Judgements of the collection; default: the collection's own.")
 @click.option("--measure", "measures", multiple=True, help="ir-measures notation, e.g. nDCG@10.")
 @click.option(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -49,6 +50,23 @@ store_option: Option = click.option(
 json_option: Option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON value instead of a table."
 )
+
+
+def paper_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Papers that begin so, for the shell's completion."""
+    from ir_replications.engine.registry import papers
+
+    return [name for name in [*papers(), "all"] if name.startswith(incomplete)]
+
+
+def collection_names(
+    _: click.Context, __: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Ids of the manifest that begin so; where none does, folders, for the shell's completion."""
+    from ir_replications.shared.data.manifest import manifest
+
+    found = [CompletionItem(n) for n in ("pydocs", *manifest()) if n.startswith(incomplete)]
+    return found or [CompletionItem(incomplete, type="dir")]
 
 
 class Table(RichTable):

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from ir_replications.engine.commands.options import data_root_option, json_option
+from ir_replications.engine.commands.options import collection_names, data_root_option, json_option
 from ir_replications.engine.context import Context
 from ir_replications.engine.door import USER_PATH, tell, user_folder
 from ir_replications.engine.first_stages import K1, B, candidate_run, judgements
@@ -38,7 +38,10 @@ DEPTH = 100
 @click.argument("first")
 @click.option("--model", required=True, help="A folder, hub:<name>@<commit> or embedded:<name>.")
 @click.option("--weights", type=USER_PATH, help="Folder of weights trained from MODEL.")
-@click.option("--collection", required=True, help="A BEIR folder or a collection id.")
+@click.option(
+    "--collection", required=True, shell_complete=collection_names,
+    help="A BEIR folder or a collection id.",
+)  # fmt: skip
 @click.option("--split", help="Judgements whose queries to rerank; default: the collection's own.")
 @click.option(
     "--depth", type=click.IntRange(1), default=DEPTH, show_default=True,

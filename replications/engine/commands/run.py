@@ -12,7 +12,13 @@ import click
 
 from ir_replications.engine.commands.chosen import chosen_collections, usual_split
 from ir_replications.engine.commands.narrow import narrowed
-from ir_replications.engine.commands.options import data_root_option, store_option, tier_option
+from ir_replications.engine.commands.options import (
+    collection_names,
+    data_root_option,
+    paper_names,
+    store_option,
+    tier_option,
+)
 from ir_replications.engine.commands.tables import show_plan, show_results
 from ir_replications.engine.context import IN_COLLECTION, cached_collection
 from ir_replications.engine.door import tell
@@ -30,10 +36,14 @@ from ir_replications.shared.rehearsal import VARIABLE, rehearsal
 
 
 @click.command()
-@click.argument("paper")
+@click.argument("paper", shell_complete=paper_names)
 @tier_option
 @click.option(
-    "--collection", "collections", multiple=True, help="A BEIR folder or a collection id."
+    "--collection",
+    "collections",
+    multiple=True,
+    shell_complete=collection_names,
+    help="A BEIR folder or a collection id.",
 )
 @click.option(
     "--split", help="Judgements of --collection to evaluate; default: test, or the only ones."

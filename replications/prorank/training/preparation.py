@@ -50,7 +50,9 @@ def lora_config(recipe: Recipe, model: Any) -> Any:
     try:
         from peft import LoraConfig
     except ImportError as error:
-        raise MissingDependencyError("adapters need peft: pip install peft") from error
+        raise MissingDependencyError(
+            "adapters need peft: pip install 'ir-replications[prorank]'"
+        ) from error
 
     check_targets(model, recipe.lora.targets, recipe.name)
     return LoraConfig(

@@ -87,7 +87,7 @@ def make_trainer(
         from trl import GRPOTrainer
     except ImportError as error:
         raise MissingDependencyError(
-            "method trl needs trl and datasets: pip install trl==1.16.0 datasets"
+            "method trl needs trl and datasets: pip install 'ir-replications[prorank]'"
         ) from error
     settings, digits = recipe.warmup, answer_ids(tokenizer)
     labels = [pair.label for pair in pairs]
