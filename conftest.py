@@ -12,6 +12,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+os.environ.pop("COLUMNS", None)  # of the runner's terminal: tables are then as narrow as that
+
 import pytest
 from hypothesis import settings
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
-
 from ir_replications.shared.errors import InputError
 
 
@@ -17,6 +15,8 @@ def turn_at(path: Path) -> Iterator[None]:
 
     Raises InputError where the lock's file cannot be written.
     """
+    from filelock import FileLock  # takes 15 ms, which a start may not need
+
     lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

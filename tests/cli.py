@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
+import click
 import pytest
+from click.testing import CliRunner
+from click.testing import Result as ClickResult
 
 from ir_replications.__main__ import main
 from ir_replications.engine import context, execute, registry
@@ -25,6 +30,7 @@ QUERIES = [{"_id": "q1", "text": "wing lift"}, {"_id": "q2", "text": "heat of a 
 QRELS = [("q1", "d1", 1), ("q2", "d2", 2), ("q2", "d5", 1)]
 
 COMPILING = "note: compiling search kernels"
+PROGRESS = re.compile(r"[\d,]+ of [\d,]+ \w+, about ")
 E2 = ("--experiment", "E2")
 SYSTEMS = 9  # cells of E2 for one analyzer and title handling
 
@@ -87,9 +93,25 @@ class Replicate:
         return lines[0]
 
 
+class _Line(click.Command):
+    """`replicate` as click's runner calls a command."""
+
+    def main(self, args: Any = None, *_: Any, **__: Any) -> NoReturn:
+        sys.exit(main(list(args or [])))
+
+
+def invoked(*arguments: object) -> ClickResult:
+    """`replicate` with these arguments in this process: its exit code, stdout and stderr."""
+    return CliRunner().invoke(_Line("replicate"), [str(argument) for argument in arguments])
+
+
 def said(err: str) -> str:
-    """What is on stderr but for the note of a first search; test_compiling.py is about that."""
-    return "".join(n for n in err.splitlines(keepends=True) if not n.startswith(COMPILING))
+    """What is on stderr but for the note of a first search and the lines of slow progress.
+
+    test_compiling.py and test_progress.py are about these.
+    """
+    lines = err.splitlines(keepends=True)
+    return "".join(n for n in lines if not n.startswith(COMPILING) and not PROGRESS.match(n))
 
 
 def forget() -> None:

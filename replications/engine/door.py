@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from ir_replications.shared.entry import answered
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.printable import printable
 from ir_replications.shared.reading import user_path
@@ -46,16 +44,6 @@ def user_folder(ref: str) -> Path | None:
     """The folder that a reference names, where it is one; None for an id."""
     path = user_path(ref)
     return path if path.is_dir() else None
-
-
-class Door(click.Command):
-    """A command whose errors are one line and an exit status, however it is called."""
-
-    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> NoReturn:
-        """Run with these arguments, by default the process's, and exit."""
-        given = sys.argv[1:] if args is None else args
-        name = options.get("prog_name") or self.name or "command"
-        sys.exit(answered(lambda: call(self, given, name)))
 
 
 def call(command: click.Command, arguments: Sequence[str], name: str) -> int | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ir_replications.engine.door import HELP, OUTPUT_FOLDER, USER_PATH, Door, tell, user_folder
+from ir_replications.engine.door import HELP, OUTPUT_FOLDER, USER_PATH, tell, user_folder
 
 if TYPE_CHECKING:
     from ir_replications.engine.context import Context
@@ -19,7 +19,7 @@ Function = Callable[..., Any]
 
 def train_command(function: Function) -> click.Command:
     """A command on `recipe`, whose further options stand below this decorator."""
-    return click.command(cls=Door, context_settings=HELP)(click.argument("recipe")(function))
+    return click.command(context_settings=HELP)(click.argument("recipe")(function))
 
 
 def run_options(dry_run: str) -> Callable[[Function], Function]:

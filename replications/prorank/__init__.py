@@ -13,10 +13,11 @@ from ir_replications.shared.lazy import public_name
 
 _PLACES = {
     "PairScorer": "method.score",
+    "Reranker": "reranking.documents",
     "any_reranker": "reranking.reranker",
     "score_candidates": "reranking.reranker",
 }
-__all__ = ["PairScorer", "any_reranker", "score_candidates"]
+__all__ = ["PairScorer", "Reranker", "any_reranker", "score_candidates"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,10 +13,10 @@ from ir_replications.shared.lazy import public_name
 
 _PLACES = {
     "RelevanceReward": "method.reward",
+    "Rewriter": "rewriting.texts",
     "make_rewriter": "rewriting.rewriter",
-    "rewrite": "rewriting.rewriter",
 }
-__all__ = ["RelevanceReward", "make_rewriter", "rewrite"]
+__all__ = ["RelevanceReward", "Rewriter", "make_rewriter"]
 
 
 def __getattr__(name: str) -> Any:

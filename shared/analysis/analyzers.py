@@ -7,11 +7,11 @@ import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 
 import Stemmer
 
 from ir_replications.shared.errors import InputError
+from ir_replications.shared.versions import version
 
 # bm25s and nltk (for its stemmers, with all it imports: 2 s) are imported by those who need them.
 

@@ -39,8 +39,12 @@ Produce = Callable[
     [Any, Any, Sequence[Prompt], Sequence["Row"], Sampling, int], Iterator[tuple["Row", str]]
 ]
 
+Done = Callable[[bool], None]
+"""Told of each text that is there: whether an earlier run had made it."""
+
 __all__ = [
-    "CachedGenerator", "Produce", "Prompt", "Row", "Sampling", "encode", "generate", "messages_of",
+    "CachedGenerator", "Done", "Produce", "Prompt", "Row", "Sampling", "encode", "generate",
+    "messages_of",
 ]  # fmt: skip
 
 
@@ -111,7 +115,12 @@ class CachedGenerator:
         self._produce = produce or _generate_rows
         self._texts = _read_texts(self.path)
 
-    def generate(self, prompts: Sequence[Prompt], num_return_sequences: int = 1) -> list[list[str]]:
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        num_return_sequences: int = 1,
+        done: Done | None = None,
+    ) -> list[list[str]]:
         """Texts per prompt as `generate` gives them, from the file where it has them."""
         rows = _rows(len(prompts), num_return_sequences, self._sampling)
         keys = {row: self._key(prompts[row.prompt], row.sample) for row in rows}
@@ -119,15 +128,24 @@ class CachedGenerator:
         for row in rows:
             if keys[row] not in self._texts:
                 missing.setdefault(keys[row], row)
+        for _ in range(len(set(keys.values())) - len(missing)):
+            if done:
+                done(True)
         if missing:
             self._loaded = self._loaded or self._load()
-            self._fill(prompts, list(missing.values()), keys)
+            self._fill(prompts, list(missing.values()), keys, done)
         return [
             [self._texts[keys[Row(i, j)]] for j in range(num_return_sequences)]
             for i in range(len(prompts))
         ]
 
-    def _fill(self, prompts: Sequence[Prompt], rows: list[Row], keys: Mapping[Row, str]) -> None:
+    def _fill(
+        self,
+        prompts: Sequence[Prompt],
+        rows: list[Row],
+        keys: Mapping[Row, str],
+        done: Done | None,
+    ) -> None:
         assert self._loaded is not None
         results = self._produce(*self._loaded, prompts, rows, self._sampling, self._batch_size)
         try:
@@ -145,6 +163,8 @@ class CachedGenerator:
                     raise self._not_written(error) from error
                 self._texts[keys[row]] = text
                 self.generated += 1
+                if done:
+                    done(False)
 
     def _not_written(self, error: OSError) -> InputError:
         return InputError(

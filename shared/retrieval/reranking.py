@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ir_replications.shared.analysis import Tokens, corpus_tokens, tokenize_queries
 from ir_replications.shared.data.collection import Collection
@@ -20,6 +20,31 @@ from ir_replications.shared.evaluation.metrics import Qrels
 from ir_replications.shared.retrieval.lucene import LuceneBM25
 from ir_replications.shared.retrieval.runs import Run, canonical, read_run
 from ir_replications.shared.retrieval.search import named_retriever, search
+
+
+class Ranked(NamedTuple):
+    """A document in its new place: its number among those given (from 0), its score, its text."""
+
+    index: int
+    score: float
+    document: str
+
+
+def by_score(documents: Sequence[str], scores: Sequence[float]) -> list[Ranked]:
+    """The documents, the best first; ties as they were given."""
+    order = sorted(range(len(documents)), key=lambda i: -float(scores[i]))
+    return [Ranked(i, float(scores[i]), documents[i]) for i in order]
+
+
+def checked_documents(documents: Sequence[str]) -> Sequence[str]:
+    """The documents; InputError for one text in the place of a list, and for what is no text."""
+    if isinstance(documents, str) or not isinstance(documents, Sequence):
+        raise InputError(f"documents: {type(documents).__name__}, expected a list of texts")
+    for number, text in enumerate(documents):
+        if not isinstance(text, str):
+            raise InputError(f"document {number} is {type(text).__name__}, expected a text")
+    return documents
+
 
 RerankerScores = Mapping[str, Mapping[str, float]]
 """Query id -> document id -> score; at least those of the candidates."""

@@ -23,8 +23,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import atomic_write, find_cache_dir, sha256_unchanged
 from ir_replications.shared.locks import turn_at
@@ -47,6 +45,8 @@ class TrainingFolder:
     """One run's folder. `request` says everything that decides the result (config, checksums)."""
 
     def __init__(self, path: Path | str, request: Mapping[str, Any]) -> None:
+        from filelock import FileLock  # takes 15 ms, which a start may not need
+
         self.path = user_path(path)
         self.request = json.loads(json.dumps(dict(request)))
         self.digest = digest_of(self.request)
@@ -115,6 +115,8 @@ class TrainingFolder:
         in which another process trains, one that cannot be written, and when the disk has too
         little room.
         """
+        from filelock import Timeout
+
         self.finished()
         if os.environ.get("RANK", "0") != "0":  # of several processes the first keeps the folder
             return self.last_checkpoint(steps)

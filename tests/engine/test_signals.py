@@ -32,15 +32,12 @@ sys.meta_path.insert(0, Finder())
 """
 LIST = ["-m", "ir_replications", "list"]
 RUN = ["-m", "ir_replications", "run", "bmx", "--collection", "tiny", *E2, "--store", "s"]
-TRAIN = ["-m", "ir_replications.prorank.training.train", "released-0.5b", "--dry-run"]
-REWRITE = ["-m", "ir_replications.tongsearch_qr.rewriting.rewrite", "--help"]
-RERANK = ["-m", "ir_replications.prorank.reranking.rerank", "--help"]
+TRAIN = ["-m", "ir_replications", "train", "prorank", "released-0.5b", "--dry-run"]
+REWRITE = ["-m", "ir_replications", "rewrite", "--help"]
+RERANK = ["-m", "ir_replications", "rerank", "--help"]
 DISTIL = [
-    "-m",
-    "ir_replications.bert_distill_losses.training.train",
-    "msmarco-tinybert-4l",
-    "--dry-run",
-]
+    "-m", "ir_replications", "train", "bert_distill_losses", "msmarco-tinybert-4l", "--dry-run",
+]  # fmt: skip
 
 
 @pytest.fixture

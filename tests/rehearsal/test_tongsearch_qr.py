@@ -54,7 +54,7 @@ def test_the_released_training(hub: LoopbackHub, tmp_path: Path) -> None:
     serve_training(hub, tmp_path / "models", recipe)
     stage = Stage(tmp_path / "stage", hub)
     collections.write_stack_exchange(stage.root / "qa" / "stackexchange")
-    train = ("ir_replications.tongsearch_qr.training.train", "released-1.5b")
+    train = ("ir_replications", "train", "tongsearch_qr", "released-1.5b")
     assert "accelerate launch --num_processes 3" in stage.python(*train, code=2)
     stage.environment[VARIABLE] = SHORT.replace("vllm=off", "vllm=server")
     if find_spec("vllm") is None:

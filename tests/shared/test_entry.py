@@ -14,7 +14,6 @@ import click
 import numpy as np
 import pytest
 
-from ir_replications.engine.door import Door
 from ir_replications.shared.entry import TRACEBACK, answered
 from ir_replications.shared.errors import InputError
 from tests.unprivileged import unprivileged
@@ -122,16 +121,6 @@ def test_an_ignored_signal_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_command_of_its_own_ends_like_the_group() -> None:
-    @click.command(cls=Door)
-    def toy() -> None:
-        raise InputError("x: bad")
-
-    with pytest.raises(SystemExit) as ended:
-        toy.main([])
-    assert ended.value.code == 2
-
-
 def _process(
     arguments: Sequence[str], tail: str = "", **environment: str
 ) -> subprocess.CompletedProcess[bytes]:
@@ -194,14 +183,14 @@ def test_output_that_nobody_can_take(tail: str, status: int, error: bytes) -> No
         ["-m", "ir_replications", "run", "bmx", "--collection", "tiny", "--store", "closed/s"],
         ["-m", "ir_replications", "compare", "closed/a", "closed/b", "--qrels", "q"],
         ["-m", "ir_replications", "report", "--published-only", "--out", "closed"],
-        ["-m", "ir_replications.prorank.reranking.rerank", "m", "--collection", "closed"],
-        ["-m", "ir_replications.prorank.reranking.rerank", "m", "--collection", "tiny", "--run",
-         "closed/r"],
-        ["-m", "ir_replications.prorank.training.train", "closed/r.yaml"],
-        ["-m", "ir_replications.tongsearch_qr.training.train", "closed/r.yaml"],
-        ["-m", "ir_replications.tongsearch_qr.rewriting.rewrite", "--model", "m", "--out", "o",
-         "--queries", "closed/q.jsonl"],
-        ["-m", "ir_replications.bert_distill_losses.training.train", "closed/r.yaml"],
+        ["-m", "ir_replications", "evaluate", "closed/a", "--qrels", "q"],
+        ["-m", "ir_replications", "evaluate", "tiny/a", "--collection", "closed"],
+        ["-m", "ir_replications", "rerank", "bm25", "--model", "m", "--collection", "closed"],
+        ["-m", "ir_replications", "rerank", "closed/r", "--model", "m", "--collection", "tiny"],
+        ["-m", "ir_replications", "train", "prorank", "closed/r.yaml"],
+        ["-m", "ir_replications", "train", "tongsearch_qr", "closed/r.yaml"],
+        ["-m", "ir_replications", "rewrite", "closed/q.jsonl", "--model", "m", "--output", "o"],
+        ["-m", "ir_replications", "train", "bert_distill_losses", "closed/r.yaml"],
         ["-m", "ir_replications.reports.claims.spreads", "closed/store"],
     ],
     ids=lambda arguments: " ".join(arguments[1:]),

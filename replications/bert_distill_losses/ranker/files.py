@@ -1,6 +1,6 @@
 """Rankers as folders: safetensors, JSON and the tokenizer's files; nothing pickled.
 
-ranker.json          the format, its version and the name of the head
+ranker.json          the format, its version, the name of the head, the lengths it was trained at
 head.safetensors     the head's weights
 encoder/             the encoder and its tokenizer, as shared.models.references reads them
 """
@@ -12,11 +12,14 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ir_replications.bert_distill_losses.ranker.model import HEADS, Ranker
+from ir_replications.bert_distill_losses.ranker.tokens import TYPES
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import scratch_folder
 from ir_replications.shared.models.folder import check_finite, loading
@@ -24,13 +27,16 @@ from ir_replications.shared.models.references import load_encoder
 from ir_replications.shared.reading import is_whole, read_json, user_path
 
 FORMAT, VERSION = "bert_distill_losses ranker", 1
+# How a ranker reads pairs where its folder does not say: the recipes' own.
+READS: Mapping[str, Any] = {"query_length": 32, "max_length": 128, "token_types": "zero"}
 
 
-def save_ranker(ranker: Ranker, folder: Path | str) -> Path:
+def save_ranker(ranker: Ranker, folder: Path | str, reads: Mapping[str, Any] | None = None) -> Path:
     """Write the ranker and its tokenizer to `folder`, whole or not at all; return the folder.
 
-    An older ranker there is replaced. Raises InputError for a folder of something else, a ranker
-    without a tokenizer, and a place that cannot be written.
+    `reads` has the keys of READS: the lengths, in tokens, that it was trained at. An older ranker
+    there is replaced. Raises InputError for a folder of something else, a ranker without a
+    tokenizer, and a place that cannot be written.
     """
     from safetensors.torch import save_file
     from transformers.utils import logging
@@ -52,7 +58,8 @@ def save_ranker(ranker: Ranker, folder: Path | str) -> Path:
             ranker.tokenizer.save_pretrained(str(made / "encoder"))
             head = {k: v.detach().cpu().contiguous() for k, v in ranker.head.state_dict().items()}
             save_file(head, made / "head.safetensors")
-            stated = {"format": FORMAT, "version": VERSION, "head": ranker.head_name}
+            stated: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+            stated |= {"head": ranker.head_name} | ({"reads": dict(reads)} if reads else {})
             (made / "ranker.json").write_text(json.dumps(stated, indent=1) + "\n", "utf-8")
             if folder.exists():
                 shutil.rmtree(folder)
@@ -70,6 +77,21 @@ def load_ranker(folder: Path | str) -> Ranker:
     from safetensors.torch import load_file
 
     folder = user_path(folder)
+    head = read_stated(folder)["head"]
+    encoder, tokenizer = load_encoder(str(folder / "encoder"))
+    ranker = Ranker(encoder, head, tokenizer)
+    weights = folder / "head.safetensors"
+    with loading(weights, "not this head's weights"):
+        ranker.head.load_state_dict(load_file(weights))
+    check_finite(ranker.head.state_dict(), weights)
+    return ranker.eval()
+
+
+def read_stated(folder: Path) -> dict[str, Any]:
+    """What ranker.json says: "head", and "reads" (the keys of READS) where it was written.
+
+    Raises InputError for a folder of something else, another version, and what no ranker has.
+    """
     path = folder / "ranker.json"
     if not path.is_file():
         raise InputError(f"{folder}: no ranker.json; expected a folder of save_ranker")
@@ -84,13 +106,13 @@ def load_ranker(folder: Path | str) -> Ranker:
             f"{path}: version {version!r:.40}, head {head!r:.40}; expected version {VERSION} and "
             f"one of {', '.join(HEADS)}"
         )
-    encoder, tokenizer = load_encoder(str(folder / "encoder"))
-    ranker = Ranker(encoder, head, tokenizer)
-    weights = folder / "head.safetensors"
-    with loading(weights, "not this head's weights"):
-        ranker.head.load_state_dict(load_file(weights))
-    check_finite(ranker.head.state_dict(), weights)
-    return ranker.eval()
+    reads = stated.get("reads", dict(READS))
+    if not isinstance(reads, dict) or reads.keys() != READS.keys() or (
+        not all(is_whole(reads[key], 1) for key in ("query_length", "max_length"))
+        or reads["token_types"] not in TYPES
+    ):  # fmt: skip
+        raise InputError(f"{path}: reads {reads!r:.60}; expected {', '.join(READS)}")
+    return stated
 
 
 def weights_sha256(ranker: Ranker) -> str:

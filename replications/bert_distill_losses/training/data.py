@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,14 @@ import numpy as np
 from ir_replications.bert_distill_losses.training.arms import Arm
 from ir_replications.bert_distill_losses.training.halves import halves
 from ir_replications.bert_distill_losses.training.label_changes import with_fraction, with_noise
+from ir_replications.bert_distill_losses.training.own_pairs import source_of_pairs
 from ir_replications.bert_distill_losses.training.recipe import Kind, Recipe
 from ir_replications.bert_distill_losses.training.training_set import TrainingSet, training_set
 from ir_replications.engine.context import Context
 from ir_replications.engine.first_stages import candidate_run, chosen_queries
+from ir_replications.shared.data import Collection
 from ir_replications.shared.errors import InputError
+from ir_replications.shared.retrieval.runs import Run
 from ir_replications.shared.training import pairs
 
 if TYPE_CHECKING:
@@ -89,19 +92,29 @@ class TrainingData:
         return self._tokens[key]
 
 
-def split_of(name: str, context: Context) -> str:
-    """The split of a collection's training queries."""
-    return pairs.SOURCES.get(context.collection(name).id, pairs.Source()).split
+def split_of(name: str, context: Context, chosen: str = "") -> str:
+    """The split of a collection's training queries: the chosen one, else the usual one.
+
+    Raises InputError for one that the collection lacks.
+    """
+    collection = context.collection(name)
+    split = chosen or pairs.SOURCES.get(collection.id, pairs.Source()).split
+    if split not in collection.qrels:
+        raise InputError(
+            f"{collection.id}: no split {split!r} to train on; its splits: "
+            f"{', '.join(collection.qrels)}; choose one with --split, and judge on another"
+        )
+    return split
 
 
-def development(name: str, context: Context) -> tuple[str, list[str]]:
+def development(name: str, context: Context, training_split: str = "") -> tuple[str, list[str]]:
     """(split, query ids) of a collection set aside for choices: of its dev split if it has one.
 
     Otherwise, and where the dev split is what is tested (MS MARCO), a fixed choice of its training
     queries, which are then left out of training; none of a collection that has few.
     """
-    split, collection = split_of(name, context), context.collection(name)
-    spare = "dev" in collection.qrels and collection.default_split != "dev"
+    split, collection = split_of(name, context, training_split), context.collection(name)
+    spare = "dev" in collection.qrels and "dev" not in (split, _evaluated(collection))
     chosen = "dev" if spare else split
     topics = collection.topics(chosen)
     if chosen == split and len(topics) < LEAST:
@@ -117,7 +130,7 @@ def training_data(recipe: Recipe, kind: Kind, seed: int, context: Context) -> Tr
     """
     collections = [context.collection(name) for name in (*recipe.data, *recipe.held_out)]
     key = (
-        recipe.data, recipe.held_out, recipe.candidates,
+        recipe.data, recipe.split, recipe.held_out, recipe.candidates,
         *(collection.sha256 for collection in collections),
     )  # fmt: skip
     if key not in _sources:
@@ -137,12 +150,32 @@ def _source(recipe: Recipe, context: Context) -> Source:
     """The recipe's collections; their first stages are searched here, once."""
     sources, held_out = [], []
     for name in recipe.data:
-        collection, split = context.collection(name), split_of(name, context)
+        collection = context.collection(name)
+        split = split_of(name, context, recipe.split)
         sources.append((collection, split, candidate_run(name, split, context, recipe.candidates)))
-        held_out.append(_topics(name, *development(name, context), context))
+        held_out.append(_topics(name, *development(name, context, recipe.split), context))
     for name in recipe.held_out:
         collection = context.collection(name)
         held_out.append(collection.topics(collection.default_split))
+    return _source_of(recipe, sources, held_out)
+
+
+def pairs_data(
+    recipe: Recipe, kind: Kind, seed: int, given: Iterable[Sequence[object]]
+) -> TrainingData:
+    """The groups that a seed draws from labelled pairs, (query, document, label) each.
+
+    Raises InputError as `source_of_pairs` and `training_set` do.
+    """
+    return _drawn(_source_of(recipe, [source_of_pairs(given)], []), seed, recipe, kind)
+
+
+def _source_of(
+    recipe: Recipe,
+    sources: Sequence[tuple[Collection, str, Run]],
+    held_out: Sequence[Mapping[str, str]],
+) -> Source:
+    """Where groups are drawn from (collection, split, first stage), each seed's once."""
 
     @cache
     def draw(seed: int, groups: int, negatives: int, unlabelled: float) -> TrainingSet:
@@ -158,6 +191,14 @@ def _source(recipe: Recipe, context: Context) -> Source:
 
     topics = [collection.topics(split) for collection, split, _ in sources]
     return Source(draw, cache(lambda: halves(text for each in topics for text in each.values())))
+
+
+def _evaluated(collection: Collection) -> str:
+    """The split that the collection is evaluated on; "" where it has several and no usual one."""
+    try:
+        return collection.default_split
+    except InputError:
+        return ""
 
 
 def _topics(name: str, split: str, qids: list[str], context: Context) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ir_replications.bert_distill_losses.ranker.files import save_ranker
+from ir_replications.bert_distill_losses.ranker.files import READS, save_ranker
 from ir_replications.bert_distill_losses.ranker.model import freeze_word_embeddings
 from ir_replications.bert_distill_losses.ranker.tokens import same_tokenizer
 from ir_replications.bert_distill_losses.training.arms import Arm
@@ -55,7 +55,8 @@ def fit(
             layer_teacher=_followed(ranker, follow) if follow else None,
         )
         if is_first():
-            save_ranker(ranker, folder.final)
+            reads = {name: getattr(recipe, name) for name in READS}
+            save_ranker(ranker, folder.final, reads)
             folder.finish(_record(recipe, kind, data, arm, seed, folder, models, loop))
     total(0.0)  # the others wait for it
     return folder.finished() or {}

@@ -68,6 +68,7 @@ class Recipe:
     threads: bounds.Few = (
         1  # on a CPU, so that every arm is rounded alike; run several arms side by side
     )
+    split: str = ""  # of the training queries; "" is the usual one (shared.training.pairs)
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -105,6 +106,8 @@ class Recipe:
             for name in ("teacher_loss", "teacher_negatives", "teacher_guided"):
                 del values[name]
         del rounds["save_steps"], rounds["probe_steps"]
+        if not self.split:  # what was trained before there was a choice
+            del values["split"]
         return {"kind": kind, **values, "rounds": rounds}
 
 

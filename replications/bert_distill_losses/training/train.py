@@ -1,26 +1,21 @@
 """Train teachers and students, on one GPU, several or none.
 
-python -m ir_replications.bert_distill_losses.training.train RECIPE [--arm A8]
-accelerate launch --config_file FILE -m ir_replications.bert_distill_losses.training.train RECIPE
+replicate train bert_distill_losses RECIPE [--arm A8]
+accelerate launch --config_file FILE -m ir_replications train bert_distill_losses RECIPE
 """
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before what takes seconds to import: a signal must find its handler
-    from ir_replications.engine.start import start
-
-    start("ir_replications.bert_distill_losses.training.train:main")
-
 import math
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ir_replications.bert_distill_losses.training.arms import ARMS, INITS, TEACHERS, Arm, arm_of
-from ir_replications.bert_distill_losses.training.recipe import Kind, Recipe, load_recipe
+from ir_replications.bert_distill_losses.training.recipe import Kind, Recipe
 from ir_replications.engine.door import tell
 from ir_replications.engine.train_command import (
     run_options,
@@ -47,9 +42,17 @@ from ir_replications.shared.errors import DivergedError, InputError
 @click.option("--unlabelled", type=float, help="Share of groups without a label.")
 @click.option("--temperature", type=float, help="Of the losses that have one.")
 @click.option("--layers", type=click.IntRange(1), help="Layers of the student.")
+@click.option(
+    "--data", multiple=True,
+    help="In the place of the recipe's: a BEIR folder or a collection id, may be repeated; or a "
+    'file of pairs, {"query", "document", "label"} a line.',
+)  # fmt: skip
+@click.option("--split", help="Judgements of --data to train on [default: train].")
 @click.option("--rate", type=float, help="Learning rate.")
 @click.option("--development", is_flag=True, help="Measure on the development queries as well.")
-@run_options(dry_run="Print what would be trained and train nothing.")
+@run_options(
+    dry_run="Print what would be trained and train nothing; --data is checked as the training does."
+)
 def main(
     recipe: str,
     arms: tuple[str, ...],
@@ -62,6 +65,8 @@ def main(
     temperature: float | None,
     layers: int | None,
     rate: float | None,
+    data: tuple[str, ...],
+    split: str | None,
     output: Path | None,
     data_root: Path | None,
     development: bool,
@@ -81,8 +86,13 @@ def main(
         raise InputError(f"--{option} is for students: name one with --arm, as --arm A8")
     if rate is not None and not 0 < rate < math.inf:
         raise InputError(f"--rate {rate}: expected a number above 0")
-    own = {} if unlabelled is None else {"unlabelled": unlabelled}
-    settings = load_recipe(recipe, **own)
+    from ir_replications.bert_distill_losses.training.distill import own_recipe, prepared
+
+    if split is not None and not data:
+        raise InputError("--split is of --data: name a folder or a collection")
+    settings, pairs = own_recipe(recipe, data, split)
+    if unlabelled is not None:
+        settings = replace(settings, unlabelled=unlabelled)
     chosen = {name: arm_of({"arm": name, **changes}) for name in arms}
     kind: Kind = "student" if arms else "teacher"
     runs = [(name, seed) for seed in seeds or ((1,) if arms else (11,))
@@ -91,30 +101,34 @@ def main(
         raise InputError(f"--output holds one run; {len(runs)} are asked for")
     if dry_run:
         for name, seed in runs:
+            if data:
+                told = prepared(settings, kind, seed, pairs, data_root, chosen.get(name))
+                tell("\n".join(told.notes), err=True)
             tell(_dry(settings, name, chosen.get(name), seed, kind))
         return 0
     from ir_replications.bert_distill_losses.experiments.students import student_cell
-    from ir_replications.bert_distill_losses.training.data import training_data
     from ir_replications.bert_distill_losses.training.run import train_student, train_teacher
 
-    context = training_context(settings.data, data_root)
     failed = []
     for name, seed in runs:
-        data = training_data(settings, kind, seed, context)
+        ready = prepared(settings, kind, seed, pairs, data_root, chosen.get(name))
+        if data:
+            tell_once("\n".join(ready.notes), err=True)
         try:
             if name:
                 ours = student_cell(name, seed, settings.name).get("rate")
                 trained = train_student(
-                    settings, chosen[name], seed, data, init=init or INITS[0], layers=layers,
+                    settings, chosen[name], seed, ready.data, init=init or INITS[0], layers=layers,
                     learning_rate=ours if rate is None else rate, output=output,
                 )  # fmt: skip
             else:
-                trained = train_teacher(settings, seed, data, output=output)
+                trained = train_teacher(settings, seed, ready.data, output=output)
         except DivergedError as error:
             failed.append(error)
             continue
         tell_once(f"{name or 'teacher'}, seed {seed}: weights in {trained.weights}")
         if development:
+            context = training_context(settings.data, data_root)
             tell_once(_measured(settings, trained.weights, context))
     for problem in failed:
         say(f"error: {problem}")
@@ -148,7 +162,7 @@ def _measured(settings: Any, weights: Path, context: Any) -> str:
 
     scorer, found = saved(weights, settings), {}
     for name in settings.data:
-        if development(name, context)[1]:
+        if development(name, context, settings.split)[1]:
             task = development_task(name, DEPTH, context)
             found[name] = task.reranked(scorer.score(task.couples)).means["nDCG@10"]
             found[f"{name}, BM25"] = task.measured(task.run).means["nDCG@10"]

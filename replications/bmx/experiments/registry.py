@@ -12,6 +12,7 @@ from ir_replications.bmx.experiments import (
     e7_speed,
     e8_print,
     e9_dense,
+    e10_grid,
 )
 from ir_replications.bmx.experiments.testbeds import COLLECTIONS
 
@@ -25,6 +26,7 @@ EXPERIMENTS = (
     e7_speed.EXPERIMENT,
     e8_print.EXPERIMENT,
     e9_dense.EXPERIMENT,
+    e10_grid.EXPERIMENT,
 )
 
 __all__ = ["COLLECTIONS", "EXPERIMENTS"]

@@ -17,11 +17,26 @@ from ir_replications.bmx.retrieval.kernels import (
 )
 from ir_replications.bmx.retrieval.pruning import LEADERS, find_pruned
 from ir_replications.bmx.retrieval.state import QueryState
-from ir_replications.bmx.retrieval.topk import BLOCK, collect, collect_all, drain
+from ir_replications.bmx.retrieval.topk import (
+    BLOCK,
+    SORTED,
+    collect,
+    collect_all,
+    select,
+    sort_best,
+)
 
 # Queries of this many distinct terms are scored exhaustively unless all are pruned: the cost of
 # bounds grows with the square of the terms.
 MANY_TERMS = 16
+
+
+@jit
+def finish(scores, docs, size, k, out_scores, out_docs):
+    """Write the at most k best of `size` collected pairs to the output, best first."""
+    if size > k:
+        select(scores, docs, size, k)
+    sort_best(scores, docs, min(size, k), out_scores, out_docs, min(size, k))
 
 
 @jit
@@ -51,6 +66,9 @@ def search(flat, pointers, k, index, options, pruning, scales, prune_from, long_
     n_leaders = LEADERS * k
     heaps = (np.empty(n_leaders), np.empty(n_leaders, np.int32), np.empty(k), np.empty(k, np.int32))
     blocks = np.empty((n_docs + BLOCK - 1) // BLOCK)
+    # the best so far, and room for as many again before the worse half is dropped
+    room = k if k <= SORTED else 2 * k
+    best, best_docs = np.empty(room), np.empty(room, np.int32)
     flat_rows = rows.reshape(-1)
     dense_parts, dense_packs = flat_rows[:n_docs], flat_rows[n_docs:]
     for q in range(n_queries):
@@ -67,7 +85,6 @@ def search(flat, pointers, k, index, options, pruning, scales, prune_from, long_
             packs[i] = counts[i] * unit + e[i]
             packs_left[i] = packs_left[i + 1] + packs[i]
         highest_bonus = bonus(packs_left[0], unit, per_token, bonus_input[2])
-        best, best_docs = out_scores[q], out_docs[q]
         prune = False
         if prune_from is not None:
             prune = prune_from == 0 or (n < MANY_TERMS and n_postings >= prune_from)
@@ -83,7 +100,7 @@ def search(flat, pointers, k, index, options, pruning, scales, prune_from, long_
                 best_docs, blocks,
             )  # fmt: skip
             flat_rows[:] = 0.0
-            drain(best, best_docs, size)
+            finish(best, best_docs, size, k, out_scores[q], out_docs[q])
             continue
         n_found = 0
         if prune_from is not None and prune:  # None: numba leaves this branch out, half the work
@@ -109,5 +126,5 @@ def search(flat, pointers, k, index, options, pruning, scales, prune_from, long_
         size = collect(
             rows, found, n_found, k, bonus_input, highest_bonus, scales[q], best, best_docs
         )
-        drain(best, best_docs, size)
+        finish(best, best_docs, size, k, out_scores[q], out_docs[q])
     return out_docs, out_scores

@@ -7,9 +7,8 @@ from pathlib import Path
 from statistics import fmean
 
 import click
-from rich.table import Table
 
-from ir_replications.engine.commands.options import console
+from ir_replications.engine.commands.options import Table, console
 from ir_replications.engine.door import USER_PATH, tell
 from ir_replications.shared.data import read_qrels
 from ir_replications.shared.errors import InputError

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.table import Table
 
-from ir_replications.engine.commands.options import console, data_root_option
+from ir_replications.engine.commands.options import Table, console, data_root_option
 from ir_replications.engine.door import tell
 from ir_replications.shared.data import (
     UNPINNED,
@@ -29,7 +28,8 @@ def data() -> None:
 def list_(data_root: Path | None) -> None:
     """List the collections known by id, and where each would come from."""
     table = Table()
-    for column in ("id", "documents", "queries", "licence", "found in"):
+    table.add_column("id", no_wrap=True)
+    for column in ("documents", "queries", "licence", "found in"):
         table.add_column(column, justify="right" if column in ("documents", "queries") else "left")
     for entry in list_collections(data_root=data_root):
         table.add_row(

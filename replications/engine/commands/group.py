@@ -25,6 +25,13 @@ COMMANDS = {
     "new": ("new:new", "Write the folder of a new paper, complete and green."),
     "check": ("check:check", "Check a paper's claims, kinds of numbers and experiments."),
     "compare": ("compare:compare", "Compare two runs under one set of judgements."),
+    "evaluate": ("evaluate:evaluate_runs", "Measure runs under one set of judgements."),
+    "rerank": ("rerank:rerank_command", "Put the first results of a run in a model's order."),
+    "rewrite": (
+        "rewrite:rewrite_command",
+        "Have a model write queries anew for retrieval.",
+    ),
+    "train": ("train:train", "Train what a paper trains: `replicate train PAPER RECIPE`."),
     "data": ("data:data", "List, fetch and check collections."),
     "models": ("models:models", "List, fetch and check models."),
 }

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import click
-from rich.table import Table
 
-from ir_replications.engine.commands.options import console
+from ir_replications.engine.commands.options import Table, console
 from ir_replications.engine.door import tell
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.models.references import (
@@ -25,7 +24,8 @@ def models() -> None:
 def list_() -> None:
     """List the models known by reference, and whether each is in the cache."""
     table = Table()
-    for column in ("reference", "licence", "note", "cached"):
+    table.add_column("reference", no_wrap=True)
+    for column in ("licence", "note", "cached"):
         table.add_column(column)
     for entry in list_models():
         table.add_row(

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from ir_replications import reports
@@ -45,6 +46,17 @@ store_option: Option = click.option(
     default=LOCAL,
     help="Folder of result records (default: reports/local, which git ignores).",
 )
+json_option: Option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON value instead of a table."
+)
+
+
+class Table(RichTable):
+    """A table none of whose words is cut: one that is too long for its column goes on below."""
+
+    def add_column(self, *arguments: Any, **options: Any) -> None:
+        """A column, as in rich."""
+        super().add_column(*arguments, **({"overflow": "fold"} | options))
 
 
 class _Console(Console):
@@ -59,7 +71,8 @@ class _Console(Console):
 
 
 def console() -> Console:
-    """Output for people: as wide as the terminal, or wide enough for every table in a file."""
+    """Output for people: as wide as the terminal or COLUMNS, else wide enough for every table."""
     # Names of files and collections are data: "[b]" in one is not markup.
-    width = None if sys.stdout.isatty() else 160
+    asked = os.environ.get("COLUMNS", "")
+    width = None if sys.stdout.isatty() or (asked.isdecimal() and int(asked)) else 160
     return _Console(width=width, markup=False, emoji=False, highlight=False)

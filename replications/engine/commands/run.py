@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ir_replications.engine.commands.chosen import chosen_collections, usual_split
 from ir_replications.engine.commands.narrow import narrowed
@@ -23,6 +19,7 @@ from ir_replications.engine.door import tell
 from ir_replications.engine.executors import execute
 from ir_replications.engine.jobs import Job, plan_jobs
 from ir_replications.engine.paper_check import sound_papers
+from ir_replications.engine.progress import progress
 from ir_replications.engine.registry import experiments
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
@@ -234,21 +231,13 @@ def _check_writable(store: Path) -> None:
 def _run(cells: list[Job], store: Path, **options: Any) -> list[Record]:
     """Run the cells under a progress bar; records in the order of the cells."""
     records, reused = [], 0
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    progress = Progress(*columns, console=Console(stderr=True, markup=False), transient=True)
-    task = progress.add_task(f"{cells[0].experiment} {cells[0].label}", total=len(cells))
-    # Never started where nobody looks: a bar that is merely disabled may still end its line.
-    with progress if sys.stderr.isatty() else contextlib.nullcontext():
+    with progress(len(cells), "cells", f"{cells[0].experiment} {cells[0].label}") as follower:
         for record, was_reused in execute(cells, store, **options):
             records.append(record)
             reused += was_reused
             coming = cells[min(len(records), len(cells) - 1)]
-            progress.update(task, advance=1, description=f"{coming.experiment} {coming.label}")
+            label = f"{coming.experiment} {coming.label}"
+            follower.advance(label=label, kept=was_reused)
     tell(f"{len(records)} cells: {len(records) - reused} run, {reused} kept from before")
     by_key = {record.key: record for record in records}
     return [by_key[job.key] for job in cells]

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rich.table import Table
-
-from ir_replications.engine.commands.options import console
+from ir_replications.engine.commands.options import Table, console
 from ir_replications.engine.door import tell
 from ir_replications.engine.jobs import Job
 from ir_replications.engine.registry import experiments

@@ -1,6 +1,6 @@
 """Losses of the fine-grained stage (stage 2), on scores s = z1 - z0.
 
-The paper's loss is not known; the three candidates and the evidence for each are in docs/papers/prorank.md.
+The paper's loss is not known; docs/papers/prorank.md has the three candidates and the evidence.
 Scores and labels are (n,) for one query or (Q, n) for n documents of each of Q queries; labels
 are 0 or 1. Every loss is a mean, so it does not grow with the batch.
 """

@@ -131,6 +131,18 @@ class PromptTokenizer:
             prompts.append([*self._prefix, *first, *second, *self._end])
         return prompts
 
+    def cut(self, pairs: Pairs, instruction: str | None = None) -> np.ndarray:
+        """Whether a pair's query or document is longer than its place in the prompt: bool (n,)."""
+        queries = self._table(query_text(query, instruction) for query, _ in pairs)
+        documents = self._table(document_text(document) for _, document in pairs)
+        found = np.zeros(len(pairs), dtype=bool)
+        for i, (query, document) in enumerate(pairs):
+            first = len(queries[query_text(query, instruction)])
+            kept = min(first, self._query_limit)
+            whole = len(self._separator) + len(documents[document_text(document)])
+            found[i] = first > kept or whole > self.max_length - kept
+        return found
+
     def batch(
         self, pairs: Pairs, pad_to_multiple_of: int = 8, instruction: str | None = None
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -143,6 +143,10 @@ class PairScorer:
         """
         return self._score(pairs, instruction, None)
 
+    def cut(self, pairs: Pairs, instruction: str | None = None) -> np.ndarray:
+        """Whether each pair loses tokens to `max_length` or the model's context: bool (n,)."""
+        return self.prompts.cut(pairs, instruction)
+
     def score_with_states(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
         """Scores (n,) and the last hidden states (n, d) that the head turns into them, float32.
 

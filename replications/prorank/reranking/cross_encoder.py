@@ -76,6 +76,15 @@ class CrossEncoderScorer:
                 scores[chosen] = self._score_rows([rows[i] for i in chosen])
         return finite(scores, pairs)
 
+    def cut(self, pairs: Pairs) -> np.ndarray:
+        """Whether each pair loses tokens to `max_length`: bool (n,)."""
+        texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+        if not texts:
+            return np.zeros(0, dtype=bool)
+        made = self._tokens(texts, add_special_tokens=False)["input_ids"]
+        length = {text: len(ids) for text, ids in zip(texts, made, strict=True)}
+        return np.array([length[query] + length[text] > self._room for query, text in pairs])
+
     def encode_pairs(self, pairs: Pairs) -> list[dict[str, list[int]]]:
         """The tokenizer's inputs for each pair, cut but not padded, in the order of the pairs."""
         for number, pair in enumerate(pairs, start=1):

@@ -1,4 +1,4 @@
-"""A reranker by reference: a causal language model, trained or not, that scores candidates."""
+"""A scorer by reference: a language model, trained or not, or a cross-encoder; its candidates."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 
 from ir_replications.prorank.method.prompt import PREFIX, SUFFIX, TASK, Pairs
 from ir_replications.prorank.reranking.released import Model
-from ir_replications.prorank.reranking.score_file import ScoreFile
+from ir_replications.prorank.reranking.score_file import Done, ScoreFile
 from ir_replications.prorank.reranking.space import spread
 from ir_replications.shared.data import Collection
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import find_cache_dir, sha256_file
-from ir_replications.shared.models.folder import check_finite, loading
+from ir_replications.shared.models.folder import check_finite, check_texts, loading
 from ir_replications.shared.models.references import fetch_model, load_causal_lm
 from ir_replications.shared.own_code import code_of
 from ir_replications.shared.training import digest_of
@@ -34,9 +34,12 @@ class Scorer(Protocol):
     def score(self, pairs: Pairs) -> np.ndarray:
         """A float32 score for each (query, document)."""
 
+    def cut(self, pairs: Pairs) -> np.ndarray:
+        """Whether each pair loses tokens to a limit of length: bool (n,)."""
+
 
 @dataclass(frozen=True)
-class Reranker:
+class LazyScorer:
     """A scorer, loaded when it is first needed, and all that its scores depend on."""
 
     identity: Mapping[str, Any]
@@ -56,7 +59,7 @@ def causal_reranker(
     bf16: bool = False,
     batch_size: int = 32,
     download: bool = True,
-) -> Reranker:
+) -> LazyScorer:
     """The model `ref`, with the adapter or the whole trained model in `weights` if given.
 
     Raises InputError for an unknown reference, and for an adapter that was trained on another
@@ -83,10 +86,10 @@ def causal_reranker(
         model, tokenizer = trained_model(ref, weights, "bfloat16" if bf16 else "float32")
         return PairScorer(model, tokenizer, max_length=max_length, batch_size=batch_size)
 
-    return Reranker(identity, load)
+    return LazyScorer(identity, load)
 
 
-def cross_encoder_reranker(ref: str, *, max_length: int = 512, bf16: bool = False) -> Reranker:
+def cross_encoder_reranker(ref: str, *, max_length: int = 512, bf16: bool = False) -> LazyScorer:
     """A cross-encoder with a score head, for comparison. Raises InputError for another model."""
 
     def load() -> Scorer:
@@ -100,7 +103,7 @@ def cross_encoder_reranker(ref: str, *, max_length: int = 512, bf16: bool = Fals
 
     base = fetch_model(ref).sha256
     kind = {"kind": "cross-encoder", "model_sha256": base, "max_length": max_length, "bf16": bf16}
-    return Reranker(kind, load)
+    return LazyScorer(kind, load)
 
 
 def any_reranker(
@@ -110,15 +113,19 @@ def any_reranker(
     max_length: int = 8192,
     bf16: bool = False,
     engine: str = "transformers",
-) -> Reranker:
+) -> LazyScorer:
     """A reranker by reference or from released.MODELS, scored by transformers or by vLLM.
 
-    Raises InputError for what the engine or the kind of model cannot do.
+    A reference is of a causal language model or of a sequence classifier with one label
+    (a cross-encoder), as its config.json says. Raises InputError for what the engine or the kind
+    of model cannot do.
     """
     ref = model if isinstance(model, str) else model.ref
-    if isinstance(model, Model) and model.kind == "cross-encoder":
+    kind = _kind(ref) if isinstance(model, str) else model.kind
+    if kind == "cross-encoder":
+        name = ref if isinstance(model, str) else model.name
         if weights is not None or engine != "transformers":
-            raise InputError(f"{model.name}: cross-encoders take no weights and no other engine")
+            raise InputError(f"{name}: cross-encoders take no weights and no other engine")
         return cross_encoder_reranker(ref, max_length=min(max_length, 512), bf16=bf16)
     causal = causal_reranker(ref, weights, max_length=max_length, bf16=bf16)
     if engine == "transformers":
@@ -129,7 +136,14 @@ def any_reranker(
 
         return VllmScorer(ref, max_length=max_length, lora=weights)
 
-    return Reranker({**causal.identity, "engine": engine}, load)
+    return LazyScorer({**causal.identity, "engine": engine}, load)
+
+
+def _kind(ref: str) -> str:
+    """ "cross-encoder" or "causal", as the config.json of a model's folder says."""
+    architectures = check_texts(fetch_model(ref).path).get("architectures")
+    found = architectures[0] if isinstance(architectures, list) and architectures else ""
+    return "cross-encoder" if str(found).endswith("ForSequenceClassification") else "causal"
 
 
 def trained_model(ref: str, weights: Path | None = None, dtype: str = "float32") -> tuple[Any, Any]:
@@ -161,15 +175,17 @@ def weights_sha256(folder: Path) -> str:
 
 
 def score_candidates(
-    reranker: Reranker,
+    reranker: LazyScorer,
     collection: Collection,
     candidates: Mapping[str, Sequence[str]],
     folder: Path | None = None,
+    done: Done | None = None,
 ) -> ScoreFile:
     """Scores of every candidate of every query, kept in the cache (or `folder`) as they are made.
 
-    Documents are "title text". With a causal model the numbers of a query are those of
-    `space.spread` on its first candidates. Raises InputError for a score that is not finite.
+    `done` is told of each query. Documents are "title text". With a causal model the numbers of a
+    query are those of `space.spread` on its first candidates. Raises InputError for a score that
+    is not finite.
     """
     request = {
         **reranker.identity,
@@ -189,5 +205,5 @@ def score_candidates(
         scores, states = scorer.score_with_states(pairs)  # type: ignore[attr-defined]
         return scores.tolist(), spread(states[:SPACE], scores[:SPACE])
 
-    file.fill(candidates, produce)
+    file.fill(candidates, produce, done)
     return file

@@ -22,6 +22,9 @@ from ir_replications.shared.training.folder import digest_of
 Produce = Callable[[str, Sequence[str]], tuple[Sequence[float], Mapping[str, float]]]
 """(query id, document ids) -> a score for each of them, and further numbers about the query."""
 
+Done = Callable[[str, bool], None]
+"""Told of each query whose scores are there: its id, and whether an earlier run had made them."""
+
 
 class ScoreFile:
     """Scores by query and document, and further numbers by query.
@@ -38,7 +41,9 @@ class ScoreFile:
         self.made = 0  # scores that were not in the file
         self.seconds = 0.0  # that all scores of the file took
 
-    def fill(self, wanted: Mapping[str, Sequence[str]], produce: Produce) -> None:
+    def fill(
+        self, wanted: Mapping[str, Sequence[str]], produce: Produce, done: Done | None = None
+    ) -> None:
         """Make the scores that the file lacks, a line for each query; others are kept.
 
         Another process that fills the same file is waited for. The numbers of a query are those
@@ -58,6 +63,8 @@ class ScoreFile:
                     known = self.scores.get(qid, {})
                     missing = [docid for docid in docids if docid not in known]
                     if not missing:
+                        if done:
+                            done(qid, True)
                         continue
                     started = perf_counter()
                     found, numbers = produce(qid, missing)
@@ -70,6 +77,8 @@ class ScoreFile:
                     self._take(line, str(self.path))
                     self._append(handle, line)
                     self.made += len(missing)
+                    if done:
+                        done(qid, False)
 
     def _locked(self) -> AbstractContextManager[None]:
         if os.path.exists(self.path) and not os.path.isfile(self.path):

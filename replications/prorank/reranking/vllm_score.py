@@ -103,6 +103,10 @@ class VllmScorer:
             scores[i] = request.outputs.probs[0]
         return finite(scores, pairs)
 
+    def cut(self, pairs: Pairs, instruction: str | None = None) -> np.ndarray:
+        """Whether each pair loses tokens to `max_length` or the model's context: bool (n,)."""
+        return self.prompts.cut(pairs, instruction)
+
 
 def _overrides(ref: str, config: Any) -> dict[str, Any]:
     """What turns the configuration of a causal language model into that of a classifier."""

@@ -1,15 +1,10 @@
 """Train a reranker, on one GPU, several or none.
 
-python -m ir_replications.prorank.training.train RECIPE [--system "stage 1+2"] [--dry-run]
-accelerate launch --config_file FILE -m ir_replications.prorank.training.train RECIPE
+replicate train prorank RECIPE [--system "stage 1+2"] [--dry-run]
+accelerate launch --config_file FILE -m ir_replications train prorank RECIPE
 """
 
 from __future__ import annotations
-
-if __name__ == "__main__":  # before what takes seconds to import: a signal must find its handler
-    from ir_replications.engine.start import start
-
-    start("ir_replications.prorank.training.train:main")
 
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +33,9 @@ SYSTEM_NAMES = ["sft", "stage 1", "stage 2", "stage 1+2", "sft+stage 2"]
 @click.option("--rewards", type=click.Choice(["both", "format", "relevance"]))
 @click.option("--loss", type=click.Choice(["bce", "softmax", "ranknet"]))
 @click.option("--seed", type=click.IntRange(0))
-@run_options(dry_run="Print the batch arithmetic and train nothing.")
+@run_options(
+    dry_run="Print the batch arithmetic and train nothing; --data is checked as the training does."
+)
 def main(
     recipe: str,
     system: str,
@@ -57,14 +54,16 @@ def main(
         settings = replace(settings, warmup=replace(settings.warmup, rewards=rewards))
     if loss:
         settings = replace(settings, fine_grained=replace(settings.fine_grained, loss=loss))
+    if not dry_run or data:
+        from ir_replications.prorank.training.data import recipe_data
+
+        found = recipe_data(settings, training_context(settings.data, data_root))
+        tell_once("\n".join(found.notes), err=True)
     if dry_run:
         tell("\n".join([f"{settings.name}: {settings.model}", *arithmetic(settings)]))
         return
-    from ir_replications.prorank.training.data import recipe_data
     from ir_replications.prorank.training.run import train
 
-    found = recipe_data(settings, training_context(settings.data, data_root))
-    tell_once("\n".join(found.notes), err=True)
     stages = train(settings, system, found, output=output)
     for stage in stages:
         if answer := stage.result.get("collapsed_to"):

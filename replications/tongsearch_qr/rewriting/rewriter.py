@@ -19,6 +19,7 @@ from ir_replications.shared.locks import turn_at
 from ir_replications.shared.models.folder import check_texts
 from ir_replications.shared.models.generation import (
     CachedGenerator,
+    Done,
     Produce,
     Prompt,
     Sampling,
@@ -59,7 +60,7 @@ def combine(original: str, reasoned: str, mode: str = "replace") -> str:
     return reasoned if mode == "replace" else f"{original}\n{reasoned}"
 
 
-class Rewriter:
+class QueryRewriter:
     """Rewrites queries with one model, one prompt and one sampling; texts are kept in a file.
 
     `load` gives (model, tokenizer) and is called once, by the first `rewrite`; `model_sha256`
@@ -97,9 +98,10 @@ class Rewriter:
             **self.sampling.identity(),
         }
 
-    def rewrite(self, queries: Mapping[str, str]) -> Rewritten:
+    def rewrite(self, queries: Mapping[str, str], done: Done | None = None) -> Rewritten:
         """Rewrite `{query id: text}`; a killed call resumes where it was.
 
+        `done` is told of each distinct question: whether its text was there before.
         The end of a question that is too long for the model's context is cut off, and counted.
         Raises InputError for an empty query.
         """
@@ -119,7 +121,11 @@ class Rewriter:
                 produce=self._produce,
             )
             outputs = dict(
-                zip(asked, (texts[0] for texts in generator.generate(prompts)), strict=True)
+                zip(
+                    asked,
+                    (texts[0] for texts in generator.generate(prompts, done=done)),
+                    strict=True,
+                )
             )
         reasoned = {text: extract(output, think=self.think) for text, output in outputs.items()}
         failed = frozenset(qid for qid, text in queries.items() if reasoned[text] is None)
@@ -206,12 +212,12 @@ def make_rewriter(
     device: str = "cpu",
     download: bool = True,
     **options: Any,
-) -> Rewriter:
-    """A Rewriter for a model reference and, if given, the folder of a LoRA adapter.
+) -> QueryRewriter:
+    """A QueryRewriter for a model reference and, if given, the folder of a LoRA adapter.
 
     `cache` is the file of texts, by default one per model in the cache folder. `dtype` is
     float32 with transformers and bfloat16 with vLLM, as released, unless it is given. `options`
-    go to Rewriter.
+    go to QueryRewriter.
     """
     if backend not in BACKENDS:
         raise InputError(f"backend {backend!r}: expected one of {', '.join(BACKENDS)}")
@@ -235,7 +241,7 @@ def make_rewriter(
             raise InputError(f"device {device!r}: not usable ({reason:.120}); try cpu") from error
 
     if backend == "transformers":
-        return Rewriter(load, sha256, path, dtype=dtype, **options)
+        return QueryRewriter(load, sha256, path, dtype=dtype, **options)
     from ir_replications.shared.models.vllm_generation import VllmModel, produce_with_vllm
 
     def load_engine() -> tuple[Any, Any]:
@@ -247,9 +253,6 @@ def make_rewriter(
         return engine, engine.tokenizer
 
     named = f"vllm {dtype}"
-    return Rewriter(load_engine, sha256, path, dtype=named, produce=produce_with_vllm, **options)
-
-
-def rewrite(queries: Mapping[str, str], model: str, **options: Any) -> Rewritten:
-    """Rewrite `{query id: text}` with a model reference; `options` as in `make_rewriter`."""
-    return make_rewriter(model, **options).rewrite(queries)
+    return QueryRewriter(
+        load_engine, sha256, path, dtype=named, produce=produce_with_vllm, **options
+    )

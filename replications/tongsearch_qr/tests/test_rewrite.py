@@ -20,7 +20,7 @@ from ir_replications.shared.models.vllm_generation import VllmModel, produce_wit
 from ir_replications.tongsearch_qr.method.prompts import messages
 from ir_replications.tongsearch_qr.rewriting.rewriter import (
     RELEASED,
-    Rewriter,
+    QueryRewriter,
     combine,
     make_rewriter,
     repeats_prompt,
@@ -35,8 +35,8 @@ def load_tiny() -> tuple[Any, Any]:
     return tiny_model(), tiny_tokenizer()
 
 
-def tiny_rewriter(path: Path, load: Any = load_tiny, **options: Any) -> Rewriter:
-    return Rewriter(load, "f" * 64, path, **({"sampling": SAMPLING} | options))
+def tiny_rewriter(path: Path, load: Any = load_tiny, **options: Any) -> QueryRewriter:
+    return QueryRewriter(load, "f" * 64, path, **({"sampling": SAMPLING} | options))
 
 
 def saying(outputs: dict[str, str]) -> Any:

@@ -14,8 +14,6 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
 pytest.importorskip("peft")
 
-from click.testing import CliRunner
-
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.own_code import code_of
 from ir_replications.tongsearch_qr.experiments.e6_baseline import trajectory
@@ -31,7 +29,7 @@ from ir_replications.tongsearch_qr.training.recipe import (
     load_recipe,
 )
 from ir_replications.tongsearch_qr.training.run import TrainingRows, train
-from ir_replications.tongsearch_qr.training.train import main
+from tests.cli import invoked
 from tests.code_run import left_out, modules_of, modules_run
 from tests.shared.models.tiny_model import WORDS, tiny_model, tiny_tokenizer
 
@@ -301,7 +299,7 @@ def test_the_released_recipe_takes_twelve_prompts_a_step() -> None:
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_can_be_printed(path: Path) -> None:
-    result = CliRunner().invoke(main, [path.stem, "--dry-run"])
+    result = invoked("train", "tongsearch_qr", path.stem, "--dry-run")
     assert result.exit_code == 0
     assert "prompts a step" in result.output
 
@@ -315,7 +313,7 @@ def test_every_recipe_can_be_printed(path: Path) -> None:
     ],
 )
 def test_bad_requests_are_one_line(arguments: list[str], message: str, tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, [*arguments, "--output", str(tmp_path / "run")])
+    result = invoked("train", "tongsearch_qr", *arguments, "--output", tmp_path / "run")
     assert result.exit_code == 2
     assert message in result.output
     assert result.output.count("\n") == 1

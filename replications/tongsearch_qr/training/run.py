@@ -131,9 +131,7 @@ def _run(
         datasets.disable_progress_bars()
 
     started, clock = datetime.now(UTC), time.perf_counter()
-    command = (
-        f"python -m ir_replications.tongsearch_qr.training.train {recipe.name} --method {method}"
-    )
+    command = f"replicate train tongsearch_qr {recipe.name} --method {method}"
     # transformers warns of its own renamed settings, which TRL still uses.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
     set_seed(recipe.seed)  # before anything is created that draws random numbers

@@ -1,15 +1,10 @@
 """Train a query reasoner, on one GPU, several or none.
 
-python -m ir_replications.tongsearch_qr.training.train RECIPE [--dry-run]
-accelerate launch --config_file FILE -m ir_replications.tongsearch_qr.training.train RECIPE
+replicate train tongsearch_qr RECIPE [--dry-run]
+accelerate launch --config_file FILE -m ir_replications train tongsearch_qr RECIPE
 """
 
 from __future__ import annotations
-
-if __name__ == "__main__":  # before what takes seconds to import: a signal must find its handler
-    from ir_replications.engine.start import start
-
-    start("ir_replications.tongsearch_qr.training.train:main")
 
 from pathlib import Path
 
@@ -26,7 +21,9 @@ from ir_replications.tongsearch_qr.training.recipe import arithmetic, load_recip
 @click.option("--model", help="Model reference: embedded:, hub:<name>@<revision>, or a folder.")
 @click.option("--seed", type=click.IntRange(0))
 @click.option("--max-steps", type=click.IntRange(1))
-@run_options(dry_run="Print the batch arithmetic and train nothing.")
+@run_options(
+    dry_run="Print the batch arithmetic and train nothing; --data is checked as the training does."
+)
 def main(
     recipe: str,
     method: str,
@@ -41,6 +38,11 @@ def main(
     """Train RECIPE (a name in recipes/, or a YAML file); a killed run goes on when run again."""
     settings = load_recipe(recipe, data=data, model=model, seed=seed, max_steps=max_steps)
     if dry_run:
+        if data:
+            from ir_replications.tongsearch_qr.training.run import training_rows
+
+            rows = training_rows(settings, data_root)
+            tell(f"{len(rows.train):,} questions to train on", err=True)
         tell("\n".join([f"{settings.name}: {settings.model}", *arithmetic(settings)]))
         return
     from ir_replications.tongsearch_qr.training.run import train

@@ -86,8 +86,8 @@ def test_a_choice_leaves_the_collection_and_its_fingerprint_as_they_are(two: Pat
 
 
 def test_the_reranking_and_rewriting_commands_offer_what_their_messages_name() -> None:
-    from ir_replications.prorank.reranking.rerank import main as rerank
-    from ir_replications.tongsearch_qr.rewriting.rewrite import main as rewrite
+    from ir_replications.engine.commands.rerank import rerank_command
+    from ir_replications.engine.commands.rewrite import rewrite_command
 
-    for each in (rerank, rewrite):
+    for each in (rerank_command, rewrite_command):
         assert any("--split" in param.opts for param in each.params)

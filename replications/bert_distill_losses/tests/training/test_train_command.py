@@ -12,15 +12,15 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from ir_replications.bert_distill_losses.checks.tiny_training import write_recipe
 from ir_replications.bert_distill_losses.training import run as training_run
 from ir_replications.bert_distill_losses.training import train as command_module
 from ir_replications.bert_distill_losses.training.recipe import RECIPES
-from ir_replications.bert_distill_losses.training.train import main
 from ir_replications.shared.errors import DivergedError
 from ir_replications.shared.training import TrainingFolder
+from tests.cli import invoked
 
 MINE = "local/mine"
 
@@ -39,7 +39,7 @@ def yaml(tmp_path: Path) -> Path:
 
 
 def command(*arguments: Any) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+    return invoked("train", "bert_distill_losses", *arguments)
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)

@@ -18,7 +18,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from ir_replications.prorank.checks.tiny_reranker import (
     save_tiny,
@@ -31,10 +31,11 @@ from ir_replications.prorank.training import run as training_run
 from ir_replications.prorank.training.data import TrainingData
 from ir_replications.prorank.training.recipe import RECIPES, Recipe
 from ir_replications.prorank.training.run import SYSTEMS, TrainedStage, train
-from ir_replications.prorank.training.train import SYSTEM_NAMES, main
+from ir_replications.prorank.training.train import SYSTEM_NAMES
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.own_code import code_of
 from ir_replications.shared.training.pairs import Group
+from tests.cli import invoked
 from tests.code_run import left_out, modules_of, modules_run
 from tests.shared.models.tiny_model import tiny_model as word_model
 from tests.shared.models.tiny_model import tiny_tokenizer as word_tokenizer
@@ -275,7 +276,7 @@ def yaml(model: Path, tmp_path: Path) -> Path:
 
 
 def command(*arguments: Any) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+    return invoked("train", "prorank", *arguments)
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
@@ -427,7 +428,7 @@ def test_torchrun_with_two_processes_trains_what_one_does(yaml: Path, tmp_path: 
     """The command as a user gives it; the adapters of both stages are compared."""
     from safetensors.torch import load_file
 
-    train = ["-m", "ir_replications.prorank.training.train", str(yaml), "--system", "sft+stage 2"]
+    train = ["-m", "ir_replications", "train", "prorank", str(yaml), "--system", "sft+stage 2"]
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [sys.executable, *launch, *train, "--output", str(tmp_path / "two")],
@@ -439,7 +440,7 @@ def test_torchrun_with_two_processes_trains_what_one_does(yaml: Path, tmp_path: 
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout == f"weights in {tmp_path / 'two' / 'fine_grained' / 'final'}\n"
-    assert command(*train[2:], "--output", tmp_path / "one").exit_code == 0
+    assert command(*train[4:], "--output", tmp_path / "one").exit_code == 0
     found: dict[str, dict[str, Any]] = {}
     for name in ("one", "two"):
         found[name] = {
