@@ -292,8 +292,11 @@ def _kind(system: System, model: Model | None, request: Request) -> str:
         "rerank-prorank-trained": (CAUSAL,),
     }.get(system.name if system.experiment == "reranked" else "dense")
     if able and kind not in able:
-        name = model.ref.removeprefix(FOLDER)
-        raise InputError(f"{name}: is a {kind}; {system.name} needs {' or '.join(able)}")
+        role, _, name = model.ref.removeprefix(FOLDER).partition(":")
+        raise InputError(
+            f"--models {role}={name or role}: its files say {kind}; {system.name} needs "
+            f"{' or '.join(able)}"
+        )
     return kind
 
 

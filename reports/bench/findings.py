@@ -257,7 +257,7 @@ def _queries(
 
 def _answer(rows: Sequence[Row], facts: Mapping[str, object], judged: bool, collection: str) -> str:
     """One sentence: which helps, by how much, at which cost, or that none can be told."""
-    base, n = rows[0], facts.get("queries", 0)
+    base, n = rows[0], int(str(facts.get("queries", 0)))
     if base.error or not rows[1:]:
         return f"Nothing can be said of {collection}: {base.error or 'only the baseline was run'}."
     if not judged:
@@ -275,7 +275,7 @@ def _answer(rows: Sequence[Row], facts: Mapping[str, object], judged: bool, coll
     if helping:
         best = helping[0]
         text = (
-            f"{best.name} helps on {collection}: {_gain(best)} over {base.name} on {n} queries, "
+            f"{best.name} helps on {collection}: {_gain(best)} over {base.name} on {queries(n)}, "
             f"at {milliseconds(best.query_ms)} a query in place of {milliseconds(base.query_ms)}"
         )
         cheap = min(helping, key=lambda row: row.query_ms or 0.0)
@@ -285,7 +285,12 @@ def _answer(rows: Sequence[Row], facts: Mapping[str, object], judged: bool, coll
                 f"{milliseconds(cheap.query_ms)}"
             )
         return f"{text}."
-    return f"No system can be told to be better than {base.name} on {n} queries of {collection}."
+    text = f"No system can be told to be better than {base.name} on {queries(n)} of {collection}"
+    known = [row for row in rows[1:] if row.difference is not None]
+    if not known:
+        return f"{text}."
+    best = max(known, key=lambda row: row.ndcg or 0.0)
+    return f"{text}; the best of the others, {best.name}: {_gain(best)}."
 
 
 def _gain(row: Row) -> str:
@@ -295,6 +300,11 @@ def _gain(row: Row) -> str:
         f"{signed(d.estimate, 1)} points of nDCG@10 (95 % interval {signed(d.low, 1)} to "
         f"{signed(d.high, 1)}, p {p_text(row.p)})"
     )
+
+
+def queries(n: int) -> str:
+    """ "1 query", "50 queries"."""
+    return f"{n:,} {'query' if n == 1 else 'queries'}"
 
 
 def p_text(p: float | None) -> str:
@@ -322,9 +332,9 @@ def _notes(rows: Sequence[Row], judged: bool) -> list[str]:
         low, high = min(least), max(least)
         size = number(low, 1) if high - low < 0.1 else f"{number(low, 1)} to {number(high, 1)}"
         notes.append(
-            f"These queries would show a true difference of {size} points four times in five, "
-            "depending on the system (80 % power, corrected for all comparisons); smaller ones "
-            f"stay unseen, as they may for {', '.join(row.name for row in unclear)}."
+            f"With these queries a true difference of {size} points, depending on the system, "
+            "would be found four times in five (80 % power, corrected for all comparisons); "
+            "smaller ones mostly stay unseen."
         )
     if failed := [row for row in rows if row.error]:
         notes += [f"{row.name} could not be run: {row.error}" for row in failed]

@@ -45,7 +45,7 @@ class _PieceIds(dict[str, tuple[int, ...]]):
         return ids
 
 
-def _tokenize(texts: Sequence[str], analyzer: Analyzer) -> Tokens:
+def _tokenize(texts: Iterable[str], analyzer: Analyzer) -> Tokens:
     pieces = _PieceIds(analyzer.terms)
     lookup, split = pieces.__getitem__, analyzer.split
     ids, ends = array("i"), array("q", [0])
@@ -119,7 +119,7 @@ def corpus_tokens(
     path = tokens_path(collection, analyzer, title, cache_dir)
     tokens = read_tokens(path, key)
     if tokens is None:
-        tokens = _tokenize(collection.contents(title), get_analyzer(analyzer))
+        tokens = _tokenize(collection.each_content(title), get_analyzer(analyzer))
         with contextlib.suppress(InputError):
             write_tokens(path, tokens, key)
     if line := unreadable(tokens, analyzer):

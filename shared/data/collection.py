@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -119,13 +119,17 @@ class Collection:
         `title` is a key of TITLE_MODES: "newline", "space" or "omit". A document without a title
         is its text alone. Raises InputError on another mode.
         """
+        return list(self.each_content(title))
+
+    def each_content(self, title: str) -> Iterator[str]:
+        """The same one after another, without a second copy of all texts in memory."""
         if title not in TITLE_MODES:
             raise InputError(f"title mode {title!r}: expected one of {', '.join(TITLE_MODES)}")
         joint = TITLE_MODES[title]
         if joint is None:
-            return list(self.texts)
+            return iter(self.texts)
         pairs = zip(self.titles, self.texts, strict=True)
-        return [f"{head}{joint}{text}" if head else text for head, text in pairs]
+        return (f"{head}{joint}{text}" if head else text for head, text in pairs)
 
     def topics(self, split: str) -> dict[str, str]:
         """Return the judged queries of `split`, query id -> text, in the order of `queries`."""

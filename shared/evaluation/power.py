@@ -13,7 +13,7 @@ from ir_replications.shared.errors import InputError
 def detectable_difference(
     differences: Sequence[float] | np.ndarray, *, level: float = 0.05, power: float = 0.8
 ) -> float | None:
-    """The least true mean difference that a paired t test finds with probability `power`.
+    """The least true mean difference whose direction a paired t test finds with `power`.
 
     Two-sided at `level`, for as many queries as there are `differences` and with their standard
     deviation; in their unit. None where nothing says it: fewer than two queries, or no spread.
@@ -30,8 +30,7 @@ def detectable_difference(
     limit = float(stats.t.ppf(1 - level / 2, n - 1))
 
     def lacking(shift: float) -> float:
-        found = stats.nct.sf(limit, n - 1, shift) + stats.nct.cdf(-limit, n - 1, shift)
-        return float(found) - power
+        return float(stats.nct.sf(limit, n - 1, shift)) - power
 
     above = limit + 1.0
     while lacking(above) < 0:

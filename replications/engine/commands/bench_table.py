@@ -10,6 +10,8 @@ from ir_replications.reports.bench.findings import Bench, Row, milliseconds
 from ir_replications.reports.pages.formatting import interval, number, p_value, signed
 from ir_replications.shared.printable import printable
 
+WIDE = 100  # columns of a terminal that has room for all that the page shows
+
 
 def show_bench(found: Bench) -> None:
     """Print a bench: the sentence first, then a row per system."""
@@ -18,16 +20,17 @@ def show_bench(found: Bench) -> None:
     table.add_column("system", no_wrap=True)
     judged = ("nDCG@10", "R@100", "difference, 95 % interval", "p")
     similar = ("overlap@10", "similarity")
-    costs = ("a query", "indexing", "memory")
+    screen = console()
+    costs = ("a query", "indexing", "memory")[: 1 if screen.width < WIDE else 3]
     for name in (*judged, *costs) if found.judged else (*costs, *similar):
         table.add_column(name, justify="right", no_wrap=True)
     for row in found.rows:
         mark = " *" if row.front else ""
         cells = _measures(row, row is found.rows[0]) if found.judged else []
-        cells += _costs(row)
+        cells += _costs(row)[: len(costs)]
         cells += [] if found.judged else [number(row.overlap, 2), number(row.similarity, 2)]
         table.add_row(printable(row.name + mark), *cells)
-    console().print(table)
+    screen.print(table)
     legend = "* none is both better and faster" if found.judged else "similarity: RBO, p = .9"
     tell(f"{legend}; points from 0 to 100; p by Holm" if found.judged else legend)
     for note in found.notes:

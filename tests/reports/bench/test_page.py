@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from ir_replications.reports.bench.findings import Entry, Texts, find
 from ir_replications.reports.bench.page import bench_page
 from ir_replications.reports.bench.tradeoff import HEIGHT, WIDTH, tradeoff
+from ir_replications.reports.pages.formatting import MINUS
 from tests.reports.bench.example import BASE, BETTER, QIDS, TEXTS, WORSE, entry
 
 ATTACK = "<script>alert(1)</script>"
@@ -40,7 +42,7 @@ def test_it_loads_nothing_and_is_light() -> None:
 def test_the_table_marks_what_is_told_from_the_baseline() -> None:
     html = page(entry("bm25", BASE, 1.0), entry("up", BETTER, 2.0), entry("down", WORSE, 3.0))
     assert '<span class="better">+17.5</span>' in html
-    assert '<span class="worse">−17.5</span>' in html
+    assert f'<span class="worse">{MINUS}17.5</span>' in html
 
 
 def test_without_judgements_there_is_no_measure_and_no_figure() -> None:
@@ -57,6 +59,6 @@ def test_labels_lie_within_the_figure_and_not_on_each_other() -> None:
     found = re.findall(r'class="name" x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]+)<', svg)
     assert sorted(name for _, _, name in found) == sorted(names)
     heights = sorted(float(y) for _, y, _ in found)
-    assert all(b - a >= 12 for a, b in zip(heights, heights[1:], strict=False))
-    assert 0 < heights[0] and heights[-1] < HEIGHT
+    assert all(b - a >= 12 for a, b in pairwise(heights))
+    assert heights[0] > 0 and heights[-1] < HEIGHT
     assert all(0 <= float(x) <= WIDTH for x, _, _ in found)

@@ -63,7 +63,7 @@ def test_tokens_hold_lists_in_csr_form() -> None:
     with pytest.raises(IndexError):
         tokens[3]
     ids, vocab = tokens.to_bm25s()
-    assert ids == [[0, 1, 0], [], [2]] and vocab == {"b": 0, "a": 1, "c": 2}
+    assert list(ids) == [[0, 1, 0], [], [2]] and vocab == {"b": 0, "a": 1, "c": 2}
 
 
 def test_a_text_in_the_place_of_a_list_is_refused() -> None:

@@ -22,6 +22,14 @@ def test_a_difference_of_that_size_is_found_four_times_in_five(n: int, level: fl
     assert abs(found - 0.8) < 0.012
 
 
+@pytest.mark.parametrize("n", [2, 3, 6])
+def test_few_queries_still_have_an_answer(n: int) -> None:
+    observed = np.random.default_rng(2).normal(size=n)
+    strict, usual = (detectable_difference(observed, level=level) for level in (0.005, 0.05))
+    assert strict is not None and usual is not None and np.isfinite(strict)
+    assert strict > usual > np.std(observed, ddof=1) / n**0.5
+
+
 def test_it_nears_the_normal_approximation_and_scales_with_the_spread() -> None:
     observed = np.random.default_rng(1).normal(size=2000)
     least = detectable_difference(observed)
