@@ -11,6 +11,8 @@ from ir_replications.bmx.retrieval.kernels import SLACK, bonus
 
 # Result lists up to this length are kept sorted instead of as a heap.
 SORTED = 32
+# Up to this k a heap keeps the best; above, they are gathered and the worse half dropped at times.
+FEW = 128
 # Documents whose highest TF part is found in one vectorised step.
 BLOCK = 32
 
@@ -66,6 +68,15 @@ def offer(scores, docs, size, k, score, doc):
         i = parent
     scores[i], docs[i] = score, doc
     return size + 1
+
+
+@jit
+def drain(scores, docs, size):
+    """Sort a heap in place, best first."""
+    for end in range(size - 1, 0, -1):
+        score, doc = scores[end], docs[end]
+        scores[end], docs[end] = scores[0], docs[0]
+        sift(scores, docs, end, score, doc)
 
 
 @jit
@@ -130,23 +141,12 @@ def radix_pass(keys, docs, to_keys, to_docs, size, shift, by_doc):
 
 
 @jit
-def sort_best(scores, docs, size, out_scores, out_docs, k):
-    """Write the k <= size best of the pairs in canonical order to out_scores, out_docs.
+def sort_best(scores, docs, size, out_scores, out_docs):
+    """Write the pairs in canonical order to out_scores, out_docs.
 
     Linear in `size`: a radix sort by document, then by score, whose bits ascend with it since no
     score is negative. The pairs themselves are overwritten.
     """
-    if size <= SORTED:
-        for j in range(1, size):
-            score, doc = scores[j], docs[j]
-            i = j
-            while i > 0 and worse(scores[i - 1], docs[i - 1], score, doc):
-                scores[i], docs[i] = scores[i - 1], docs[i - 1]
-                i -= 1
-            scores[i], docs[i] = score, doc
-        for j in range(k):
-            out_scores[j], out_docs[j] = scores[j], docs[j]
-        return
     keys, kept = np.empty(size, np.uint64), docs
     other_keys, other_docs = np.empty(size, np.uint64), np.empty(size, np.int32)
     bits = scores[:size].view(np.uint64)
@@ -161,12 +161,26 @@ def sort_best(scores, docs, size, out_scores, out_docs, k):
         if radix_pass(keys, kept, other_keys, other_docs, size, shift, by_doc):
             keys, other_keys = other_keys, keys
             kept, other_docs = other_docs, kept
-    for j in range(k):
+    for j in range(size):
         out_docs[j] = kept[j]
         keys[j] = ~keys[j]
     sorted_scores = keys.view(np.float64)
-    for j in range(k):
+    for j in range(size):
         out_scores[j] = sorted_scores[j]
+
+
+@jit
+def finish(scores, docs, size, k, out_scores, out_docs):
+    """Write the at most k best of what `collect` or `collect_all` left, best first."""
+    if k <= FEW:
+        drain(scores, docs, size)
+        for j in range(size):
+            out_scores[j], out_docs[j] = scores[j], docs[j]
+        return
+    if size > k:
+        select(scores, docs, size, k)
+    size = min(size, k)
+    sort_best(scores, docs, size, out_scores, out_docs)
 
 
 @jit_compare
@@ -188,7 +202,7 @@ def collect_all(parts, packs, k, bonus_input, slack, scale, best, best_docs, blo
     """
     unit, per_token, literal_total = bonus_input
     size, bar, room = 0, 0.0, len(best)
-    few = k <= SORTED
+    few = k <= FEW
     for block in range(len(blocks)):
         highest = highest_of(parts[block * BLOCK : (block + 1) * BLOCK])
         blocks[block] = highest
@@ -224,7 +238,7 @@ def collect(rows, found, n, k, bonus_input, slack, scale, best, best_docs):
     """Top k over the found documents, whose rows are cleared; see `collect_all`."""
     unit, per_token, literal_total = bonus_input
     size, bar, room = 0, 0.0, len(best)
-    few = k <= SORTED
+    few = k <= FEW
     for j in range(n):
         doc = found[j]
         part = rows[doc, 0]
