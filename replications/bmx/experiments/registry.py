@@ -12,6 +12,8 @@ from ir_replications.bmx.experiments import (
     e7_speed,
     e8_print,
     e9_dense,
+    e10_alpha,
+    e11_preparation,
 )
 from ir_replications.bmx.experiments.testbeds import COLLECTIONS
 
@@ -25,6 +27,8 @@ EXPERIMENTS = (
     e7_speed.EXPERIMENT,
     e8_print.EXPERIMENT,
     e9_dense.EXPERIMENT,
+    e10_alpha.EXPERIMENT,
+    e11_preparation.EXPERIMENT,
 )
 
 __all__ = ["COLLECTIONS", "EXPERIMENTS"]
