@@ -94,9 +94,7 @@ FURTHER = (
     "rerank/dl21",
 )
 
-# Questions of about 100 words and more: arguments, and posts of forums.
-LONG = ("derived/arguana-rebuilt", "derived/bright-goldanswer")
-# The same posts as the released TongSearch-QR models rewrote them.
+# Posts of BRIGHT's forums as the released TongSearch-QR models rewrote them.
 REASONED = {"derived/bright-goldanswer": ("tongsearch-qr-1.5b", "tongsearch-qr-7b")}
 
 COLLECTIONS = {
