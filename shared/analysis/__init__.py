@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ir_replications.shared.analysis.analyzers import ANALYZERS, Analyzer, get_analyzer
+from ir_replications.shared.analysis.analyzers import (
+    ANALYZERS,
+    WITHOUT_BLANKS,
+    Analyzer,
+    get_analyzer,
+)
 from ir_replications.shared.analysis.tokens import Tokens, read_tokens, write_tokens
 from ir_replications.shared.errors import InputError, InputWarning
 from ir_replications.shared.files import find_cache_dir
@@ -24,8 +29,8 @@ if TYPE_CHECKING:
     from ir_replications.shared.data import Collection
 
 __all__ = [
-    "ANALYZERS", "Tokens", "corpus_tokens", "tokenize", "tokenize_queries", "tokens_path",
-    "unreadable",
+    "ANALYZERS", "WITHOUT_BLANKS", "Tokens", "corpus_tokens", "tokenize", "tokenize_queries",
+    "tokens_path", "unreadable",
 ]  # fmt: skip
 
 
@@ -58,7 +63,7 @@ def _tokenize(texts: Iterable[str], analyzer: Analyzer) -> Tokens:
 
 
 def tokenize(texts: Sequence[str], analyzer: str) -> Tokens:
-    """Tokens of `texts` under the named analyzer (one of ANALYZERS).
+    """Tokens of `texts` under the named analyzer (of ANALYZERS or WITHOUT_BLANKS).
 
     An empty text, or one of stop words only, has no tokens. Warns where the analyzer cannot read
     the texts (`unreadable`). Raises InputError for an unknown analyzer, for a single string where
@@ -91,13 +96,15 @@ def unreadable(tokens: Tokens, analyzer: str) -> str | None:
         return None
     if not len(tokens.ids):
         return f"analyzer {analyzer!r}: none of {len(tokens)} texts has a token; nothing matches"
-    scripts = _THAI if analyzer == "lucene" else _THAI + _CHINESE_JAPANESE
+    if analyzer == "characters":
+        return None
+    scripts = _THAI if analyzer in ("lucene", *WITHOUT_BLANKS) else _THAI + _CHINESE_JAPANESE
     uncut = sum(map(bool, map(re.compile(f"[{scripts}]").search, tokens.vocab)))
     if 2 * uncut <= len(tokens.vocab):
         return None
     return (
         f"analyzer {analyzer!r} does not cut Chinese, Japanese or Thai into words; hardly anything "
-        "will match: use 'lucene' (Chinese and Japanese by character) or segment the texts first"
+        "will match: use 'bigrams', or 'janome' for Japanese, or segment the texts first"
     )
 
 

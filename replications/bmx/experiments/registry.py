@@ -13,6 +13,8 @@ from ir_replications.bmx.experiments import (
     e8_print,
     e9_dense,
     e10_grid,
+    e11_preparation,
+    e12_alpha,
 )
 from ir_replications.bmx.experiments.testbeds import COLLECTIONS
 
@@ -27,6 +29,8 @@ EXPERIMENTS = (
     e8_print.EXPERIMENT,
     e9_dense.EXPERIMENT,
     e10_grid.EXPERIMENT,
+    e11_preparation.EXPERIMENT,
+    e12_alpha.EXPERIMENT,
 )
 
 __all__ = ["COLLECTIONS", "EXPERIMENTS"]
