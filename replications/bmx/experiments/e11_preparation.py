@@ -16,7 +16,8 @@ from ir_replications.bmx.experiments.e2_retrieval import DEPTH
 from ir_replications.bmx.experiments.preparation import Split, splitter
 from ir_replications.bmx.experiments.printed_tables import read_table
 from ir_replications.bmx.retrieval.retriever import BMX
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.shared.analysis import Tokens
 from ir_replications.shared.errors import MissingDependencyError
 from ir_replications.shared.evaluation.metrics import evaluate

@@ -20,7 +20,8 @@ from ir_replications.bmx.experiments.testbeds import (
     reference_analyzer,
 )
 from ir_replications.bmx.retrieval.retriever import BMX
-from ir_replications.engine.execute import Config, Context, Experiment, Outcome, Plan
+from ir_replications.engine.context import Context
+from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.shared.analysis import tokenize
 from ir_replications.shared.data.lines import json_lines
 from ir_replications.shared.errors import InputError
