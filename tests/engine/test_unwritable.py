@@ -68,10 +68,10 @@ def test_kernels_and_caches_go_to_a_private_folder_which_is_said(
     own = tmp_path / "tmp" / f"ir-replications-{os.getuid()}"
     options = {"TMPDIR": str(tmp_path / "tmp"), **HOMELESS}
     request = ["run", "bmx", "--collection", str(tiny), "--experiment", "E2", "--jobs", "2"]
-    request += ["--where", "analyzer=bm25s", "--where", "form=reference"]
+    request += ["--where", "analyzer=bm25s", "--where", "system=bmx"]
     request += ["--store", str(tmp_path / "s")]
     done = unprivileged(["-m", "ir_replications", *request], tmp_path, package, **options)
-    assert (done.returncode, "1 cells: 1 run" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "2 cells: 2 run" in done.stdout) == (0, True), done.stderr
     assert re.search(rf"note: compiling search kernels, kept in {own}/kernels; set ", done.stderr)
     assert not [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
     assert own.stat().st_mode & 0o777 == 0o700
