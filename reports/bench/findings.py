@@ -343,6 +343,6 @@ def _notes(rows: Sequence[Row], judged: bool) -> list[str]:
 
 def _machine(record: Record) -> str:
     known = record.provenance
-    cpu = known.get("cpu") if isinstance(known.get("cpu"), dict) else {}
+    cpu: Mapping[str, object] = known.get("cpu") or {}
     words = [str(cpu.get("model") or ""), f"{cpu.get('count')} cores" if cpu.get("count") else ""]
     return ", ".join(word for word in [*words, str(known.get("gpu") or "")] if word)

@@ -12,7 +12,7 @@ from ir_replications.reports.bench.findings import Row
 
 WIDTH, HEIGHT = 440, 330
 LEFT, RIGHT, TOP, BOTTOM = 40, 12, 12, 44
-LINE, LETTER = 13, 6.1  # height of a label and width of one of its letters
+LINE, LETTER = 13, 6.4  # height of a label and width of one of its letters
 TICKS = ((0.001, "1 µs"), (0.01, "10 µs"), (0.1, "0.1 ms"), (1, "1 ms"), (10, "10 ms"),
          (100, "0.1 s"), (1000, "1 s"), (10_000, "10 s"), (100_000, "100 s"),
          (1_000_000, "17 min"))  # fmt: skip
@@ -101,7 +101,7 @@ def _labels(points: Sequence[tuple[float, float, Row]]) -> list[_Label]:
     placed: list[_Label] = []
     for a, b, row in sorted(points, key=lambda point: (point[1], point[0])):
         width = LETTER * len(row.name)
-        left = a + 8 + width > WIDTH
+        left = a + 8 + width > WIDTH - RIGHT
         for shift in sorted(range(-8 * LINE, 8 * LINE + 1, 3), key=abs):
             label = _Label(a - 8 if left else a + 8, b + shift, width, row.name, left)
             inside = TOP + 16 < label.y < HEIGHT - BOTTOM - 4

@@ -138,3 +138,12 @@ def test_names_of_the_users_act_nowhere(tmp_path: Path, replicate: Replicate) ->
     assert "\x1b" not in done.out
     page = Path("bench/own/bench.html").read_text()
     assert "<img" not in page and "<b>" not in page.replace("<b title", "") and "\x1b" not in page
+
+
+def test_grades_on_the_page_are_of_the_split_alone(tmp_path: Path, replicate: Replicate) -> None:
+    docs = [{"_id": f"d{i}", "text": "wing " * (i + 1)} for i in range(3)]
+    folder = beir(tmp_path / "own", docs=docs, qrels=[("q1", "d0", 1), ("q2", "d0", 1)])
+    (folder / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td2\t1\n")
+    replicate("bench", folder, "--systems", "bmx,bm25-0.9,bm25-1.5")
+    page = Path("bench/own/bench.html").read_text()
+    assert "d2 \N{CHECK MARK}" not in page

@@ -80,6 +80,8 @@ def test_a_users_models_are_told_by_their_files_and_take_their_roles(
         "rerank-own": "embedder", "rerank-prorank": "causal",
     }  # fmt: skip
     assert str(own.parent) not in json.dumps([vars(r) for r in records.values()], default=str)
+    for name in ("bench.html", "bench.json", "systems.csv"):
+        assert str(own.parent) not in Path("bench/own", name).read_text()
     again = replicate("bench", own, *options, "--systems", ",".join(names), "--depth", "4")
     assert again.err.count("kept from before") == 9
 

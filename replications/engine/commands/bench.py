@@ -38,10 +38,11 @@ from ir_replications.engine.first_stages import chosen_queries
 from ir_replications.reports.bench.files import bench_json, per_query_csv, systems_csv
 from ir_replications.reports.bench.findings import Bench, Entry, Texts, find
 from ir_replications.reports.bench.page import bench_page
+from ir_replications.reports.records.provenance import scrub
 from ir_replications.reports.records.record import Record, slug
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.analysis import ANALYZERS
-from ir_replications.shared.data.collection import UNJUDGED, Collection
+from ir_replications.shared.data.collection import UNJUDGED, Collection, Grades
 from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.evaluation.metrics import evaluate
@@ -165,13 +166,14 @@ def bench(
         if later := rerank_jobs(request, behind):
             records |= progress.run(later, store.root, **options)
             entries += [_entry(job, records, store) for job in later]
-    if any(job.experiment == "reranked" for job in later):
-        entries = [_behind(entry, behind) for entry in entries]
+    entries = [_behind(entry, behind) for entry in entries]
+    chosen_by_name = f" --systems {','.join(systems)}" if systems else ""
     found = find(
         _in_order(entries, request),
-        _texts(loaded, topics, entries, ids_only),
+        _texts(loaded, topics, loaded.qrels[_evaluated(loaded, request)], entries, ids_only),
         preset=preset,
-        command=f"{request.command} --systems {','.join(systems)}" if systems else request.command,
+        # The page may be passed on: no path of this machine.
+        command=scrub(f"{request.command}{chosen_by_name}"),
     )
     _write(place, found)
     show_bench(found)
@@ -200,8 +202,12 @@ def _split(loaded: Collection, split: str | None) -> str | None:
     return None
 
 
+def _evaluated(loaded: Collection, request: Request) -> str:
+    return request.split or loaded.default_split
+
+
 def _topics(loaded: Collection, request: Request) -> dict[str, str]:
-    texts = loaded.topics(request.split or loaded.default_split)
+    texts = loaded.topics(_evaluated(loaded, request))
     return {qid: texts[qid] for qid in chosen_queries(texts, request.preset.queries)}
 
 
@@ -250,7 +256,7 @@ def _best_first(
     """
     if not loaded.judged:
         return jobs[0]
-    split = loaded.qrels[request.split or loaded.default_split]
+    split = loaded.qrels[_evaluated(loaded, request)]
     qrels = {qid: split[qid] for qid in topics}
     recall = f"R@{request.preset.depth}"
     found: dict[int, tuple[float, float]] = {}
@@ -267,9 +273,12 @@ def _in_order(entries: Sequence[Entry], request: Request) -> list[Entry]:
 
 
 def _texts(
-    loaded: Collection, topics: dict[str, str], entries: Sequence[Entry], ids_only: bool
+    loaded: Collection,
+    topics: dict[str, str],
+    grades: Grades,
+    entries: Sequence[Entry],
+    ids_only: bool,
 ) -> Texts:
-    grades = {qid: rows for split in loaded.qrels.values() for qid, rows in split.items()}
     if ids_only:
         return Texts({}, {}, grades)
     seen = {
