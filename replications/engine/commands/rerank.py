@@ -16,9 +16,9 @@ from ir_replications.engine.commands.options import collection_names, data_root_
 from ir_replications.engine.context import Context
 from ir_replications.engine.door import USER_PATH, tell, user_folder
 from ir_replications.engine.first_stages import K1, B, candidate_run, judgements
-from ir_replications.engine.progress import progress
 from ir_replications.shared.errors import InputError, InputWarning
 from ir_replications.shared.evaluation.metrics import evaluate
+from ir_replications.shared.progress import progress
 from ir_replications.shared.reading import user_path
 from ir_replications.shared.retrieval.reranking import (
     candidates,

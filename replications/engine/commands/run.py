@@ -26,7 +26,6 @@ from ir_replications.engine.door import tell, user_folder
 from ir_replications.engine.executors import execute
 from ir_replications.engine.jobs import Job, plan_jobs
 from ir_replications.engine.paper_check import sound_papers
-from ir_replications.engine.progress import progress
 from ir_replications.engine.registry import experiments
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
@@ -34,6 +33,7 @@ from ir_replications.shared.data import UNPINNED, check_available, check_collect
 from ir_replications.shared.data.manifest import pinned
 from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import InputError
+from ir_replications.shared.progress import progress
 from ir_replications.shared.rehearsal import VARIABLE, rehearsal
 
 
