@@ -15,7 +15,7 @@ SHOWN = (
     "docs/**/*.md",
     "docs/*.png",
     "replications/*/*.md",
-    "reports/html/*",
+    "reports/html/**/*",
     "reports/results/**/*",
 )
 

@@ -15,7 +15,7 @@ def turn_at(path: Path) -> Iterator[None]:
 
     Raises InputError where the lock's file cannot be written.
     """
-    from filelock import FileLock  # 30 ms, which no help text needs
+    from filelock import FileLock  # takes 15 ms, which a start may not need
 
     lock = FileLock(path)
     try:

@@ -13,7 +13,7 @@ from ir_replications.reports.claims.effects import Effect, macro
 from ir_replications.reports.claims.judge import judge
 from ir_replications.reports.claims.reader import load_papers
 from ir_replications.reports.claims.select import sample
-from ir_replications.reports.records.record import TIERS
+from ir_replications.reports.records.record import TIERS, Record
 from ir_replications.reports.records.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,15 +59,20 @@ OTHERS: list[tuple[str, tuple[str, ...], dict[str, Any], dict[str, Any]]] = [
 
 
 @cache
+def published() -> list[Record]:
+    """Every committed record."""
+    return Store(ROOT / "reports" / "results").records()
+
+
+@cache
 def effects() -> list[Effect]:
     """Every comparison that a claim makes, and those of OTHERS."""
-    records = Store(ROOT / "reports" / "results").records()
     found = []
     for paper in load_papers(ROOT / "replications")[0]:
         for tier in TIERS:
-            judged = judge(paper, records, tier).findings
+            judged = judge(paper, published(), tier).findings
             found += [finding.effect for finding in judged if finding.effect is not None]
-    small = [record for record in records if record.tier == "small"]
+    small = [record for record in published() if record.tier == "small"]
     for paper_id, names, a, b in OTHERS:
         own = [record for record in small if record.paper == paper_id]
         pairs = {
@@ -82,8 +87,7 @@ def effects() -> list[Effect]:
 @cache
 def spans() -> list[tuple[float, float, float]]:
     """Estimate and ends of every comparison, and of the gains in BMX's print (E8, in points)."""
-    records = Store(ROOT / "reports" / "results").records()
-    gains = [r.facts["gain"] for r in records if (r.paper, r.experiment) == ("bmx", "E8")]
+    gains = [r.facts["gain"] for r in published() if (r.paper, r.experiment) == ("bmx", "E8")]
     return [(effect.difference, effect.low, effect.high) for effect in effects()] + [
         (gain["estimate"], gain["low"], gain["high"]) for gain in gains
     ]
@@ -129,7 +133,7 @@ def test_a_wrong_number_would_be_seen() -> None:
 
 
 def test_the_counts_of_records_are_those_stated() -> None:
-    records = Store(ROOT / "reports" / "results").records()
+    records = published()
     retrieved = sum(bool(record.per_query) for record in records)
     kept = sum(record.run is not None for record in records)
     text = " ".join((ROOT / "docs/records.md").read_text("utf-8").split())

@@ -127,7 +127,7 @@ def _judged_inside(collection: Collection) -> Collection:
 @lru_cache(maxsize=4)
 def cached_collection(ref: str | Path, data_root: Path | None, download: bool) -> Collection:
     """`load_collection`, remembered in this process."""
-    return load_collection(ref, data_root=data_root, download=download)
+    return load_collection(ref, data_root=data_root, download=download, unjudged=True)
 
 
 def files_sha256(place: Path) -> str:

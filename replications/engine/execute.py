@@ -25,6 +25,7 @@ from ir_replications.shared.errors import (
     InputWarning,
     MissingDependencyError,
 )
+from ir_replications.shared.own_code import code_of
 from ir_replications.shared.rehearsal import KEY, rehearsal
 from ir_replications.shared.retrieval.runs import Run, why_not_writable
 
@@ -32,6 +33,8 @@ from ir_replications.shared.retrieval.runs import Run, why_not_writable
 @lru_cache(maxsize=8)
 def code_digest(paper: str) -> str:
     """Digest of the paper's code as it was when this process first asked: what it then runs."""
+    if paper == registry.BENCH:  # made of all papers' methods: whatever its stages import
+        return code_of(f"ir_replications.{paper}.experiments.registry")
     return provenance.code_digest(paper)
 
 

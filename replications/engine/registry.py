@@ -14,6 +14,8 @@ from ir_replications.shared.errors import InputError
 from ir_replications.shared.printable import printable
 
 PAPERS_FOLDER = Path(ir_replications.__file__).resolve().parent
+BENCH = "bench"
+"""No paper: the pipelines of `replicate bench`, whose cells run and are recorded as any other's."""
 
 T = TypeVar("T")
 
@@ -28,7 +30,7 @@ def experiments(paper: str) -> dict[str, Experiment]:
 
     Raises InputError for a paper that is none, and for a registry that cannot be used.
     """
-    if paper not in papers():
+    if paper != BENCH and paper not in papers():
         raise InputError(f"no paper named {paper!r}; the papers are: {', '.join(papers())}")
     return _of_registry(paper, lambda module: {each.id: each for each in module.EXPERIMENTS})
 

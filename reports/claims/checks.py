@@ -34,6 +34,9 @@ def check_references(paper: Paper, path: Path, tables: Path) -> None:
     for place, source in sources:
         if source is not None and source not in paper.sources:
             raise InputError(f"{place}: source {shown(source)} is not defined; add it to [sources]")
+    known = {claim.id for claim in paper.claims}
+    if unknown := [name for name in paper.index if name not in known]:
+        raise InputError(f"{path}: [index] {shown(unknown[0])}: no claim has this id")
     _check_order(paper, path)
     _check_requirements(paper, path)
     _check_tolerances(paper, path, tables)

@@ -4,6 +4,11 @@ Format (every key that is not listed here is refused, so a typing error cannot h
 
     [paper]           title, name (short), authors (list), year, arxiv, url, code, licence, summary,
                       result (what the committed records show, in a sentence or two), note
+    [words]           value = "words": what pages call a value of a config, as "A8" of an arm, or a
+                      fact, as "two_logit_error"
+    [index]           ID = "what was measured": two to four claims, in the words that stand on the
+                      index of all papers beside collections and seeds; without it, the first
+                      headlines do
     [sources.TAG]     title, url, trust = "primary" | "second-hand" | "derived" | "ours",
                       of = "paper" | "release" | "other": what it tells of (default: other)
     [[deviation]]     id, text, reason                what we do differently, and why
@@ -48,6 +53,9 @@ where `comparable` is true, so that a user's own collection is never taken for t
 with `over` is the mean over these collections, as in a table's column; with `subtract_from`, a
 number of the paper in its scale, it is that number less our own.
 
+Tables, values, effects and equivalences of a measure that is a share (nDCG@10) are judged and shown
+in points, times 100: without a scale, the numbers of the file are shares and are multiplied.
+
 Numbers are finite and below 1e15, scale is positive, tolerance not negative, sesoi and bound are
 above 0, decimals at most 15; `requires` leads to no circle.
 
@@ -61,10 +69,12 @@ into nested facts, and "a / b" is the ratio of two).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ir_replications.reports.claims.checks import check_references
 from ir_replications.reports.claims.grids import written_out
+from ir_replications.reports.claims.points import in_points
 from ir_replications.reports.claims.toml_reader import Keys, read_toml
 from ir_replications.reports.claims.types import (
     Check,
@@ -115,6 +125,7 @@ def load_paper(folder: Path | str) -> Paper:
         top.fail("table", "stands here and in tables.toml; move these there")
     card = top.table("paper", required=True)
     raw_sources = top.mapping("sources")
+    words, index = _texts(top.mapping("words")), _texts(top.mapping("index"))
     sources = {tag: _source(tag, raw_sources.table(tag)) for tag in list(raw_sources.left)}
     title = card.text("title", required=True)
     paper = Paper(
@@ -130,6 +141,8 @@ def load_paper(folder: Path | str) -> Paper:
         summary=card.text("summary"),
         result=card.text("result"),
         note=card.text("note"),
+        words=words,
+        index=index,
         sources=sources,
         deviations=tuple(_note(keys, "reason") for keys in top.tables("deviation")),
         open_points=tuple(_note(keys, "choice") for keys in top.tables("open")),
@@ -140,7 +153,11 @@ def load_paper(folder: Path | str) -> Paper:
     top.done()
     tables.done()
     check_references(paper, path, beside if beside in written else path)
-    return paper
+    return in_points(paper)
+
+
+def _texts(keys: Keys) -> dict[str, str]:
+    return {name: keys.text(name, required=True) for name in list(keys.left)}
 
 
 def _source(tag: str, keys: Keys) -> Source:
@@ -183,7 +200,7 @@ def _table(keys: Keys) -> Table:
     )
     rows = tuple(_row(row, len(table.columns)) for row in keys.tables("row", required=True))
     keys.done()
-    return Table(**{**table.__dict__, "rows": rows})
+    return replace(table, rows=rows)
 
 
 def _column(keys: Keys) -> Column:

@@ -145,7 +145,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Paper:
-    """Everything claims.toml says; `id` is the folder's name, `name` what tables call the paper."""
+    """Everything claims.toml says; `id` is the folder's name, `name` what tables call the paper.
+
+    `words` says what pages call a value of a config, or a fact: {"A8": "hinge + Margin-MSE"};
+    `index` holds the claims for the index of all papers, by id, with what they were measured on.
+    """
 
     id: str
     title: str
@@ -159,6 +163,8 @@ class Paper:
     summary: str
     result: str
     note: str
+    words: Mapping[str, str]
+    index: Mapping[str, str]
     sources: Mapping[str, Source]
     deviations: tuple[Note, ...]
     open_points: tuple[Note, ...]

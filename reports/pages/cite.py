@@ -30,8 +30,8 @@ def suite_version() -> str:
 def paper_bibtex(paper: Paper) -> str:
     """BibTeX entry of the paper itself."""
     fields = {
-        "title": f"{{{_tex(paper.title)}}}",
-        "author": " and ".join(map(_tex, paper.authors)),
+        "title": f"{{{tex(paper.title)}}}",
+        "author": " and ".join(map(tex, paper.authors)),
         "year": str(paper.year or ""),
         "eprint": paper.arxiv,
         "archivePrefix": "arXiv" if paper.arxiv else "",
@@ -43,7 +43,7 @@ def paper_bibtex(paper: Paper) -> str:
 def replication_bibtex(paper: Paper, digest: str) -> str:
     """BibTeX entry of this replication, with the digest of the records it rests on."""
     fields = {
-        "title": f"{{Replication of {_tex(paper.title)}}}",
+        "title": f"{{Replication of {tex(paper.title)}}}",
         "author": "{The authors of ir-replications, see CITATION.cff}",
         "howpublished": f"Software, ir-replications {suite_version()}",
         "note": f"Result records sha256:{digest}",
@@ -56,5 +56,6 @@ def _entry(kind: str, key: str, fields: dict[str, str]) -> str:
     return f"@{kind}{{{key},\n" + "\n".join(lines) + "\n}"
 
 
-def _tex(text: str) -> str:
+def tex(text: str) -> str:
+    """A text with the characters that LaTeX acts on escaped."""
     return re.sub(r"[&%$#_{}\\~^]", lambda match: _TEX.get(match[0], f"\\{match[0]}"), text)

@@ -1,7 +1,7 @@
-"""Figures as inline SVG: same data give the same bytes, readable on light and dark pages.
+"""Curves and clouds as inline SVG: same data give the same bytes, readable on light and dark pages.
 
 Text and axes take the page's text colour (currentColor); data use mid tones that stand on both.
-matplotlib is needed only where a paper has figures.
+matplotlib is needed only where a paper has some. Intervals, bars and heat maps: drawings.py.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from ir_replications.shared.errors import MissingDependencyError
 
 INK = "#010203"  # replaced by currentColor
+MARKED = 30  # points of a curve that are marked one by one
 BLUE, ORANGE, GREY = "#4a86c5", "#d0802f", "#8b8f96"
 CYCLE = (BLUE, ORANGE, "#4c9f70", "#a172b8", "#b3955a", "#5aa9b3", GREY)
 _RC: dict[Any, Any] = {
@@ -40,59 +41,18 @@ _RC: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure for a page: SVG text, words for those who cannot see it, and its numbers.
+    """A figure for a page: its drawing, words for those who cannot see it, and its numbers.
 
-    `table` holds the plotted numbers, header row first; it is shown below the figure on demand.
+    `drawing` is an <svg> of this module or a table of drawings.py; `table` holds the numbers,
+    header row first, for the page of numbers and the files beside it.
     """
 
     id: str
     title: str
     caption: str
-    svg: str
+    drawing: str
     alt: str
     table: Sequence[Sequence[Any]] = ()
-
-
-def forest(rows: Sequence[tuple[str, float, float, float]], xlabel: str = "difference") -> str:
-    """Point and interval per row, `(label, mean, low, high)`, coloured by sign.
-
-    Grey where the interval holds 0.
-    """
-
-    def draw(axes: Any) -> None:
-        for index, (_, mean, low, high) in enumerate(rows):
-            colour = BLUE if low > 0 else ORANGE if high < 0 else GREY
-            axes.plot([low, high], [index, index], color=colour, linewidth=2, solid_capstyle="butt")
-            axes.plot([mean], [index], marker="o", markersize=5, color=colour)
-        axes.axvline(0, color=INK, linewidth=0.7, alpha=0.5)
-        axes.set_yticks(range(len(rows)), [row[0] for row in rows])
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set_xlabel(xlabel)
-
-    return _svg(draw, height=0.75 + 0.27 * len(rows))
-
-
-def bars(
-    labels: Sequence[str],
-    series: Mapping[str, Sequence[float]],
-    ylabel: str = "",
-    decimals: int = 3,
-) -> str:
-    """Grouped horizontal bars: one group per label, one bar per series, value at its end."""
-
-    def draw(axes: Any) -> None:
-        width = 0.8 / len(series)
-        for place, (name, values) in enumerate(series.items()):
-            middle = [i - 0.4 + width * (place + 0.5) for i in range(len(labels))]
-            drawn = axes.barh(middle, values, height=width * 0.9, color=_colour(place), label=name)
-            axes.bar_label(drawn, fmt=f"{{:,.{decimals}f}}", padding=3, fontsize=8)
-        axes.set_yticks(range(len(labels)), labels)
-        axes.set_ylim(len(labels) - 0.4, -0.6)
-        axes.set_xlabel(ylabel)
-        axes.margins(x=0.1)
-        _legend(axes, len(series))
-
-    return _svg(draw, height=0.9 + 0.24 * len(labels) * max(len(series), 1))
 
 
 def lines(
@@ -111,7 +71,8 @@ def lines(
     def draw(axes: Any) -> None:
         for place, (name, points) in enumerate(series.items()):
             xs, ys = [point[0] for point in points], [point[1] for point in points]
-            axes.plot(xs, ys, color=_colour(place), marker="o", markersize=3.5, label=name)
+            marker = "o" if len(points) <= MARKED else None  # a long curve is a line, and light
+            axes.plot(xs, ys, color=_colour(place), marker=marker, markersize=3.5, label=name)
             if points and len(points[0]) == 4:
                 low, high = [point[2] for point in points], [point[3] for point in points]
                 axes.fill_between(xs, low, high, color=_colour(place), alpha=0.2, linewidth=0)
@@ -125,7 +86,7 @@ def lines(
         axes.set_ylabel(ylabel)
         _legend(axes, len(series))
 
-    return _svg(draw, height=3.4)
+    return _svg(draw, height=3.2)
 
 
 def scatter(
@@ -147,48 +108,7 @@ def scatter(
         axes.set_ylabel(ylabel)
         _legend(axes, len(series))
 
-    return _svg(draw, height=4.0, width=6.4)
-
-
-def heatmap(
-    row_labels: Sequence[str],
-    column_labels: Sequence[str],
-    values: Sequence[Sequence[float | None]],
-    *,
-    decimals: int = 1,
-    label: str = "",
-    marks: Sequence[Sequence[bool]] | None = None,
-) -> str:
-    """Coloured table of signed numbers, blue above 0 and orange below; None stays empty.
-
-    `marks`, of the same shape, puts a star behind the numbers that the caption singles out.
-    """
-
-    def draw(axes: Any) -> None:
-        known = [abs(value) for row in values for value in row if value is not None]
-        top = max(known, default=0.0) or 1.0
-        for i, row in enumerate(values):
-            for j, value in enumerate(row):
-                if value is None:
-                    continue
-                colour = BLUE if value > 0 else ORANGE
-                strength = 0.08 + 0.72 * abs(value) / top
-                box = {"facecolor": colour, "alpha": strength, "linewidth": 0}
-                axes.fill_between([j - 0.48, j + 0.48], i - 0.46, i + 0.46, **box)
-                star = "*" if marks is not None and marks[i][j] else ""
-                axes.text(
-                    j, i, f"{value:+.{decimals}f}{star}", ha="center", va="center", fontsize=8.5
-                )
-        axes.set_xticks(range(len(column_labels)), column_labels, rotation=35, ha="right")
-        axes.set_yticks(range(len(row_labels)), row_labels)
-        axes.set_xlim(-0.5, len(column_labels) - 0.5)
-        axes.set_ylim(len(row_labels) - 0.5, -0.5)
-        axes.tick_params(length=0)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
-        axes.set_xlabel(label)
-
-    return _svg(draw, height=1.2 + 0.32 * len(row_labels), width=2.2 + 0.62 * len(column_labels))
+    return _svg(draw, height=3.6)
 
 
 def _colour(place: int) -> str:
@@ -197,10 +117,10 @@ def _colour(place: int) -> str:
 
 def _legend(axes: Any, count: int) -> None:
     if count > 1:
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(count, 3), fontsize=8.5)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(count, 2), fontsize=8.5)
 
 
-def _svg(draw: Callable[[Any], None], *, height: float, width: float = 7.0) -> str:
+def _svg(draw: Callable[[Any], None], *, height: float, width: float = 5.2) -> str:
     """Draw on one pair of axes (sizes in inches) and return an <svg> element to put into HTML."""
     try:
         import matplotlib

@@ -1,9 +1,10 @@
-"""Render the pages: an index and one self-contained page per paper.
+"""Render the pages: an index, a page per paper, and below them records, values per query, tables.
 
 The same records and code give the same bytes.
 
-The pages need no script and load nothing: style and figures are inside, so they work from a
-file, off-line and in print. Per-query values are in the records that they link to.
+The pages need no script to be read and load nothing from elsewhere: the index and the papers' pages
+hold their style, script and figures, so they work from a file, off-line and in print. With script,
+tables can be sorted and filtered, commands copied, and two systems compared query by query.
 """
 
 from __future__ import annotations
@@ -12,39 +13,42 @@ import hashlib
 import importlib
 import importlib.util
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ir_replications.reports.claims.judge import judge
 from ir_replications.reports.claims.reader import load_papers
 from ir_replications.reports.claims.types import Paper
 from ir_replications.reports.claims.verdicts import Verdict
 from ir_replications.reports.pages import cite
-from ir_replications.reports.pages.claim_views import claim_view
+from ir_replications.reports.pages.claim_views import checks_held, claim_view, front_lines
 from ir_replications.reports.pages.code_views import code_notes
+from ir_replications.reports.pages.export import exported
 from ir_replications.reports.pages.forked import forked
 from ir_replications.reports.pages.formatting import count
 from ir_replications.reports.pages.machine_views import Verified
 from ir_replications.reports.pages.plots import Figure, with_prefix
+from ir_replications.reports.pages.query_views import QueryPage, group_of, query_pages
 from ir_replications.reports.pages.record_links import RecordLinks
-from ir_replications.reports.pages.views import PaperView, record_view, table_view, tier_view
+from ir_replications.reports.pages.record_views import Link, Places, record_view, without_shared
+from ir_replications.reports.pages.table_files import index_grid, table_files
+from ir_replications.reports.pages.views import PaperView, table_view, tier_view, uses
+from ir_replications.reports.records.files import pack_text
 from ir_replications.reports.records.provenance import code_digest
 from ir_replications.reports.records.record import TIERS, Record
 from ir_replications.reports.records.store import overlay
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import atomic_write
 from ir_replications.shared.printable import printable
-from ir_replications.shared.reading import finite_number, read_json, user_path
+from ir_replications.shared.reading import read_json, user_path
 from ir_replications.shared.rehearsal import is_rehearsal
 
-_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last four are full-width
-_SEPARATORS = re.compile(r"""[,;\t\r\n"']""")
+ASSETS = ("pages.css", "pages.js")
+PARTS = ("records", "tables", "data")  # folders of what belongs to one paper
 MANIFEST = "pages.json"  # what an earlier render wrote, so that stale pages can go
 TIER_MEANING = {
     "embedded": "Text and small models that come with the packages; minutes on two CPU cores. "
@@ -53,6 +57,13 @@ TIER_MEANING = {
     "Cells that the paper has for these collections are compared.",
     "paper": "The paper's own data and models; GPUs. A full replication.",
 }
+
+UNIT_MEANING = (
+    "A point is a hundredth: differences of measures such as nDCG@10 are shown times 100. In "
+    "brackets the 95 % interval, drawn beside it: the dot is our difference, the dashed line no "
+    "difference, the stroke what the paper printed."
+)
+MOST_ROWS = 300  # of a figure's numbers on a page; more are in files alone
 
 
 def render_site(
@@ -68,10 +79,11 @@ def render_site(
 
     Pages of an earlier render that are no longer made are removed, unless somebody edited them.
     `verified` are the attested machines that the index lists.
-    Records and run files are linked where their store lies beside `out_dir` (results/ or local/),
-    and copied below data/ otherwise. `codes` are the digests of each paper's code that pages name,
-    by default those of the code at hand. More than one of the `processes`, which only a process
-    without threads may ask for, make the papers' pages side by side where the system can fork.
+    Records and run files are linked where their store lies beside `out_dir` (results/ or local/);
+    otherwise records are copied below data/. `codes` are the digests of each paper's code that
+    pages name, by default those of the code at hand. More than one of the `processes`, which only a
+    process without threads may ask for, make the papers' pages side by side where the system can
+    fork.
     Raises InputError when `out_dir` cannot be written; and, once all other pages are written, of
     papers whose claims.toml or figures are wrong. Their earlier pages stay.
     """
@@ -94,15 +106,11 @@ def render_site(
     def pages_of(paper: Paper) -> tuple[PaperView, dict[str, str]]:
         own = [record for record in records if record.paper == paper.id]
         code = (codes or {}).get(paper.id) or code_digest(paper.id, papers=root.resolve())
-        view = paper_view(paper, own, load_figures(root / paper.id, own), out, code)
+        figures = load_figures(root / paper.id, own)
+        view, of_records = paper_view(paper, own, figures, out, code)
         page = _template("paper.html", view=view, verified=verified, rehearsal=rehearsal)
-        of_paper = {f"{paper.id}.html": page}
-        for shown in view.records:
-            if not shown.json_file.startswith("../"):
-                of_paper[shown.json_file] = shown.record.to_json()
-            if shown.csv_file:
-                of_paper[shown.csv_file] = per_query_csv(shown.record)
-        return replace(view, claims=[], tables=[], figures=[], records=[]), of_paper
+        files = {f"{paper.id}.html": page, **of_records, **table_files(view)}
+        return view.for_index(), files
 
     if processes > 1:  # once, not once in every fork
         for library in ("scipy.stats", "matplotlib.figure", "matplotlib.backends.backend_svg"):
@@ -122,6 +130,8 @@ def render_site(
         suite=cite.suite_version(),
         rehearsal=rehearsal,
     )
+    files |= {f"records/{name}": _source(name) for name in ASSETS}
+    files |= exported("tables/index", index_grid(views))
     _write(out, files, keep=wrong)
     index = out / "index.html"
     if wrong:
@@ -132,23 +142,76 @@ def render_site(
 
 def paper_view(
     paper: Paper, records: Sequence[Record], figures: Sequence[Figure], out: Path, code: str
-) -> PaperView:
-    """Judge a paper at every tier and collect what its page shows; `code` is the present digest."""
+) -> tuple[PaperView, dict[str, str]]:
+    """Judge a paper at every tier and collect what its page shows; and the pages of its records.
+
+    `code` is the present digest.
+    """
     judgements = {tier: judge(paper, records, tier) for tier in TIERS}
-    links = RecordLinks(out)
+    places = Places(records)
+    queries = query_pages(records)
     digest = cite.records_digest(records)
-    return PaperView(
+    view = PaperView(
         paper=paper,
         tiers=[tier_view(paper, judgements[tier], records) for tier in TIERS],
-        claims=[claim_view(paper, claim, judgements) for claim in paper.claims],
-        tables=[table_view(paper, table, judgements) for table in paper.tables],
+        front=front_lines(paper, judgements),
+        checks=checks_held(paper, judgements),
+        claims=[claim_view(paper, claim, judgements, places) for claim in paper.claims],
+        tables=[table_view(paper, table, judgements, places) for table in paper.tables],
         figures=figures,
-        records=[record_view(record, *links.of(record)) for record in records],
+        pages=places.pages,
+        queries=list(queries.values()),
+        records=len(records),
         code=code_notes(records, code),
         digest=digest,
         paper_bibtex=cite.paper_bibtex(paper),
         replication_bibtex=cite.replication_bibtex(paper, digest),
     )
+    files = record_files(view, places, queries, uses(paper, judgements), RecordLinks(out))
+    return view, files
+
+
+def record_files(
+    view: PaperView,
+    places: Places,
+    queries: Mapping[tuple[str, str, str], QueryPage],
+    used: Mapping[str, Sequence[Link]],
+    links: RecordLinks,
+) -> dict[str, str]:
+    """Pages of records, of values per query with their CSV, and of the figures' numbers.
+
+    Records without a store beside the pages are copied below data/.
+    """
+    rehearsal = any(is_rehearsal(r.provenance) for page in view.pages for r in page.records)
+    files: dict[str, str] = {}
+    copied: dict[str, list[Record]] = {}
+    for page in view.pages:
+        shown = [record_view(record, *links.of(record)) for record in page.records]
+        for item in shown:
+            if not item.json_file.startswith("../"):
+                copied.setdefault(item.json_file, []).append(item.record)
+        shared, rest = without_shared(shown)
+        groups = dict.fromkeys(map(group_of, page.records))
+        files[page.name] = _template(
+            "records.html",
+            view=view,
+            page=page,
+            shared=shared,
+            records=rest,
+            used=used,
+            queries=[queries[group] for group in groups if group in queries],
+            rehearsal=rehearsal,
+        )
+    for found in queries.values():
+        files[f"{found.name}.html"] = _template(
+            "queries.html", view=view, page=found, places=places, rehearsal=rehearsal
+        )
+        files[f"{found.name}.csv"] = found.csv
+    if view.figures:
+        files[f"records/{view.paper.id}/figures.html"] = _template(
+            "numbers.html", view=view, rehearsal=rehearsal
+        )
+    return files | {name: pack_text(found) for name, found in copied.items()}
 
 
 def load_figures(folder: Path, records: Sequence[Record]) -> list[Figure]:
@@ -179,27 +242,11 @@ def load_figures(folder: Path, records: Sequence[Record]) -> list[Figure]:
     return figures
 
 
-def per_query_csv(record: Record) -> str:
-    """Per-query values as CSV: one line per query, one column per measure.
-
-    A spreadsheet runs texts that begin like a formula: ids and names of measures that do get an
-    apostrophe in front. Numbers stay numbers.
-    """
-    measures = list(record.per_query)
-    qids = dict.fromkeys(qid for measure in measures for qid in record.per_query[measure])
-    lines = [["query-id", *map(_csv_text, measures)]]
-    for qid in qids:
-        values = (record.per_query[measure].get(qid, "") for measure in measures)
-        lines.append([_csv_text(qid), *map(str, values)])
-    return "".join(",".join(line) + "\n" for line in lines)
-
-
-def _csv_text(text: str) -> str:
-    """A text as a cell, by the rules of OWASP (CSV Injection)."""
-    runs = _FORMULA.match(text) is not None and finite_number(text) is None
-    text = f"'{text}" if runs else text
-    quoted = '"' + text.replace('"', '""') + '"'
-    return quoted if runs or not text or _SEPARATORS.search(text) else text
+def _source(name: str) -> str:
+    """A file of the templates as it is."""
+    loader = _environment().loader
+    assert loader is not None
+    return loader.get_source(_environment(), name)[0]
 
 
 def _template(name: str, **context: object) -> str:
@@ -222,10 +269,22 @@ def _environment() -> Environment:
     environment.globals.update(
         verdicts=list(Verdict),
         tier_meaning=TIER_MEANING,
-        # Figures come from the paper's own code; their texts were escaped by matplotlib.
-        svg=lambda figure: Markup(with_prefix(figure.svg, f"fig-{figure.id}")),
+        unit_meaning=UNIT_MEANING,
+        most_rows=MOST_ROWS,
+        lines=lambda pairs: "\n".join(f"{key}: {value}" for key, value in pairs),
+        drawing=_drawing,
     )
     return environment
+
+
+def _drawing(figure: Figure) -> Markup:
+    """The drawing, whose texts are escaped where it was made, with its words as its name."""
+    text, alt = with_prefix(figure.drawing, f"fig-{figure.id}"), escape(figure.alt)
+    if text.startswith("<table"):
+        head, rest = text.split(">", 1)
+        box = f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(figure.title)}">'
+        return Markup(f'{box}{head}><caption class="vh">{alt}</caption>{rest}</div>')
+    return Markup(text.replace(' role="img">', f' role="img" aria-label="{alt}">', 1))
 
 
 def _visible(value: object) -> object:
@@ -249,7 +308,7 @@ def _write(out: Path, files: dict[str, str], keep: Iterable[str] = ()) -> None:
         name: digest
         for name, digest in before.items()
         for paper in keep
-        if name == f"{paper}.html" or name.startswith(f"data/{paper}/")
+        if name == f"{paper}.html" or name.startswith(tuple(f"{part}/{paper}/" for part in PARTS))
     }
     for name, text in sorted(files.items()):
         path = out / name

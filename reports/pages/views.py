@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from ir_replications.reports.claims.judge import SUPPORTS, Cell, Judgement, cell_counts
 from ir_replications.reports.claims.toml_reader import Selector
 from ir_replications.reports.claims.types import Paper, Table
 from ir_replications.reports.claims.verdicts import Verdict
-from ir_replications.reports.pages.claim_views import ClaimView, anchor, is_published
-from ir_replications.reports.pages.formatting import number, scalar, signed
+from ir_replications.reports.pages.claim_views import ClaimView, FrontLine, is_published
+from ir_replications.reports.pages.formatting import number, signed
 from ir_replications.reports.pages.plots import Figure
+from ir_replications.reports.pages.query_views import QueryPage
+from ir_replications.reports.pages.record_views import Link, Places, RecordPage
 from ir_replications.reports.records.commands import run_command
-from ir_replications.reports.records.files import PACK
 from ir_replications.reports.records.record import TIERS, Record
-
-HEADLINE = "nDCG@10"
 
 
 @dataclass(frozen=True)
@@ -55,22 +53,6 @@ class TableView:
 
 
 @dataclass(frozen=True)
-class RecordView:
-    """A record with its anchor, files and provenance as text."""
-
-    record: Record
-    anchor: str
-    json_file: str
-    packed: bool  # one line of that file
-    csv_file: str | None
-    run_file: str | None
-    means: list[tuple[str, str]]
-    config: list[tuple[str, str]]
-    facts: list[tuple[str, str]]
-    provenance: list[tuple[str, str]]
-
-
-@dataclass(frozen=True)
 class TierView:
     """One tier of a paper: number of records, verdict counts of claims and of table cells.
 
@@ -87,6 +69,15 @@ class TierView:
     cells: dict[Verdict, int]
     other_cells: dict[Verdict, int]
     outcome: list[tuple[Verdict, list[str]]]
+
+    @property
+    def printed(self) -> str:
+        """ "12 of 60": how many cells printed in the paper have a number of ours; "" without."""
+        if not self.cells:
+            return ""
+        empty = (Verdict.NOT_RUN, Verdict.ERROR)
+        filled = sum(n for word, n in self.cells.items() if word not in empty)
+        return f"{filled} of {sum(self.cells.values())}"
 
     @property
     def in_small_print(self) -> list[str]:
@@ -114,14 +105,72 @@ class PaperView:
 
     paper: Paper
     tiers: list[TierView]
+    front: list[FrontLine]
+    checks: tuple[int, int]
     claims: list[ClaimView]
     tables: list[TableView]
     figures: Sequence[Figure]
-    records: list[RecordView]
+    pages: Sequence[RecordPage]
+    queries: Sequence[QueryPage]
+    records: int
     code: list[str]
     digest: str
     paper_bibtex: str
     replication_bibtex: str
+
+    @property
+    def headlines(self) -> list[ClaimView]:
+        """What stands on the index, then what else the paper says first of all, measured first."""
+        place = {name: i for i, name in enumerate(self.paper.index)}
+        found = [item for item in self.claims if self._leads(item)]
+        return sorted(
+            found,
+            key=lambda item: (place.get(item.claim.id, len(place)), not item.findings),
+        )
+
+    @property
+    def others(self) -> list[ClaimView]:
+        """The other claims of the paper that were measured."""
+        return [item for item in self._rest if item.findings]
+
+    @property
+    def unrun(self) -> list[ClaimView]:
+        """The other claims of the paper of which nothing was measured."""
+        return [item for item in self._rest if not item.findings]
+
+    @property
+    def _rest(self) -> list[ClaimView]:
+        own = (item for item in self.claims if item.claim.kind == "claim")
+        return [item for item in own if not self._leads(item)]
+
+    def _leads(self, item: ClaimView) -> bool:
+        return item.claim.kind == "headline" or item.claim.id in self.paper.index
+
+    @property
+    def own_checks(self) -> list[ClaimView]:
+        """What released code, libraries, derivations and we ourselves expect."""
+        found = (item for item in self.claims if item.claim.kind == "check")
+        return [item for item in found if not self._leads(item)]
+
+    def for_index(self) -> PaperView:
+        """What the index shows, small enough to be sent between processes."""
+        return replace(self, claims=[], tables=[], figures=[], pages=[], queries=[])
+
+
+def uses(paper: Paper, judgements: Mapping[str, Judgement]) -> dict[str, list[Link]]:
+    """Digest of a record -> the claims and tables of the paper's page that rest on it."""
+    found: dict[str, dict[str, Link]] = {}
+    titles = {table.id: table.title for table in paper.tables}
+    for judgement in judgements.values():
+        for finding in judgement.findings:
+            for record in finding.records:
+                link = Link(f"#{finding.claim}", f"claim {finding.claim}")
+                found.setdefault(record.digest, {})[link.href] = link
+        for cell in judgement.cells:
+            for record in cell.records:
+                link = Link(f"#table-{cell.table}", f"table: {titles[cell.table]}")
+                found.setdefault(record.digest, {})[link.href] = link
+    return {digest: list(links.values()) for digest, links in found.items()}
 
 
 def tier_view(paper: Paper, judgement: Judgement, records: Sequence[Record]) -> TierView:
@@ -164,7 +213,9 @@ def tier_view(paper: Paper, judgement: Judgement, records: Sequence[Record]) -> 
     )
 
 
-def table_view(paper: Paper, table: Table, judgements: Mapping[str, Judgement]) -> TableView:
+def table_view(
+    paper: Paper, table: Table, judgements: Mapping[str, Judgement], places: Places
+) -> TableView:
     """Each cell from the highest tier that measured it."""
     cells: dict[tuple[int, int], list[Cell]] = {}
     for tier in TIERS:
@@ -203,7 +254,7 @@ def table_view(paper: Paper, table: Table, judgements: Mapping[str, Judgement]) 
                     source=source.title if source else "",
                     second_hand=bool(source and source.trust not in ("primary", "ours")),
                     published=is_published(paper, tag),
-                    record=anchor(cell.records[0]) if cell.records else "",
+                    record=places.of(cell.records[0]) if cell.records else "",
                 )
             )
         commands += [run_command(paper.id, tier, found) for tier, found in wanted.items()]
@@ -222,28 +273,6 @@ def table_view(paper: Paper, table: Table, judgements: Mapping[str, Judgement]) 
     return TableView(table, rows, absent, present, list(dict.fromkeys(commands)), missing, rules)
 
 
-def record_view(record: Record, stored: str | None, run_file: str | None) -> RecordView:
-    """A record as text; `stored` links to its file or pack, else copies lie in data/<paper>/."""
-    name = f"data/{record.paper}/{anchor(record)}"
-    return RecordView(
-        record=record,
-        anchor=anchor(record),
-        json_file=stored or f"{name}.json",
-        packed=bool(stored and stored.endswith(PACK)),
-        csv_file=f"{name}.csv" if record.per_query and not stored else None,
-        run_file=run_file,
-        means=[(measure, number(record.means[measure], 4)) for measure in _headline_first(record)],
-        config=[(key, scalar(value)) for key, value in record.config.items()],
-        facts=_flat(record.facts)[:40],
-        provenance=_flat(record.provenance),
-    )
-
-
-def _headline_first(record: Record) -> list[str]:
-    """Measures by name, the one that tables and claims default to in front."""
-    return sorted(record.means, key=lambda measure: (measure != HEADLINE, measure))
-
-
 def _best(cells: Sequence[Cell]) -> Cell | None:
     """The cell of the highest tier with a number, else a failed one, else the lowest tier's."""
     measured = [cell for cell in cells if cell.values]
@@ -257,18 +286,3 @@ def _spread(values: Sequence[float], decimals: int) -> str:
     mean = math.fsum(values) / len(values)
     deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
     return f"sd {number(deviation, decimals)}, {len(values)} seeds"
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested values as (dotted name, text); lists become one text."""
-    rows: list[tuple[str, str]] = []
-    for key, item in value.items():
-        name = f"{prefix}{key}"
-        if isinstance(item, Mapping):
-            rows += _flat(item, f"{name}.")
-        elif isinstance(item, list):
-            text = ", ".join(scalar(part) for part in item[:12])
-            rows.append((name, text + (f", … ({len(item)})" if len(item) > 12 else "")))
-        elif item is not None:
-            rows.append((name, scalar(item)))
-    return rows

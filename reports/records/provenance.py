@@ -15,13 +15,14 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib import metadata
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import ir_replications
 from ir_replications import shared
 from ir_replications.shared.rehearsal import KEY, rehearsal
+from ir_replications.shared.versions import version
 
 PAPERS = Path(ir_replications.__file__).resolve().parent
 SHARED = Path(shared.__file__).resolve().parent
@@ -52,13 +53,15 @@ def collect(
     models: Mapping[str, str] | None = None,
     started: datetime | None = None,
     wall_s: float | None = None,
+    code_sha256: str | None = None,
     root: Path = ROOT,
     **extra: Any,
 ) -> dict[str, Any]:
     """Provenance of one cell as a dict of JSON types.
 
     `data` maps a collection id to its sha256, `models` a model reference to its sha256;
-    `started` is an aware datetime, `wall_s` seconds; `extra` is kept as given, paths cut off.
+    `started` is an aware datetime, `wall_s` seconds, `code_sha256` what `code_digest` gave when
+    the code was loaded (default: asked now); `extra` is kept as given, paths cut off.
     Works without git and outside a checkout: what cannot be known is None.
     """
     collected = {
@@ -67,7 +70,7 @@ def collect(
         "data": dict(data or {}),
         "models": dict(models or {}),
         "git": git_state(root),
-        "code_sha256": code_digest(paper),
+        "code_sha256": code_sha256 or code_digest(paper),
         "packages": package_versions(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -130,9 +133,8 @@ def git_state(root: Path = ROOT) -> dict[str, Any] | None:
     Generated results and pages do not make the tree dirty. A repository further up (a package
     installed below somebody's checkout) is not ours and gives None.
     """
-    top = _git(root, "rev-parse", "--show-toplevel")
-    commit = _git(root, "rev-parse", "HEAD")
-    if not top or not commit or Path(top.strip()).resolve() != root.resolve():
+    top, _, commit = (_git(root, "rev-parse", "--show-toplevel", "HEAD") or "").partition("\n")
+    if not top or Path(top).resolve() != root.resolve():
         return None
     paths = [f":(exclude){folder}" for folder in GENERATED]
     changes = _git(root, "status", "--porcelain", "--", ".", *paths)
@@ -141,13 +143,16 @@ def git_state(root: Path = ROOT) -> dict[str, Any] | None:
 
 def package_versions() -> dict[str, str]:
     """Versions of the installed packages that can move a number."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    found = {name: _version(name) for name in PACKAGES}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+@cache  # each takes milliseconds, and a process keeps to the packages that it has loaded
+def _version(package: str) -> str | None:
+    """Version of an installed package, else None."""
+    with contextlib.suppress(ModuleNotFoundError):  # what importlib.metadata raises is one
+        return version(package)
+    return None
 
 
 def _git(root: Path, *arguments: str) -> str | None:

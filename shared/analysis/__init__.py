@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ir_replications.shared.analysis.analyzers import ANALYZERS, Analyzer, get_analyzer
+from ir_replications.shared.analysis.analyzers import (
+    ANALYZERS,
+    WITHOUT_BLANKS,
+    Analyzer,
+    get_analyzer,
+)
 from ir_replications.shared.analysis.tokens import Tokens, read_tokens, write_tokens
 from ir_replications.shared.errors import InputError, InputWarning
 from ir_replications.shared.files import find_cache_dir
@@ -23,7 +28,10 @@ from ir_replications.shared.files import find_cache_dir
 if TYPE_CHECKING:
     from ir_replications.shared.data import Collection
 
-__all__ = ["ANALYZERS", "Tokens", "corpus_tokens", "tokenize", "tokenize_queries", "unreadable"]
+__all__ = [
+    "ANALYZERS", "WITHOUT_BLANKS", "Tokens", "corpus_tokens", "tokenize", "tokenize_queries",
+    "tokens_path", "unreadable",
+]  # fmt: skip
 
 
 class _PieceIds(dict[str, tuple[int, ...]]):
@@ -42,7 +50,7 @@ class _PieceIds(dict[str, tuple[int, ...]]):
         return ids
 
 
-def _tokenize(texts: Sequence[str], analyzer: Analyzer) -> Tokens:
+def _tokenize(texts: Iterable[str], analyzer: Analyzer) -> Tokens:
     pieces = _PieceIds(analyzer.terms)
     lookup, split = pieces.__getitem__, analyzer.split
     ids, ends = array("i"), array("q", [0])
@@ -55,7 +63,7 @@ def _tokenize(texts: Sequence[str], analyzer: Analyzer) -> Tokens:
 
 
 def tokenize(texts: Sequence[str], analyzer: str) -> Tokens:
-    """Tokens of `texts` under the named analyzer (one of ANALYZERS).
+    """Tokens of `texts` under the named analyzer (of ANALYZERS or WITHOUT_BLANKS).
 
     An empty text, or one of stop words only, has no tokens. Warns where the analyzer cannot read
     the texts (`unreadable`). Raises InputError for an unknown analyzer, for a single string where
@@ -88,13 +96,15 @@ def unreadable(tokens: Tokens, analyzer: str) -> str | None:
         return None
     if not len(tokens.ids):
         return f"analyzer {analyzer!r}: none of {len(tokens)} texts has a token; nothing matches"
-    scripts = _THAI if analyzer == "lucene" else _THAI + _CHINESE_JAPANESE
+    if analyzer == "characters":
+        return None
+    scripts = _THAI if analyzer in ("lucene", *WITHOUT_BLANKS) else _THAI + _CHINESE_JAPANESE
     uncut = sum(map(bool, map(re.compile(f"[{scripts}]").search, tokens.vocab)))
     if 2 * uncut <= len(tokens.vocab):
         return None
     return (
         f"analyzer {analyzer!r} does not cut Chinese, Japanese or Thai into words; hardly anything "
-        "will match: use 'lucene' (Chinese and Japanese by character) or segment the texts first"
+        "will match: use 'bigrams', or 'janome' for Japanese, or segment the texts first"
     )
 
 
@@ -112,16 +122,28 @@ def corpus_tokens(
     damaged or answers another key is built again. A folder that cannot be written costs the
     time, not the result. Default folder: `shared.files.find_cache_dir`. Warns as `tokenize`.
     """
-    chosen = get_analyzer(analyzer)
-    key = {"collection": collection.sha256, "title": title, "analyzer": analyzer}
-    key["version"] = chosen.version
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
-    path = find_cache_dir(cache_dir) / "tokens" / f"{name}.npz"
+    key = _key(collection, analyzer, title)
+    path = tokens_path(collection, analyzer, title, cache_dir)
     tokens = read_tokens(path, key)
     if tokens is None:
-        tokens = _tokenize(collection.contents(title), chosen)
+        tokens = _tokenize(collection.each_content(title), get_analyzer(analyzer))
         with contextlib.suppress(InputError):
             write_tokens(path, tokens, key)
     if line := unreadable(tokens, analyzer):
         warnings.warn(f"{collection.id}: {line}", InputWarning, stacklevel=2)
     return tokens
+
+
+def tokens_path(
+    collection: Collection, analyzer: str, title: str, cache_dir: Path | None = None
+) -> Path:
+    """The file in which `corpus_tokens` keeps these tokens, written or not."""
+    key = json.dumps(_key(collection, analyzer, title), sort_keys=True)
+    name = hashlib.sha256(key.encode()).hexdigest()[:24]
+    return find_cache_dir(cache_dir) / "tokens" / f"{name}.npz"
+
+
+def _key(collection: Collection, analyzer: str, title: str) -> dict[str, str]:
+    version = get_analyzer(analyzer).version
+    named = {"collection": collection.sha256, "title": title, "analyzer": analyzer}
+    return {**named, "version": version}

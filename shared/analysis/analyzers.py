@@ -7,11 +7,11 @@ import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 
 import Stemmer
 
-from ir_replications.shared.errors import InputError
+from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.versions import version
 
 # bm25s and nltk (for its stemmers, with all it imports: 2 s) are imported by those who need them.
 
@@ -99,12 +99,62 @@ def _baguetter_in(language: str) -> Analyzer:
     )
 
 
+def _characters() -> Analyzer:
+    """The authors' steps with the tokenizer that their Chinese README gives: every character."""
+    from bm25s.stopwords import STOPWORDS_EN_PLUS
+
+    stop = frozenset(STOPWORDS_EN_PLUS)
+    return Analyzer(
+        "characters",
+        f"1/bm25s {version('bm25s')}",
+        lambda text: list("".join(_split_baguetter(text))),
+        lambda character: () if character in stop else (character,),
+    )
+
+
+# Han, kana and Hangul, in runs; other words as they stand.
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff\uac00-\ud7af"
+_CJK_OR_WORD = re.compile(rf"[{_CJK}]+|[^\W{_CJK}]+")
+
+
+def _pairs(run: str) -> Sequence[str]:
+    if not re.match(f"[{_CJK}]", run):
+        return (run,)
+    return [run[i : i + 2] for i in range(max(1, len(run) - 1))]
+
+
+def _bigrams() -> Analyzer:
+    return Analyzer("bigrams", "1", lambda text: _CJK_OR_WORD.findall(text.lower()), _pairs)
+
+
+def _janome() -> Analyzer:
+    try:
+        from janome.tokenizer import Tokenizer
+    except ImportError as error:
+        raise MissingDependencyError(
+            "analyzer 'janome' needs janome: pip install 'ir-replications[japanese]'"
+        ) from error
+    tokenizer = Tokenizer(wakati=True)
+    return Analyzer(
+        "janome",
+        f"1/janome {version('janome')}",
+        lambda text: list(tokenizer.tokenize(text.lower())),
+        lambda word: (word,) if any(map(str.isalnum, word)) else (),
+    )
+
+
 _BUILDERS: dict[str, Callable[[], Analyzer]] = {
     "lucene": _lucene,
     "bm25s": _bm25s,
     "baguetter": _baguetter,
+    "characters": _characters,
+    "bigrams": _bigrams,
+    "janome": _janome,
 }
-ANALYZERS: tuple[str, ...] = tuple(_BUILDERS)
+ANALYZERS: tuple[str, ...] = ("lucene", "bm25s", "baguetter")
+# For text without blanks between words: every character; pairs of neighbours in Han, kana and
+# Hangul; Japanese words by the dictionary of Janome (extra "japanese").
+WITHOUT_BLANKS: tuple[str, ...] = ("characters", "bigrams", "janome")
 # Languages with both a Snowball stemmer and a stop word list; analyzer "baguetter-<language>".
 LANGUAGES = (
     "danish", "dutch", "french", "german", "italian", "norwegian", "portuguese", "russian",
@@ -114,13 +164,16 @@ LANGUAGES = (
 
 @cache
 def get_analyzer(name: str) -> Analyzer:
-    """The analyzer of that name. Raises InputError for an unknown name."""
+    """The analyzer of that name.
+
+    Raises InputError for an unknown name, MissingDependencyError where its package is absent.
+    """
     family, _, language = name.partition("-")
     if family == "baguetter" and language in LANGUAGES:
         return _baguetter_in(language)
     if name not in _BUILDERS:
         raise InputError(
-            f"unknown analyzer {name!r}: expected one of {', '.join(ANALYZERS)}, "
+            f"unknown analyzer {name!r}: expected one of {', '.join(_BUILDERS)}, "
             f"or baguetter-<language> with one of {', '.join(LANGUAGES)}"
         )
     return _BUILDERS[name]()

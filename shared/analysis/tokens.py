@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -52,11 +52,13 @@ class Tokens:
         return np.diff(self.offsets)
 
     def to_bm25s(self) -> Tokenized:
-        """The same tokens as the bm25s library takes them: lists of ids and token -> id."""
+        """The same tokens as the bm25s library takes them: lists of ids and token -> id.
+
+        The lists are made as they are read: all at once they take ten times the array's memory.
+        """
         from bm25s.tokenization import Tokenized
 
-        flat, at = self.ids.tolist(), self.offsets.tolist()
-        lists = [flat[start:end] for start, end in pairwise(at)]
+        lists: Any = _IdLists(self)
         return Tokenized(ids=lists, vocab={token: i for i, token in enumerate(self.vocab)})
 
     @classmethod
@@ -107,6 +109,31 @@ class Tokens:
             raise InputError(
                 f"token ids must lie in 0..{len(self.vocab) - 1}, the vocabulary's range"
             )
+
+
+class _IdLists(Sequence[list[int]]):
+    """The ids of each text as a list of its own, made when it is asked for."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._ids, self._offsets = tokens.ids, tokens.offsets.tolist()
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    @overload
+    def __getitem__(self, place: int) -> list[int]: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[list[int]]: ...
+    def __getitem__(self, place: int | slice) -> list[int] | list[list[int]]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        start, end = self._offsets[place], self._offsets[place + 1]
+        found: list[int] = self._ids[start:end].tolist()
+        return found
+
+    def __iter__(self) -> Iterator[list[int]]:
+        ids = self._ids
+        return (ids[start:end].tolist() for start, end in pairwise(self._offsets))
 
 
 def check_token_list(tokens: object, where: str) -> None:

@@ -10,7 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from ir_replications.shared.data.collection import Collection, Grades, make_collection
+from ir_replications.shared.data.collection import (
+    Collection,
+    Grades,
+    make_collection,
+    no_judgements,
+)
 from ir_replications.shared.data.lines import files_of, json_lines, numbered_lines, only_file
 from ir_replications.shared.data.qrels import read_qrels, tabbed
 from ir_replications.shared.errors import InputError
@@ -19,8 +24,10 @@ from ir_replications.shared.files import atomic_write, scratch_folder
 from ir_replications.shared.reading import read_json, user_path
 
 
-def read_beir(folder: Path | str, id: str, *, source: str = "", licence: str = "") -> Collection:
-    """Read a BEIR folder as the collection `id`.
+def read_beir(
+    folder: Path | str, id: str, *, source: str = "", licence: str = "", unjudged: bool = False
+) -> Collection:
+    """Read a BEIR folder as the collection `id`; with `unjudged`, one without qrels too.
 
     `SOURCE.json`, if present, gives source and licence where the arguments do not, and
     `excluded.tsv` (query id, document id) the documents to leave out per query. Raises InputError
@@ -34,7 +41,7 @@ def read_beir(folder: Path | str, id: str, *, source: str = "", licence: str = "
         raise InputError(f"{folder}: no corpus.jsonl or corpus.jsonl.gz; put the documents there")
     notes: list[str] = []
     queries = read_queries(folder)
-    qrels = read_splits(folder, notes)
+    qrels = {} if unjudged and not has_splits(folder) else read_splits(folder, notes)
     documents = read_documents(corpus)
     about = read_source(folder)
     return make_collection(
@@ -47,6 +54,7 @@ def read_beir(folder: Path | str, id: str, *, source: str = "", licence: str = "
         excluded=read_excluded(folder),
         notes=notes,
         where=str(folder),
+        unjudged=unjudged,
     )
 
 
@@ -101,11 +109,13 @@ def read_splits(folder: Path, notes: list[str]) -> dict[str, Grades]:
             raise InputError(f"{path}: split {split!r} is there twice; remove the .tsv or the .gz")
         splits[split] = read_qrels(path, notes)
     if not splits:
-        raise InputError(
-            f"{folder}: no judgements; expected qrels/<split>.tsv, such as qrels/test.tsv, with "
-            "the columns query-id, corpus-id, score"
-        )
+        raise InputError(no_judgements(folder))
     return splits
+
+
+def has_splits(folder: Path) -> bool:
+    """Whether a folder holds any file of judgements."""
+    return bool(list(files_of(folder / "qrels", ".tsv", ".tsv.gz")))
 
 
 def read_excluded(folder: Path) -> dict[str, set[str]]:

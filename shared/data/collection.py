@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -27,6 +27,9 @@ __all__ = [
 
 TITLE_MODES: dict[str, str | None] = {"newline": "\n", "space": " ", "omit": None}
 """How `Collection.contents` joins a title to its text; None leaves the title out."""
+
+UNJUDGED = "unjudged"
+"""The split that holds all queries of a collection without judgements."""
 
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 
@@ -116,13 +119,17 @@ class Collection:
         `title` is a key of TITLE_MODES: "newline", "space" or "omit". A document without a title
         is its text alone. Raises InputError on another mode.
         """
+        return list(self.each_content(title))
+
+    def each_content(self, title: str) -> Iterator[str]:
+        """The same one after another, without a second copy of all texts in memory."""
         if title not in TITLE_MODES:
             raise InputError(f"title mode {title!r}: expected one of {', '.join(TITLE_MODES)}")
         joint = TITLE_MODES[title]
         if joint is None:
-            return list(self.texts)
+            return iter(self.texts)
         pairs = zip(self.titles, self.texts, strict=True)
-        return [f"{head}{joint}{text}" if head else text for head, text in pairs]
+        return (f"{head}{joint}{text}" if head else text for head, text in pairs)
 
     def topics(self, split: str) -> dict[str, str]:
         """Return the judged queries of `split`, query id -> text, in the order of `queries`."""
@@ -137,10 +144,17 @@ class Collection:
         return self.qrels[split]
 
     @property
+    def judged(self) -> bool:
+        """Whether there is any judgement: a folder may be read without (`UNJUDGED`)."""
+        return any(grades for by_query in self.qrels.values() for grades in by_query.values())
+
+    @property
     def default_split(self) -> str:
         """The split to evaluate: the chosen, the manifest's, else "test", else the only one."""
         if self.split:
             return self.split
+        if UNJUDGED in self.qrels and not self.judged:
+            raise InputError(no_judgements(self.source or self.id))
         pin = pinned(self.id)
         for name in (pin.split if pin else None, "test"):
             if name in self.qrels:
@@ -161,6 +175,14 @@ class Collection:
         other = copy(self)
         object.__setattr__(other, "split", split)
         return other
+
+
+def no_judgements(where: object) -> str:
+    """What is said of a folder without any, where some are needed."""
+    return (
+        f"{where}: no judgements; expected qrels/<split>.tsv, such as qrels/test.tsv, with "
+        "the columns query-id, corpus-id, score"
+    )
 
 
 def fingerprint(
@@ -221,6 +243,7 @@ def make_collection(
     excluded: Mapping[str, Iterable[str]] | None = None,
     notes: Iterable[str] = (),
     where: str | None = None,
+    unjudged: bool = False,
 ) -> Collection:
     """Check and order the parts of a collection; the only way that readers make one.
 
@@ -228,9 +251,10 @@ def make_collection(
 
     `documents` maps document id to (title, text), `qrels` split to query id to document id to
     grade. Judgements of unknown queries and empty queries are left out, those of unknown documents
-    are kept, and all are counted in `notes`. Raises InputError, beginning with `where` (a path;
-    default: the id), when there is no document, no query or no judgement of both, or when a
-    relevant document is also excluded.
+    are kept, and all are counted in `notes`. With `unjudged`, a collection without any split has
+    UNJUDGED, in which every query stands without a grade. Raises InputError, beginning with
+    `where` (a path; default: the id), when there is no document, no query or no judgement of
+    both, or when a relevant document is also excluded.
     """
     check_id(id)
     where = where or id
@@ -257,7 +281,9 @@ def make_collection(
     if bare:
         noted.append(f"{len(bare)} documents have an empty text (first: {bare[0]})")
     judged = {split: _known(split, rows, documents, kept, noted) for split, rows in qrels.items()}
-    if not any(d in documents for rows in judged.values() for g in rows.values() for d in g):
+    if not qrels and unjudged:
+        judged = {UNJUDGED: {query_id: {} for query_id in kept}}
+    elif not any(d in documents for rows in judged.values() for g in rows.values() for d in g):
         raise InputError(f"{where}: no judgement names a known query and document; check the ids")
     barred = {
         query_id: frozenset(ids) for query_id, ids in (excluded or {}).items() if query_id in kept

@@ -1,7 +1,9 @@
 """Collections of the Hugging Face hub, at a pinned revision, kept in the cache as BEIR folders.
 
-Layout expected of a dataset: the configurations "corpus", "queries" and "default" (judgements,
-one split each), as in mteb/<name>; BRIGHT has "documents" and "examples", one split per subset.
+Layout expected of a dataset: the configurations "corpus", "queries" and "default" or "qrels"
+(judgements, one split each), as in mteb/<name>; where corpus and queries have several splits, as
+its later uploads do, the pinned one is taken. BRIGHT has "documents" and "examples", one split per
+subset.
 """
 
 from __future__ import annotations
@@ -127,13 +129,16 @@ def _load(id: str, hub: str, revision: str, pin: Pin | None) -> Collection:
         queries, gold, excluded = gather_examples(examples, notes)
         qrels = {"test": gold}
     else:
-        corpus = _only(load_rows(hub, "corpus", revision, None), f"{name} corpus")
-        rows = _only(load_rows(hub, "queries", revision, None), f"{name} queries")
+        split = pin.split if pin else "test"
+        corpus = _one(load_rows(hub, "corpus", revision, None), split, f"{name} corpus")
+        rows = _one(load_rows(hub, "queries", revision, None), split, f"{name} queries")
         queries = gather_queries(numbered(rows, f"{name} queries"))
         qrels = {
             split: gather_qrels(rows, f"{name} {split}", notes)
-            for split, rows in load_rows(hub, "default", revision, None).items()
+            for split, rows in _judgements(hub, revision).items()
         }
+        if pin and len(qrels) == 1:  # the only judgements, whatever the upload calls their split
+            qrels = {pin.split: next(iter(qrels.values()))}
     documents = gather_documents(numbered(corpus, f"{name} corpus"), notes)
     collection = make_collection(
         id,
@@ -160,7 +165,20 @@ def check_counts(collection: Collection, pin: Pin) -> None:
         raise InputError(f"{'; '.join(wrong)}; nothing was kept, fetch it again")
 
 
-def _only(splits: dict[str, Rows], name: str) -> Rows:
-    if len(splits) != 1:
-        raise InputError(f"{name}: expected one split, found {', '.join(splits) or 'none'}")
-    return next(iter(splits.values()))
+def _judgements(hub: str, revision: str) -> dict[str, Rows]:
+    try:
+        return load_rows(hub, "default", revision, None)
+    except ValueError as error:  # what datasets raises for a configuration that is not there
+        if "'default' not found" not in str(error):
+            raise
+    return load_rows(hub, "qrels", revision, None)
+
+
+def _one(splits: dict[str, Rows], wanted: str, name: str) -> Rows:
+    if len(splits) == 1:
+        return next(iter(splits.values()))
+    if wanted in splits:
+        return splits[wanted]
+    raise InputError(
+        f"{name}: expected one split or {wanted!r}, found {', '.join(splits) or 'none'}"
+    )

@@ -20,13 +20,14 @@ import tempfile
 import types
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 from ir_replications.shared.data.beir import read_beir, read_source, write_beir
 from ir_replications.shared.data.collection import Collection, Grades, make_collection
 from ir_replications.shared.errors import InputError
+from ir_replications.shared.scratch import usable
+from ir_replications.shared.versions import version
 
 BUILDER = 2
 """Version of the rules below; raise it when the content that they make changes."""
@@ -232,6 +233,8 @@ def _read_checked(folder: Path) -> Collection:
 
 def _build_apart(folder: Path) -> None:
     """Build the collection into `folder` in a fresh interpreter."""
+    if not usable(folder.parent):
+        raise InputError(f"PyDocs could not be built in {folder} (it cannot be written)")
     unset = ("SCIPY_ARRAY_API", "PYTHONOPTIMIZE", "PYTHONSTARTUP")
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     done = subprocess.run(

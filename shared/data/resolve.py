@@ -26,17 +26,19 @@ def load_collection(
     data_root: Path | str | None = None,
     cache_dir: Path | str | None = None,
     download: bool = True,
+    unjudged: bool = False,
 ) -> Collection:
     """Return the collection named by `ref`: a folder that exists, or an id.
 
     Ids are "pydocs" (embedded), those of `list_collections` or of a folder under the data root,
     "ir-datasets:<id>" and "hub:<org>/<name>@<40 hex digits>". An id is looked for in the data
-    root, then in the cache, then fetched into the cache unless `download` is false. Raises
+    root, then in the cache, then fetched into the cache unless `download` is false. With
+    `unjudged`, a BEIR folder without judgements is a collection too (`Collection.judged`). Raises
     InputError when it is not found, and for a name that could lead out of these folders.
     """
     if isinstance(ref, Path) or (ref != "pydocs" and os.path.isdir(user_path(ref))):
         folder = user_path(ref)
-        return _read_folder(folder, _folder_id(folder))
+        return _read_folder(folder, _folder_id(folder), unjudged)
     cache = find_cache_dir(cache_dir)
     if ref == "pydocs":
         return load_pydocs(cache)
@@ -48,7 +50,7 @@ def load_collection(
         if not download:
             raise InputError(_not_found(ref, root, cache))
         place = fetch_collection(ref, cache_dir=cache, data_root=root)
-    return _read_folder(place, id)
+    return _read_folder(place, id, unjudged)
 
 
 def fetch_collection(
@@ -131,11 +133,11 @@ def _not_found(ref: str, root: Path | None, cache: Path) -> str:
     )
 
 
-def _read_folder(folder: Path, id: str) -> Collection:
+def _read_folder(folder: Path, id: str, unjudged: bool) -> Collection:
     if id.startswith("bright/") or only_file(folder, "examples.jsonl"):
         return read_bright(folder, id)
     pin = pinned(id)
-    return read_beir(folder, id, licence=pin.licence if pin else "")
+    return read_beir(folder, id, licence=pin.licence if pin else "", unjudged=unjudged)
 
 
 def _folder_id(folder: Path) -> str:

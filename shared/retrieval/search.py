@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from importlib.metadata import EntryPoint, distributions
 from itertools import pairwise
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -14,6 +13,9 @@ from ir_replications.shared.analysis import Tokens
 from ir_replications.shared.analysis.tokens import check_token_list
 from ir_replications.shared.errors import InputError, InputWarning, MissingDependencyError
 from ir_replications.shared.retrieval.runs import Run, canonical
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "ir_replications.retrievers"
 """Entry points of this group are retrievers by name; any installed package may add some."""
@@ -128,6 +130,8 @@ def _retrievers() -> dict[str, dict[str, EntryPoint]]:
     `importlib.metadata.entry_points` would read the first alone, and a checkout may hold metadata
     older than its own installation.
     """
+    from importlib.metadata import distributions
+
     found: dict[str, dict[str, EntryPoint]] = {}
     for package in distributions():
         for point in package.entry_points.select(group=GROUP):

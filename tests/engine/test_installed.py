@@ -20,7 +20,7 @@ FOLDERS = ("shared", "reports", "replications", "ir_replications_of_mine", "engi
 IMPORT = (
     "from ir_replications.bmx import BMX; import ir_replications; print(ir_replications.__file__)"
 )
-SMALL = ("--experiment", "E2", "--where", "system=bm25", "--where", "analyzer=lucene")
+SMALL = ("--experiment", "E2", "--where", "system=bm25", "--where", "analyzer=bm25s")
 
 
 def pip(*arguments: object) -> None:

@@ -24,7 +24,9 @@ def client(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     dead = "http://127.0.0.1:9"
     patience = {"HF_HUB_DOWNLOAD_TIMEOUT": "1", "HF_HUB_ETAG_TIMEOUT": "1"}
     proxies = {"HTTP_PROXY": dead, "http_proxy": dead, "ALL_PROXY": dead}
-    environment = {**hub.environment(), **patience, **proxies}
+    # The hub speaks no TLS: every session of a client library would read certificates for 20 ms.
+    no_certificates = {"SSL_CERT_FILE": "", "SSL_CERT_DIR": str(tmp_path_factory.mktemp("none"))}
+    environment = {**hub.environment(), **patience, **proxies, **no_certificates}
     started = Client(tmp_path_factory.mktemp("client") / "run", environment)
     yield started
     started.close()

@@ -25,6 +25,9 @@ SPLITS: Mapping[str, Sequence[str]] = {
     "beir/scifact": ("train", "test"),
     "beir/quora": ("dev", "test"),
     "beir/dbpedia": ("dev", "test"),
+    "multilingual/ko-strategyqa": ("dev",),
+    "multilingual/mmarco-zh": ("dev",),
+    "multilingual/jaquad-mteb": ("validation",),
 }
 TRAINING = {"beir/msmarco": 440}  # queries: enough that some are set aside for choices
 REASONED = (

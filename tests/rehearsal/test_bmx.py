@@ -1,4 +1,4 @@
-"""BMX: every experiment of the paper tier on BEIR, BRIGHT and MIRACL, on stand-ins."""
+"""BMX: every experiment of the paper tier on stand-ins of all its collections."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ir_replications.bmx.experiments.e5_augmentation import MODEL
-from ir_replications.bmx.experiments.testbeds import BEIR, MULTILINGUAL
+from ir_replications.bmx.experiments.testbeds import BEIR, MULTILINGUAL, PRINTED_LANGUAGES
 from ir_replications.engine.jobs import plan_jobs
 from tests.hub import LoopbackHub
 from tests.rehearsal import collections, models
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_paper_tier(hub: LoopbackHub, tmp_path: Path) -> None:
-    serve_beir(hub, tmp_path, *BEIR)
+    serve_beir(hub, tmp_path, *BEIR, *PRINTED_LANGUAGES)
     serve_bright(hub, tmp_path / "bright")
     stage = Stage(tmp_path / "stage", hub)
     for name in MULTILINGUAL:

@@ -56,7 +56,7 @@ def axis_figure(
             f"{tier}. Band: 95 % interval of the mean over collections, over queries"
             f"{' and, where there are several, seeds' * (seeds != [1])}."
         ),
-        svg=lines(series, ylabel=f"points of {MEASURE} less {end}", ticks=labels),
+        drawing=lines(series, ylabel=f"points of {MEASURE} less {end}", ticks=labels),
         alt=f"Curves of {MEASURE} along the axis, one for each collection.",
         table=table,
     )

@@ -16,8 +16,9 @@ from ir_replications.bert_distill_losses.experiments.contrasts import (
     mean,
 )
 from ir_replications.bert_distill_losses.experiments.hinge_studies import hinge_rows
+from ir_replications.reports.pages.drawings import bars, forest
 from ir_replications.reports.pages.figures import Plan, drawn
-from ir_replications.reports.pages.plots import Figure, bars, forest, lines
+from ir_replications.reports.pages.plots import Figure, lines
 from ir_replications.reports.records.record import Record
 
 TEMPERATURES = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -173,7 +174,7 @@ def closeness(records: Sequence[Record], tier: str) -> Figure | None:
             f"TinyBERT's losses on held-out pairs over those of {base}, means over seeds, students "
             f"that begin as pre-trained, tier {tier}. Above 1: further away than {base}."
         ),
-        svg=bars(list(found), series, f"loss / loss of {base}", decimals=2),
+        drawing=bars(list(found), series, f"loss / loss of {base}", decimals=2),
         alt="Bars of the losses on layers of each arm on held-out pairs.",
         table=[["arm", *names], *([arm, *map(_short, v)] for arm, v in found.items())],
     )
@@ -211,7 +212,7 @@ def spread(records: Sequence[Record], tier: str) -> Figure | None:
             f"collection{'s' * (len(base) > 1)}, tier {tier}: "
             "mean, lowest and highest seed. The bars are ranges, not intervals."
         ),
-        svg=forest(rows, xlabel=f"points of {MEASURE} above BM25"),
+        drawing=forest(rows, xlabel=f"points of {MEASURE} above BM25"),
         alt="Mean, lowest and highest seed of every arm, less BM25.",
         table=table,
     )
@@ -243,7 +244,7 @@ def _forest(id: str, title: str, what: str, rows: Sequence[Row], tier: str) -> F
             f"several, seeds; tier {tier}. Intervals are not corrected for their number: the "
             "claims are."
         ),
-        svg=forest(
+        drawing=forest(
             [(f"{r.contrast} · {r.where}", r.value, r.low, r.high) for r in rows],
             xlabel=f"points of {MEASURE}",
         ),
@@ -294,7 +295,7 @@ def _curves(
             f"{what} Means over seeds, logarithmic, students that begin as pre-trained, "
             f"tier {tier}; single batches, so neighbouring points differ by chance."
         ),
-        svg=lines(series, xlabel="step", ylabel=ylabel, log=True),
+        drawing=lines(series, xlabel="step", ylabel=ylabel, log=True),
         alt=f"Curves of {', '.join(keys)} against the step for {' and '.join(arms)}.",
         table=table,
     )

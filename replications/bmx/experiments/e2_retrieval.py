@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ir_replications.bmx.experiments.testbeds import analyzers
+from ir_replications.bmx.experiments.testbeds import BEIR, JAPANESE, PRINTED_LANGUAGES, analyzers
 from ir_replications.bmx.retrieval.retriever import BMX
 from ir_replications.engine.context import Context
 from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
@@ -45,13 +45,25 @@ def systems() -> list[dict[str, Any]]:
 
 
 def cells(plan: Plan) -> list[dict[str, Any]]:
-    """Collection x analyzer and title handling x system."""
+    """Collection x analyzer and title handling x system.
+
+    Collections of the multilingual table have the paper's comparison alone; the small tier has
+    one of them.
+    """
+    further = (JAPANESE,) if plan.tier == "small" and not plan.chosen else ()
     return [
         {"collection": collection, "analyzer": analyzer, "title": title, **system}
-        for collection in plan.collections
+        for collection in (*plan.collections, *further)
         for analyzer, title in analyzers(collection)
         for system in systems()
+        if collection not in PRINTED_LANGUAGES or is_comparison(system)
     ]
+
+
+def is_comparison(config: Config) -> bool:
+    """Whether a system is one of the two that the paper compares: BMX, BM25 (1.2, .75)."""
+    lucene = (config.get("method"), config.get("k1")) == ("lucene", 1.2)
+    return config.get("form") == "reference" or lucene
 
 
 def run(config: Config, context: Context) -> Outcome:
@@ -60,7 +72,7 @@ def run(config: Config, context: Context) -> Outcome:
     outcome = search_and_evaluate(retriever, config, context)
     if isinstance(retriever, BMX):
         outcome.facts |= {"alpha": retriever.alpha, "beta": retriever.beta}
-    if not _is_headline(config):
+    if not keeps_run(config):
         outcome.run = None
     return outcome
 
@@ -95,11 +107,18 @@ def search_and_evaluate(retriever: Retriever, config: Config, context: Context) 
     return Outcome(scores=scores, facts=facts, run=found)
 
 
-def _is_headline(config: Config) -> bool:
-    """Runs are kept for the paper's comparison alone: all of them would be tens of megabytes."""
-    return (config["analyzer"], config["title"]) == ("baguetter", "newline") and (
-        config.get("form") == "reference"
-        or (config.get("method"), config.get("k1")) == ("lucene", 1.2)
+def keeps_run(config: Config) -> bool:
+    """Whether a cell keeps its results: the paper's comparison, and what BEIR's table prints.
+
+    All runs of all cells would be tens of megabytes.
+    """
+    analyzer, title = config["analyzer"], config["title"]
+    if (analyzer, title) == ("baguetter", "newline") and is_comparison(config):
+        return True
+    printed = analyzer, title, config.get("k1")
+    return config["collection"] in BEIR and printed in (
+        ("baguetter", "newline", 1.2),
+        ("bm25s", "space", 1.2),
     )
 
 

@@ -7,6 +7,7 @@ opponent is a BM25 whose k1 and b were tuned on other queries.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import product
 from statistics import fmean
@@ -19,6 +20,7 @@ from ir_replications.bmx.retrieval.index import Index
 from ir_replications.bmx.retrieval.retriever import BMX
 from ir_replications.engine.context import Context
 from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
+from ir_replications.shared.analysis import Tokens
 from ir_replications.shared.evaluation.metrics import Scores, evaluate
 from ir_replications.shared.retrieval.bm25 import BM25
 
@@ -66,20 +68,20 @@ def run(config: Config, context: Context) -> Outcome:
         return _bmx(BMX(beta=0.0), config, context)
     if variant == "E=1":
         return _bmx(BMX(entropy="uniform"), config, context)
-    mean = mean_entropy(config, context)
+    name, analyzer = config["collection"], config["analyzer"]
+    tokens = context.tokens(name, analyzer, config["title"])
+    topics = context.topics(name, context.collection(name).default_split, analyzer)
+    mean = mean_entropy(tokens, topics.values())
     if variant == "mean entropy fixed":
         return _bmx(BMX(mean_entropy=mean), config, context)
-    tokens = context.tokens(config["collection"], config["analyzer"], config["title"])
     alpha = BMX().index(tokens).alpha
     return _bm25(config, context, alpha * (1 + mean), 1 / (1 + mean))
 
 
-def mean_entropy(config: Config, context: Context) -> float:
-    """Mean of the per-query mean entropy over the evaluated queries that match anything."""
-    name, analyzer = config["collection"], config["analyzer"]
-    index = Index.build(context.tokens(name, analyzer, config["title"]))
-    topics = context.topics(name, context.collection(name).default_split, analyzer)
-    terms = [[index.known[t] for t in query if t in index.known] for query in topics.values()]
+def mean_entropy(tokens: Tokens, queries: Iterable[Sequence[str]]) -> float:
+    """Mean of the per-query mean entropy over the queries that match anything."""
+    index = Index.build(tokens)
+    terms = [[index.known[t] for t in query if t in index.known] for query in queries]
     return fmean(fmean(normalised_entropies(index.entropies[ids].tolist())) for ids in terms if ids)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ir_replications.bmx.experiments.e2_retrieval import DEPTH
-from ir_replications.bmx.experiments.testbeds import reference_analyzer
+from ir_replications.bmx.experiments.testbeds import is_english, reference_analyzer
 from ir_replications.bmx.method.augmentation import REFERENCE_COUNT, REFERENCE_WEIGHT
 from ir_replications.bmx.retrieval.augmented_search import top_k, weighted_sum
 from ir_replications.bmx.retrieval.retriever import BMX
@@ -76,6 +76,7 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
             "seed": SAMPLING.seed,
         }
         for name in plan.collections
+        if is_english(name)  # as the prompt is
         for system in SYSTEMS
     ]
 

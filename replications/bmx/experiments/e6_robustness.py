@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from ir_replications.bmx.experiments.e2_retrieval import search_topics
-from ir_replications.bmx.experiments.testbeds import MULTILINGUAL, reference_analyzer
+from ir_replications.bmx.experiments.testbeds import is_english, reference_analyzer
 from ir_replications.bmx.retrieval.retriever import BMX
 from ir_replications.engine.context import Context
 from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
@@ -36,7 +36,7 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _analyzers(name: str) -> tuple[str, ...]:
-    return (reference_analyzer(name),) if name in MULTILINGUAL else ANALYZERS
+    return ANALYZERS if is_english(name) else (reference_analyzer(name),)
 
 
 def run(config: Config, context: Context) -> Outcome:

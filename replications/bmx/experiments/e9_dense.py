@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ir_replications.bmx.experiments.e2_retrieval import DEPTH
+from ir_replications.bmx.experiments.testbeds import is_english
 from ir_replications.engine.context import Context
 from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.shared.errors import costs_this_cell
@@ -30,6 +31,7 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
         {"collection": name, "title": TITLE, "system": "dense", "model": model}
         for model in (MINILM, MPNET)
         for name in names
+        if is_english(name)  # as the models are
     ]
 
 

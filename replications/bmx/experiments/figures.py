@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 
 from ir_replications.bmx.experiments.e3_ablation import VARIANTS
 from ir_replications.bmx.experiments.e6_robustness import MEASURE, PARAMETERS, opponent
+from ir_replications.reports.pages.drawings import bars, heatmap
 from ir_replications.reports.pages.figures import Plan, drawn
-from ir_replications.reports.pages.plots import Figure, bars, heatmap, scatter
+from ir_replications.reports.pages.plots import Figure, scatter
 from ir_replications.reports.records.record import Record
 from ir_replications.shared.evaluation.significance import paired_bootstrap
 
+POINTS = 60  # terms drawn of a collection, over the whole range of frequencies
 BASELINE = "BM25 k1=1.2 b=0.75"
 
 
@@ -61,7 +63,7 @@ def robustness(records: Sequence[Record], tier: str) -> Figure:
             f"{len(clear)} exclude 0: {sum(v > 0 for v in clear)} for BMX, "
             f"{sum(v < 0 for v in clear)} for BM25."
         ),
-        svg=heatmap(
+        drawing=heatmap(
             rows, [f"k1={k1} b={b}" for k1, b in PARAMETERS], values, decimals=1, marks=marks
         ),
         alt="Table of differences between BMX and BM25 for each collection, analyzer and k1, b.",
@@ -89,7 +91,7 @@ def ablation(records: Sequence[Record], tier: str) -> Figure:
             f"Difference to BM25 (k1 = 1.2, b = .75) in points of nDCG@10, tier {tier}. What "
             "remains with beta = 0 is a change of k1 and b; the last rows are BM25 alone."
         ),
-        svg=heatmap(variants, collections, values, decimals=1),
+        drawing=heatmap(variants, collections, values, decimals=1),
         alt="Table of differences to BM25 for each variant of BMX and each collection.",
         table=[[_cell(value) for value in row] for row in table],
     )
@@ -97,16 +99,11 @@ def ablation(records: Sequence[Record], tier: str) -> Figure:
 
 def entropy(records: Sequence[Record], tier: str) -> Figure:
     """E4: a term's entropy against its document frequency."""
-    series = {
-        record.config["collection"]: [
-            (math.log10(df), math.log10(value))
-            for df, value in zip(
-                record.facts["sample_df"], record.facts["sample_entropy"], strict=True
-            )
-            if value > 0
-        ]
-        for record in records
-    }
+    series = {}
+    for record in records:
+        pairs = zip(record.facts["sample_df"], record.facts["sample_entropy"], strict=True)
+        points = sorted((math.log10(df), math.log10(value)) for df, value in pairs if value > 0)
+        series[record.config["collection"]] = points[:: -(-len(points) // POINTS) or 1]
     rows = [
         [
             r.config["collection"],
@@ -120,10 +117,10 @@ def entropy(records: Sequence[Record], tier: str) -> Figure:
         id="entropy",
         title="Entropy follows document frequency",
         caption=(
-            f"Each point is a term (a sample of each vocabulary), tier {tier}: the more documents "
+            f"Each point is a term ({POINTS} of each vocabulary), tier {tier}: the more documents "
             "hold it, the more entropy weight it gets, against the paper's reading."
         ),
-        svg=scatter(series, xlabel="log10 document frequency", ylabel="log10 entropy"),
+        drawing=scatter(series, xlabel="log10 document frequency", ylabel="log10 entropy"),
         alt="Scatter of term entropy against document frequency: a rising line.",
         table=[["collection", "terms", "Spearman with df", "Spearman with IDF"], *rows],
     )
@@ -147,7 +144,7 @@ def augmentation(records: Sequence[Record], tier: str) -> Figure:
             "Difference to the same system without augmentation, in points of nDCG@10, "
             f"tier {tier}."
         ),
-        svg=heatmap(labels, collections, values, decimals=1),
+        drawing=heatmap(labels, collections, values, decimals=1),
         alt="Table of differences that query augmentation makes for each system and collection.",
         table=[
             ["system", *collections],
@@ -169,7 +166,7 @@ def speed(records: Sequence[Record], tier: str) -> Figure:
         id="speed",
         title="Queries per second, one thread, top 10",
         caption=f"All systems in turn in one process, best of the repetitions; tier {tier}.",
-        svg=bars(labels, series, ylabel="queries per second", decimals=0),
+        drawing=bars(labels, series, ylabel="queries per second", decimals=0),
         alt="Bars of queries per second for each system and collection.",
         table=[
             ["collection", *names],

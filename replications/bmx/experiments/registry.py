@@ -12,6 +12,9 @@ from ir_replications.bmx.experiments import (
     e7_speed,
     e8_print,
     e9_dense,
+    e10_grid,
+    e11_preparation,
+    e12_alpha,
 )
 from ir_replications.bmx.experiments.testbeds import COLLECTIONS
 
@@ -25,6 +28,9 @@ EXPERIMENTS = (
     e7_speed.EXPERIMENT,
     e8_print.EXPERIMENT,
     e9_dense.EXPERIMENT,
+    e10_grid.EXPERIMENT,
+    e11_preparation.EXPERIMENT,
+    e12_alpha.EXPERIMENT,
 )
 
 __all__ = ["COLLECTIONS", "EXPERIMENTS"]

@@ -17,7 +17,8 @@ from numba.core.caching import FunctionCache
 from ir_replications.shared.compiling import compiled
 
 KERNEL_FILES = tuple(
-    f"{name}.py" for name in ("state", "kernels", "topk", "bounds", "pruning", "search", "compiled")
+    f"{name}.py"
+    for name in ("state", "kernels", "topk", "bounds", "choice", "pruning", "search", "compiled")
 )
 
 

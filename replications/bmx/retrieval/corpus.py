@@ -46,7 +46,11 @@ def encode_queries(
     """
     if hasattr(queries, "ids") and hasattr(queries, "vocab"):
         ids, offsets, own = _encoded(queries)
-        if own is vocabulary and len(known) == len(own):
+        if own is vocabulary:
+            if len(known) < len(own) and len(ids):  # ids of terms without postings are unknown
+                unknown = np.ones(len(own), np.bool_)
+                unknown[np.fromiter(known.values(), np.int64, count=len(known))] = False
+                ids = np.where(unknown[ids], np.int32(-1), ids)
             return ids, offsets
         check_tokens(own, "the vocabulary of the queries: ")
         table = np.fromiter(map(known.__getitem__, own), np.int32, count=len(own))

@@ -13,7 +13,7 @@ from ir_replications.bmx.retrieval.corpus import TermIds, TokenLists, encode_cor
 ARRAYS = ("indptr", "docs", "tf", "entropies", "lengths")
 # Lists with at least this share of the documents get a bitmap, in collections of this size on.
 BITMAP_SHARE = 1 / 32
-BITMAP_DOCS = 32768
+BITMAP_DOCS = 16384
 
 
 @dataclass(frozen=True, eq=False)

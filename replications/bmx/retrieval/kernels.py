@@ -14,6 +14,8 @@ from ir_replications.bmx.retrieval.compiled import inline, jit
 
 # Relative slack on upper bounds: far above the rounding error of a sum of float64 terms.
 SLACK = 1.0 + 1e-9
+# Postings whose divisions are made in one vectorised step.
+STRIDE = 64
 
 
 @inline
@@ -147,9 +149,24 @@ def bonus(packed, unit, per_token, literal_total):
 def accumulate(docs, tf, weight, packed, mean, norms, parts, packs):
     """Add one posting list (slices docs, tf): parts[doc] += TF part, packs[doc] += packed bonus.
 
-    Slices and unsigned documents spare the index arithmetic of negative subscripts.
+    Slices and unsigned documents spare the index arithmetic of negative subscripts; a stride's
+    divisions are made together, which vectorises them without changing a bit.
     """
-    for p in range(len(docs)):
+    n, lengths, ratio = len(docs), norms[0], norms[1]
+    values = np.empty(STRIDE)
+    whole = n - n % STRIDE
+    for start in range(0, whole, STRIDE):
+        stride, stride_tf = docs[start : start + STRIDE], tf[start : start + STRIDE]
+        for j in range(STRIDE):
+            values[j] = np.float64(lengths[stride[j]])
+        for j in range(STRIDE):
+            f = np.float64(stride_tf[j])
+            values[j] = weight * f / (f + ratio * values[j] + mean)
+        for j in range(STRIDE):
+            doc = stride[j]
+            parts[doc] += values[j]
+            packs[doc] += packed
+    for p in range(whole, n):
         doc = docs[p]
         f = np.float64(tf[p])
         parts[doc] += weight * f / (f + length_of(norms, doc) + mean)

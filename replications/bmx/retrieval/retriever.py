@@ -48,9 +48,6 @@ from ir_replications.shared.retrieval.search import (
     warn_without_tokens,
 )
 
-# "auto" prunes queries whose lists hold this many postings, in collections that have bitmaps:
-# below, bounds cost more than sums.
-AUTO_POSTINGS = 16384
 # Lists from this length on are scanned for a floor first (pruning.find_pruned).
 LONG_LIST = 4096
 MAX_THREADS = 256  # more than any machine has cores; results do not depend on it
@@ -175,14 +172,17 @@ class BMX:
 
         Order: score descending, then document order; exactly that of `get_scores`. Slots without a
         match hold -1 and 0.0; a huge k means all documents (`result_width`). `pruning` skips
-        postings that cannot matter and never changes a result: True, False, or "auto" (where it
-        pays). Warns where no query has a token.
+        postings that cannot matter and never changes a result: True, False, or "auto" (for
+        the queries where an estimate of both costs says so, see `choice`). Warns where no query has
+        a token.
         """
         k = result_width(k, self.n_docs)
         if isinstance(n_threads, bool) or not isinstance(n_threads, int | np.integer):
             raise InputError(f"n_threads={repr(n_threads)[:30]}: expected a whole number")
         _one_of("pruning", pruning, ("auto", True, False))
-        prune_from = self._prune_from(pruning)
+        # "auto" compiles and asks for no pruning where a collection is too small for it to pay.
+        chosen = pruning == "auto" and self.n_docs >= BITMAP_DOCS
+        always = True if pruning is True else False if chosen else None
         flat, pointers = encode_queries(queries, self._ready.known, self._ready.vocabulary)
         n_queries = len(pointers) - 1
         warn_without_tokens(n_queries, len(flat))
@@ -190,9 +190,7 @@ class BMX:
         scales = self._scales(flat, pointers)
 
         def part(start: int, stop: int) -> None:
-            found = self._search(
-                flat, pointers[start : stop + 1], k, scales[start:stop], prune_from
-            )
+            found = self._search(flat, pointers[start : stop + 1], k, scales[start:stop], always)
             width = found[0].shape[1]
             docs[start:stop, :width], scores[start:stop, :width] = found
 
@@ -277,10 +275,6 @@ class BMX:
         arrays = IndexArrays(index.indptr, index.docs, index.tf, index.idf, index.entropies, norms)
         return arrays, options
 
-    def _prune_from(self, pruning: Literal["auto"] | bool) -> int | None:
-        large = self.n_docs >= BITMAP_DOCS
-        return 0 if pruning is True else AUTO_POSTINGS if pruning == "auto" and large else None
-
     def _scales(self, flat: np.ndarray, pointers: np.ndarray) -> np.ndarray:
         """score_max of every query, 1.0 without normalisation or without known tokens."""
         scales = np.ones(len(pointers) - 1)
@@ -300,7 +294,7 @@ class BMX:
         pointers: np.ndarray,
         k: int,
         scales: np.ndarray,
-        prune_from: int | None,
+        always: bool | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         from ir_replications.bmx.retrieval.search import search
 
@@ -313,7 +307,7 @@ class BMX:
         result = search(
             flat, pointers, min(k, index.n_docs), *self._kernel_input,
             Pruning(index.bounds, index.bitmap_rows, index.bitmaps),
-            scales, prune_from, LONG_LIST, buffers,
+            scales, always, LONG_LIST, buffers,
         )  # fmt: skip
         self._buffers.append(buffers)
         return result

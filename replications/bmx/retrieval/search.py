@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from ir_replications.bmx.retrieval.bounds import impact_bound
+from ir_replications.bmx.retrieval.choice import pruning_pays
 from ir_replications.bmx.retrieval.compiled import jit
 from ir_replications.bmx.retrieval.kernels import (
     accumulate,
@@ -17,21 +18,16 @@ from ir_replications.bmx.retrieval.kernels import (
 )
 from ir_replications.bmx.retrieval.pruning import LEADERS, find_pruned
 from ir_replications.bmx.retrieval.state import QueryState
-from ir_replications.bmx.retrieval.topk import BLOCK, collect, collect_all, drain
-
-# Queries of this many distinct terms are scored exhaustively unless all are pruned: the cost of
-# bounds grows with the square of the terms.
-MANY_TERMS = 16
+from ir_replications.bmx.retrieval.topk import BLOCK, FEW, collect, collect_all, finish
 
 
 @jit
-def search(flat, pointers, k, index, options, pruning, scales, prune_from, long_list, buffers):
+def search(flat, pointers, k, index, options, pruning, scales, always, long_list, buffers):
     """Return (doc_indices int32, scores float64), both (n_queries, k), best first.
 
     flat, pointers: term ids of all queries (-1 = OOV) and their offsets. Slots without a match
-    hold -1 and 0.0. scales divide the scores of each query. A query of fewer than MANY_TERMS
-    terms whose lists hold prune_from postings or more is pruned, all where it is 0, none where it
-    is None; long_list: see `pruning.find_pruned`. The
+    hold -1 and 0.0. scales divide the scores of each query. always: True prunes every query, False
+    those where `choice.pruning_pays`, None none; long_list: see `pruning.find_pruned`. The
     rows of the buffers must be zero and are zero again afterwards. Other arguments: see `state`.
     """
     alpha, norms = options.alpha, index.norms
@@ -44,13 +40,16 @@ def search(flat, pointers, k, index, options, pruning, scales, prune_from, long_
     for q in range(n_queries):
         longest = max(longest, pointers[q + 1] - pointers[q])
     terms, counts = np.empty(longest, np.int64), np.empty(longest)
-    weights, e = np.empty(longest), np.empty(longest)
+    weights, e, sizes = np.empty(longest), np.empty(longest), np.empty(longest, np.int64)
     packs, shortest = np.empty(longest), np.empty(longest)
     highest, bit_rows = np.empty(longest), np.empty(longest, np.int64)
     parts_left, packs_left = np.zeros(longest + 1), np.zeros(longest + 1)
     n_leaders = LEADERS * k
     heaps = (np.empty(n_leaders), np.empty(n_leaders, np.int32), np.empty(k), np.empty(k, np.int32))
     blocks = np.empty((n_docs + BLOCK - 1) // BLOCK)
+    # the best so far, and room for as many again before the worse half is dropped
+    room = k if k <= FEW else 2 * k
+    best, best_docs = np.empty(room), np.empty(room, np.int32)
     flat_rows = rows.reshape(-1)
     dense_parts, dense_packs = flat_rows[:n_docs], flat_rows[n_docs:]
     for q in range(n_queries):
@@ -63,14 +62,14 @@ def search(flat, pointers, k, index, options, pruning, scales, prune_from, long_
         n_postings = 0
         packs_left[n] = parts_left[n] = 0.0
         for i in range(n - 1, -1, -1):
-            n_postings += indptr[terms[i] + 1] - indptr[terms[i]]
+            sizes[i] = indptr[terms[i] + 1] - indptr[terms[i]]
+            n_postings += sizes[i]
             packs[i] = counts[i] * unit + e[i]
             packs_left[i] = packs_left[i + 1] + packs[i]
         highest_bonus = bonus(packs_left[0], unit, per_token, bonus_input[2])
-        best, best_docs = out_scores[q], out_docs[q]
         prune = False
-        if prune_from is not None:
-            prune = prune_from == 0 or (n < MANY_TERMS and n_postings >= prune_from)
+        if always is not None:
+            prune = always or pruning_pays(sizes, n, n_docs, k)
         if not prune and 2 * n_postings > n_docs:
             for i in range(n):
                 start, stop = indptr[terms[i]], indptr[terms[i] + 1]
@@ -83,10 +82,10 @@ def search(flat, pointers, k, index, options, pruning, scales, prune_from, long_
                 best_docs, blocks,
             )  # fmt: skip
             flat_rows[:] = 0.0
-            drain(best, best_docs, size)
+            finish(best, best_docs, size, k, out_scores[q], out_docs[q])
             continue
         n_found = 0
-        if prune_from is not None and prune:  # None: numba leaves this branch out, half the work
+        if always is not None and prune:  # None: numba leaves this branch out, half the work
             mean_entropy = mean / alpha if alpha > 0.0 else 0.0
             for i in range(n - 1, -1, -1):
                 bound = pruning.bounds[terms[i]]
@@ -109,5 +108,5 @@ def search(flat, pointers, k, index, options, pruning, scales, prune_from, long_
         size = collect(
             rows, found, n_found, k, bonus_input, highest_bonus, scales[q], best, best_docs
         )
-        drain(best, best_docs, size)
+        finish(best, best_docs, size, k, out_scores[q], out_docs[q])
     return out_docs, out_scores

@@ -11,6 +11,8 @@ from ir_replications.bmx.retrieval.kernels import SLACK, bonus
 
 # Result lists up to this length are kept sorted instead of as a heap.
 SORTED = 32
+# Up to this k a heap keeps the best; above, they are gathered and the worse half dropped at times.
+FEW = 128
 # Documents whose highest TF part is found in one vectorised step.
 BLOCK = 32
 
@@ -77,6 +79,110 @@ def drain(scores, docs, size):
         sift(scores, docs, end, score, doc)
 
 
+@jit
+def select(scores, docs, size, k):
+    """Bring the k best of the first `size` pairs to the front, in no order (quickselect)."""
+    low, high = 0, size - 1
+    while low < high:
+        middle = (low + high) >> 1
+        # median of three as the pivot
+        a, b, c = low, middle, high
+        if worse(scores[a], docs[a], scores[b], docs[b]):
+            a, b = b, a
+        if worse(scores[b], docs[b], scores[c], docs[c]):
+            b = a if worse(scores[a], docs[a], scores[c], docs[c]) else c
+        score, doc = scores[b], docs[b]
+        i, j = low, high
+        while i <= j:
+            while worse(score, doc, scores[i], docs[i]):
+                i += 1
+            while worse(scores[j], docs[j], score, doc):
+                j -= 1
+            if i <= j:
+                scores[i], scores[j] = scores[j], scores[i]
+                docs[i], docs[j] = docs[j], docs[i]
+                i += 1
+                j -= 1
+        if k - 1 <= j:
+            high = j
+        elif k - 1 >= i:
+            low = i
+        else:
+            return
+
+
+@jit
+def worst_of(scores, size):
+    """Least of the first `size` scores."""
+    least = np.inf
+    for j in range(size):
+        least = min(least, scores[j])
+    return least
+
+
+@jit
+def radix_pass(keys, docs, to_keys, to_docs, size, shift, by_doc):
+    """One stable counting sort by the byte at `shift`; False, nothing moved, where all agree."""
+    starts = np.zeros(257, np.int64)
+    for j in range(size):
+        key = np.uint64(docs[j]) if by_doc else keys[j]
+        starts[np.int64((key >> shift) & np.uint64(255)) + 1] += 1
+    for byte in range(256):
+        if starts[byte + 1] == size:
+            return False
+        starts[byte + 1] += starts[byte]
+    for j in range(size):
+        key = np.uint64(docs[j]) if by_doc else keys[j]
+        byte = np.int64((key >> shift) & np.uint64(255))
+        at = starts[byte]
+        starts[byte] = at + 1
+        to_keys[at], to_docs[at] = keys[j], docs[j]
+    return True
+
+
+@jit
+def sort_best(scores, docs, size, out_scores, out_docs):
+    """Write the pairs in canonical order to out_scores, out_docs.
+
+    Linear in `size`: a radix sort by document, then by score, whose bits ascend with it since no
+    score is negative. The pairs themselves are overwritten.
+    """
+    keys, kept = np.empty(size, np.uint64), docs
+    other_keys, other_docs = np.empty(size, np.uint64), np.empty(size, np.int32)
+    bits = scores[:size].view(np.uint64)
+    for j in range(size):
+        keys[j] = ~bits[j]  # ascending keys: descending scores
+    ascending = True
+    for j in range(1, size):
+        ascending &= docs[j - 1] < docs[j]
+    for step in range(4 if ascending else 0, 12):
+        by_doc = step < 4
+        shift = np.uint64(8 * (step & 3) if by_doc else 8 * (step - 4))
+        if radix_pass(keys, kept, other_keys, other_docs, size, shift, by_doc):
+            keys, other_keys = other_keys, keys
+            kept, other_docs = other_docs, kept
+    for j in range(size):
+        out_docs[j] = kept[j]
+        keys[j] = ~keys[j]
+    sorted_scores = keys.view(np.float64)
+    for j in range(size):
+        out_scores[j] = sorted_scores[j]
+
+
+@jit
+def finish(scores, docs, size, k, out_scores, out_docs):
+    """Write the at most k best of what `collect` or `collect_all` left, best first."""
+    if k <= FEW:
+        drain(scores, docs, size)
+        for j in range(size):
+            out_scores[j], out_docs[j] = scores[j], docs[j]
+        return
+    if size > k:
+        select(scores, docs, size, k)
+    size = min(size, k)
+    sort_best(scores, docs, size, out_scores, out_docs)
+
+
 @jit_compare
 def highest_of(parts):
     """Largest value of a slice; vectorised, no NaN can occur."""
@@ -88,17 +194,19 @@ def highest_of(parts):
 
 @jit
 def collect_all(parts, packs, k, bonus_input, slack, scale, best, best_docs, blocks):
-    """Top k over all documents; returns the heap size.
+    """Top k over all documents into best, best_docs: (scores, docs, how many).
 
     The k-th best block maximum of the TF parts bounds the k-th best score from below, so only
-    blocks within `slack` (the highest bonus) of it are looked at.
+    blocks within `slack` (the highest bonus) of it are looked at. Documents come in order, so that
+    a later one must exceed the k-th best score so far.
     """
     unit, per_token, literal_total = bonus_input
-    size, bar = 0, 0.0
+    size, bar, room = 0, 0.0, len(best)
+    few = k <= FEW
     for block in range(len(blocks)):
         highest = highest_of(parts[block * BLOCK : (block + 1) * BLOCK])
         blocks[block] = highest
-        if highest > bar:
+        if few and highest > bar:
             size = offer(best, best_docs, size, k, highest, np.int32(block))
             if size == k:
                 bar = best[0]
@@ -111,25 +219,42 @@ def collect_all(parts, packs, k, bonus_input, slack, scale, best, best_docs, blo
                 if parts[j] > bar:
                     score = parts[j] + bonus(packs[j], unit, per_token, literal_total)
                     score /= scale
-                    size = offer(best, best_docs, size, k, score, np.int32(j))
-                    if size == k:
-                        bar = max(bar, best[0] * scale / SLACK - slack)
+                    if few:
+                        size = offer(best, best_docs, size, k, score, np.int32(j))
+                        if size == k:
+                            bar = max(bar, best[0] * scale / SLACK - slack)
+                        continue
+                    best[size], best_docs[size] = score, j
+                    size += 1
+                    if size == room:
+                        size = k
+                        select(best, best_docs, room, k)
+                        bar = max(bar, worst_of(best, k) * scale / SLACK - slack)
     return size
 
 
 @jit
 def collect(rows, found, n, k, bonus_input, slack, scale, best, best_docs):
-    """Top k over the found documents, whose rows are cleared; returns the heap size."""
+    """Top k over the found documents, whose rows are cleared; see `collect_all`."""
     unit, per_token, literal_total = bonus_input
-    size, bar = 0, 0.0
+    size, bar, room = 0, 0.0, len(best)
+    few = k <= FEW
     for j in range(n):
         doc = found[j]
         part = rows[doc, 0]
         if part > bar:
-            score = part + bonus(rows[doc, 1], unit, per_token, literal_total)
-            size = offer(best, best_docs, size, k, score / scale, np.int32(doc))
-            if size == k:
-                bar = max(0.0, best[0] * scale / SLACK - slack)
+            score = (part + bonus(rows[doc, 1], unit, per_token, literal_total)) / scale
+            if few:
+                size = offer(best, best_docs, size, k, score, np.int32(doc))
+                if size == k:
+                    bar = max(0.0, best[0] * scale / SLACK - slack)
+            else:
+                best[size], best_docs[size] = score, doc
+                size += 1
+                if size == room:
+                    size = k
+                    select(best, best_docs, room, k)
+                    bar = max(0.0, worst_of(best, k) * scale / SLACK - slack)
         rows[doc, 0] = 0.0
         rows[doc, 1] = 0.0
     return size

@@ -14,7 +14,7 @@ from ir_replications.bmx import BMX
 from ir_replications.bmx.experiments.zipf import queries_from, zipf_collection
 from ir_replications.bmx.method.normalisation import Normalisation
 from ir_replications.bmx.method.scoring import Entropy, Form
-from ir_replications.bmx.retrieval import bounds, retriever
+from ir_replications.bmx.retrieval import bounds, choice, retriever
 from ir_replications.bmx.retrieval import index as index_module
 from ir_replications.bmx.retrieval.search import search
 
@@ -92,17 +92,66 @@ def test_pruned_equals_exhaustive_on_zipf_text(k: int) -> None:
 
 
 def test_both_paths_agree_on_long_queries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Automatic choice too, which scores many terms exhaustively."""
+    """The automatic choice too."""
     tokens = zipf_collection(5000, vocabulary=3000, lengths=(5, 60), seed=3)
     words = np.random.default_rng(7).permutation(tokens.vocab).tolist()
     queries = [words[start : start + 150] * 2 for start in range(0, 900, 300)]
     model = BMX().index(tokens)
     assert_same(model, queries, 10)
     monkeypatch.setattr(retriever, "BITMAP_DOCS", 1)
-    monkeypatch.setattr(retriever, "AUTO_POSTINGS", 1)
     full, chosen = (model.retrieve(queries, 10, pruning=mode) for mode in (False, "auto"))
     np.testing.assert_array_equal(chosen[0], full[0])
     np.testing.assert_array_equal(chosen[1], full[1])
+
+
+# 300,000 documents, lists rarest first: what a query of words of all frequencies looks like.
+WORDS = (40, 300, 3_000, 20_000, 250_000)
+MANY = (*(10 * i for i in range(1, 80)), *(2_000 * i for i in range(1, 81)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "k", "prune"),
+    [
+        (WORDS, 10, True),
+        (WORDS, 1000, False),  # a thousand leaders ask every list
+        (WORDS[:2], 10, False),  # too few postings to save any
+        (MANY, 10, False),  # every document asks every later list: quadratic in the terms
+        (MANY, 1000, False),
+        ((250_000, 260_000), 10, False),  # the rarest list holds nearly all documents
+        ((5,) * 4 + (280_000,) * 2, 10, True),
+        ((5,) * 4 + (280_000,) * 120, 10, False),
+    ],
+)
+def test_the_choice_follows_the_estimated_costs(
+    sizes: tuple[int, ...], k: int, prune: bool
+) -> None:
+    lists = np.array(sizes, np.int64)
+    assert choice.pruning_pays(lists, len(lists), 300_000, k) is prune
+    pruned = choice.pruned_cost(lists, len(lists), k)
+    exhaustive = choice.exhaustive_cost(int(lists.sum()), 300_000, k)
+    assert (choice.MARGIN * pruned < exhaustive) is prune
+
+
+def test_the_estimate_of_pruning_grows_with_every_cause() -> None:
+    """More terms, larger k, a longer first list: each alone makes pruning dearer."""
+    lists = np.array(WORDS, np.int64)
+    base = choice.pruned_cost(lists, len(lists), 10)
+    longer, more = lists.copy(), np.sort(np.append(lists, 100))
+    longer[0] = 200
+    assert choice.pruned_cost(lists, len(lists), 100) > base
+    assert choice.pruned_cost(longer, len(lists), 10) > base
+    assert choice.pruned_cost(more, len(more), 10) > base
+
+
+@pytest.mark.parametrize("k", [10, 200, 1000])
+@pytest.mark.parametrize("size", [2, 40])
+def test_every_way_gives_the_same_at_large_k(k: int, size: int) -> None:
+    """Gathering and halving (k > 128) keeps the canonical order among many ties too."""
+    rng = np.random.default_rng(k + size)
+    words = [f"w{i}" for i in range(60)]
+    corpus = [[words[i] for i in rng.integers(0, 60, rng.integers(1, 9))] for _ in range(3000)]
+    queries = [[words[i] for i in rng.integers(0, 60, size)] for _ in range(6)]
+    assert_same(BMX().index(corpus), queries, k)
 
 
 def test_ties_keep_document_order() -> None:
@@ -139,9 +188,9 @@ def test_search_leaves_its_buffers_clean() -> None:
 
 def test_a_search_without_pruning_is_compiled_for_none() -> None:
     # numba then leaves out the branch with the pruning, half of the compilation.
-    place = list(inspect.signature(search.py_func).parameters).index("prune_from")
+    place = list(inspect.signature(search.py_func).parameters).index("always")
     before = {signature[place] for signature in search.signatures}
-    for pruning, kind in ((False, types.none), (True, types.int64)):
+    for pruning, kind in ((False, types.none), (True, types.boolean)):
         BMX().index([["a", "b"], ["c"]]).retrieve([["a"]], 1, pruning=pruning)
         before.add(kind)
         assert {signature[place] for signature in search.signatures} == before

@@ -13,6 +13,7 @@ from ir_replications.engine.door import HELP
 COMMANDS = {
     "list": ("listing:list_papers", "List papers, experiments and the cost of each tier."),
     "run": ("run:run", "Run the experiments of PAPER (or `all`); one record per cell."),
+    "bench": ("bench:bench", "Which method helps on COLLECTION: one table, one page."),
     "attest": (
         "attest:attest",
         "Run the embedded tier afresh, compare it with the published records, write a file.",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shlex
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ir_replications.engine.commands.chosen import chosen_collections, usual_split
 from ir_replications.engine.commands.narrow import narrowed
 from ir_replications.engine.commands.options import (
     collection_names,
@@ -22,15 +21,14 @@ from ir_replications.engine.commands.options import (
 )
 from ir_replications.engine.commands.tables import show_plan, show_results
 from ir_replications.engine.context import IN_COLLECTION, cached_collection
-from ir_replications.engine.door import tell, user_folder
+from ir_replications.engine.door import tell
 from ir_replications.engine.executors import execute
 from ir_replications.engine.jobs import Job, plan_jobs
 from ir_replications.engine.paper_check import sound_papers
 from ir_replications.engine.registry import experiments
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
-from ir_replications.shared.data import UNPINNED, check_available, check_collection
-from ir_replications.shared.data.manifest import pinned
+from ir_replications.shared.data import check_available
 from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.progress import progress
@@ -105,10 +103,10 @@ def run(
     find_data_root(data_root)  # one that does not exist is refused now
     if split is not None and not collections:
         raise InputError("--split is of the collections named by --collection: name one")
-    names, folders = _collections(collections, data_root, split, download=not no_download)
+    names, folders = chosen_collections(collections, data_root, split, download=not no_download)
     splits = {}
     if split is not None:
-        usual = {name: _usual(name, folders, data_root, not no_download) for name in names}
+        usual = {name: usual_split(name, folders, data_root, not no_download) for name in names}
         splits = {name: split for name in names if usual[name] != split}
     asked = _of_all(only) if paper == "all" else {paper: only}
     chosen = list(asked)
@@ -175,64 +173,6 @@ def _of_all(only: Sequence[str]) -> dict[str, list[str]]:
         if without:
             tell(f"note: {', '.join(without)}: no experiment {name}", err=True)
     return {paper: its for paper, its in asked.items() if its or not only}
-
-
-def _collections(
-    refs: Sequence[str], data_root: Path | None, split: str | None = None, *, download: bool
-) -> tuple[list[str], dict[str, Path]]:
-    """Ids of the collections asked for, and the folders of those that are folders.
-
-    Folders are read here, so that a broken one is refused before any work.
-    """
-    names: list[str] = []
-    folders: dict[str, Path] = {}
-    for ref in dict.fromkeys(refs):
-        place = user_folder(ref) if ref != "pydocs" and ref.strip() else None
-        if place is not None:
-            path = Path(os.path.realpath(place))
-            name = _read_folder(path, data_root, split, download)
-            if folders.setdefault(name, path) != path:
-                raise InputError(
-                    f"{path}: is recorded as {name!r}, and so is {folders[name]}; rename one"
-                )
-        elif ref.startswith((".", "/", "~")) or not ref.strip():
-            raise InputError(f"{ref!r}: no such folder; expected a BEIR folder or a collection id")
-        else:
-            name = ref
-            check_available(ref, data_root=data_root, download=download)
-        names.append(name)
-    return list(dict.fromkeys(names)), folders
-
-
-def _usual(
-    name: str, folders: Mapping[str, Path], data_root: Path | None, download: bool
-) -> str | None:
-    """The split that is evaluated of a collection where the user names none; None: none is."""
-    if name in folders:
-        with contextlib.suppress(InputError):
-            return cached_collection(folders[name], data_root, download).default_split
-        return None
-    pin = pinned(name)
-    return pin.split if pin else "test"
-
-
-def _read_folder(path: Path, data_root: Path | None, split: str | None, download: bool) -> str:
-    """Name a folder's collection, after a look at what its numbers will depend on."""
-    collection = cached_collection(path, data_root, download)
-    name, notes = collection.id, list(collection.notes)
-    if [line for line in check_collection(collection) if not line.startswith(UNPINNED)]:
-        name = f"local/{name.rpartition('/')[2]}"
-        notes.append(f"is not the published {collection.id}; recorded as {name}")
-    queries = collection.topics(split or collection.default_split)
-    own = queries.keys() & set(collection.doc_ids)
-    if own:
-        notes.append(
-            f"{len(own)} of {len(queries)} queries have the id of a document, which is removed "
-            "from their results as BEIR does; rename the queries if they are not that document"
-        )
-    for note in notes:
-        tell(f"note: {name}: {note}", err=True)
-    return name
 
 
 def _say_what_is_left_out(chosen: list[str], names: list[str], only: Sequence[str]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ir_replications.reports.pages.drawings import forest
 from ir_replications.reports.pages.figures import Plan, drawn
-from ir_replications.reports.pages.plots import Figure, forest, lines
+from ir_replications.reports.pages.plots import Figure, lines
 from ir_replications.reports.records.record import Record
 from ir_replications.shared.evaluation.significance import paired_bootstrap
 
@@ -49,7 +50,7 @@ def stages(records: Sequence[Record], tier: str) -> Figure | None:
             f"Difference in points of {MEASURE}, tier {tier}; 95 % bootstrap intervals over "
             "queries. One training run of each system: its own chance is not in the intervals."
         ),
-        svg=forest(rows, xlabel=f"points of {MEASURE}"),
+        drawing=forest(rows, xlabel=f"points of {MEASURE}"),
         alt="Differences between each system and BM25, and the untrained model, with intervals.",
         table=table,
     )
@@ -68,7 +69,7 @@ def answers(records: Sequence[Record], tier: str) -> Figure | None:
             f"Means over each step's prompts before its update, tier {tier}; half of the prompts "
             'have a relevant document. A policy that says "1" whatever the document has collapsed.'
         ),
-        svg=lines(series, xlabel="step", ylabel='P("1")'),
+        drawing=lines(series, xlabel="step", ylabel='P("1")'),
         alt="Curves of the probability of the answer 1 against the step; the table has both.",
         table=_table(runs, ("p0", "p1", "accuracy", "reward", "frac_reward_zero_std", "entropy")),
     )
@@ -87,7 +88,7 @@ def ordered(records: Sequence[Record], tier: str) -> Figure | None:
             "Share of negatives that score below their relevant document, before each update, "
             f"means of {STEPS} steps, tier {tier}. Chance is 0.5."
         ),
-        svg=lines(series, xlabel="step", ylabel="share in order"),
+        drawing=lines(series, xlabel="step", ylabel="share in order"),
         alt="Curves of the share of training negatives in order against the step.",
         table=_table(runs, ("loss", "ordered", "margin", "grad_norm")),
     )
@@ -107,7 +108,7 @@ def depth(records: Sequence[Record], tier: str) -> Figure | None:
         id="depth",
         title="How many candidates are reranked",
         caption=f"{MEASURE} after reranking BM25's first k documents, tier {tier}.",
-        svg=lines(series, xlabel="k", ylabel=MEASURE),
+        drawing=lines(series, xlabel="k", ylabel=MEASURE),
         alt=f"Curves of {MEASURE} against the depth of reranking.",
         table=[
             ["system", "k", MEASURE],

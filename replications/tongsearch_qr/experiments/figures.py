@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ir_replications.reports.pages.drawings import forest
 from ir_replications.reports.pages.figures import Plan, drawn
-from ir_replications.reports.pages.plots import Figure, forest, lines
+from ir_replications.reports.pages.plots import Figure, lines
 from ir_replications.reports.records.record import Record
 from ir_replications.shared.evaluation.significance import (
     Interval,
@@ -70,7 +71,7 @@ def proxy(records: Sequence[Record], tier: str) -> Figure | None:
             f"{len(clear)} exclude 0: {sum(row[1] > 0 for row in clear)} above, "
             f"{sum(row[1] < 0 for row in clear)} below."
         ),
-        svg=forest(rows, xlabel=f"points of {MEASURE}"),
+        drawing=forest(rows, xlabel=f"points of {MEASURE}"),
         alt="Differences to the original queries for each first stage and each set of queries.",
         table=table,
     )
@@ -113,7 +114,7 @@ def features(records: Sequence[Record], tier: str) -> Figure | None:
             f"{min(shares)} to {max(shares)} of the gain's variance; all sets of queries and "
             "Spearman's rho are in the table."
         ),
-        svg=forest(rows, xlabel="points per standard deviation"),
+        drawing=forest(rows, xlabel="points per standard deviation"),
         alt="Effect and interval of each feature of the reasoned queries on the gain.",
         table=table,
     )
@@ -179,7 +180,7 @@ def _against_untrained(
     if not rows:
         return None
     alt = "Difference between each trained and the untrained model with its interval."
-    return Figure(svg=forest(rows, xlabel=xlabel), alt=alt, table=table, **texts)
+    return Figure(drawing=forest(rows, xlabel=xlabel), alt=alt, table=table, **texts)
 
 
 def reward_curve(records: Sequence[Record], tier: str) -> Figure | None:
@@ -226,8 +227,8 @@ def _curve(records: Sequence[Record], key: str, *, ylabel: str, **texts: str) ->
         for name, curve in runs.items()
         for point in curve
     ]
-    svg = lines(series, xlabel="optimiser step", ylabel=ylabel)
-    return Figure(svg=svg, table=table, **texts)
+    drawing = lines(series, xlabel="optimiser step", ylabel=ylabel)
+    return Figure(drawing=drawing, table=table, **texts)
 
 
 def baseline(records: Sequence[Record], tier: str) -> Figure | None:
@@ -244,7 +245,7 @@ def baseline(records: Sequence[Record], tier: str) -> Figure | None:
             f"the original query's similarity in the reward, tier {tier}; 1 is as far as training "
             "itself moved them."
         ),
-        svg=lines(series, xlabel="optimiser step", ylabel="distance / distance moved"),
+        drawing=lines(series, xlabel="optimiser step", ylabel="distance / distance moved"),
         alt="Curve of the distance between two runs against the optimiser step.",
         table=[
             ["run", "step", "distance"],

@@ -34,7 +34,9 @@ def proxy_cell(queries: str, values: list[float], **config: Any) -> Record:
 
 def only(records: list[Record], name: str) -> Any:
     (found,) = [figure for figure in figures(records) if figure.id == name]
-    assert found.svg.startswith("<svg") and found.alt and found.title and found.caption
+    assert (
+        found.drawing.startswith(("<svg", "<table")) and found.alt and found.title and found.caption
+    )
     return found
 
 
@@ -53,7 +55,7 @@ def test_the_proxys_differences_are_means_over_subsets() -> None:
         ["tongsearch-qr-7b", "append", "40.00", "-10.00"],
     ]
     assert "Of 2 rows, 2 exclude 0: 1 above, 1 below." in drawn.caption
-    assert "bm25q · tongsearch-qr-7b · replace" in drawn.svg
+    assert "bm25q · tongsearch-qr-7b · replace" in drawn.drawing
 
 
 def effect(estimate: float) -> dict[str, float]:
@@ -79,7 +81,7 @@ def test_features_show_the_larger_model_and_list_all() -> None:
         "tongsearch-qr-1.5b", "bm25q", "answer words gained", "0.5",
         "+2.00", "+1.00", "+3.00", "+0.10", "+0.09", "+0.11",
     ]  # fmt: skip
-    assert drawn.svg.count("answer words gained") == 2
+    assert drawn.drawing.count("answer words gained") == 2
     assert "for tongsearch-qr-7b on" in drawn.caption and "0.12 to 0.12" in drawn.caption
 
 
@@ -165,6 +167,6 @@ def test_a_figure_is_the_same_whenever_it_is_drawn() -> None:
         proxy_cell("original", [0.5, 0.4, 0.5, 0.5]),
         proxy_cell("tongsearch-qr-7b", [0.6, 0.5, 0.7, 0.8], mode="replace"),
     ]
-    drawn = only(records, "proxy").svg
-    assert drawn == only(records, "proxy").svg
+    drawn = only(records, "proxy").drawing
+    assert drawn == only(records, "proxy").drawing
     assert not re.search(r"\d{4}-\d\d-\d\d", drawn)

@@ -66,7 +66,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return str(folder / "lm"), str(folder / "encoder")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def recipe(models: tuple[str, str]) -> Recipe:
     return Recipe(
         name="tiny",
@@ -90,12 +90,20 @@ def recipe(models: tuple[str, str]) -> Recipe:
     )
 
 
+@pytest.fixture(scope="module")
+def unbroken(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What a training without interruption gives."""
+    return train(recipe, rows=ROWS, output=tmp_path_factory.mktemp("unbroken") / "run")
+
+
 def trace(log: list[dict[str, Any]]) -> list[tuple[float, float]]:
     return [(entry["reward"], entry["loss"]) for entry in log]
 
 
-def test_the_same_seed_gives_the_same_losses_and_weights(recipe: Recipe, tmp_path: Path) -> None:
-    one = train(recipe, rows=ROWS, output=tmp_path / "one")
+def test_the_same_seed_gives_the_same_losses_and_weights(
+    recipe: Recipe, unbroken: Any, tmp_path: Path
+) -> None:
+    one = unbroken
     two = train(recipe, rows=ROWS, output=tmp_path / "two")
     other = train(replace(recipe, seed=7), rows=ROWS, output=tmp_path / "three")
     assert len(one.log) == recipe.max_steps
@@ -106,7 +114,7 @@ def test_the_same_seed_gives_the_same_losses_and_weights(recipe: Recipe, tmp_pat
 
 
 def test_a_killed_run_resumes_to_the_weights_of_an_unbroken_one(
-    recipe: Recipe, tmp_path: Path
+    recipe: Recipe, unbroken: Any, tmp_path: Path
 ) -> None:
     from transformers import TrainerCallback
 
@@ -115,7 +123,6 @@ def test_a_killed_run_resumes_to_the_weights_of_an_unbroken_one(
             if state.global_step == 3:
                 raise KeyboardInterrupt
 
-    unbroken = train(recipe, rows=ROWS, output=tmp_path / "unbroken")
     with pytest.raises(KeyboardInterrupt):
         train(recipe, rows=ROWS, output=tmp_path / "killed", callbacks=[Kill()])
     resumed = train(recipe, rows=ROWS, output=tmp_path / "killed")
@@ -134,7 +141,11 @@ def test_a_finished_run_is_read_not_repeated(recipe: Recipe, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("damaged", [["3"], ["2", "3"]], ids=["the last", "all"])
 def test_a_damaged_checkpoint_is_passed_over(
-    damaged: list[str], recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    damaged: list[str],
+    recipe: Recipe,
+    unbroken: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Of transformers' own checkpoints, whose files nothing else checks."""
     from transformers import TrainerCallback
@@ -145,7 +156,6 @@ def test_a_damaged_checkpoint_is_passed_over(
                 raise KeyboardInterrupt
 
     often, run = replace(recipe, save_steps=1), tmp_path / "run"
-    unbroken = train(often, rows=ROWS, output=tmp_path / "unbroken")
     with pytest.raises(KeyboardInterrupt):
         train(often, rows=ROWS, output=run, callbacks=[Kill()])
     assert sorted(p.name for p in run.glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-3"]

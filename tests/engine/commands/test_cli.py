@@ -317,7 +317,8 @@ def test_report_escapes_text_of_the_data(replicate: Replicate, tmp_path: Path) -
     Store("s").put(record)
     assert replicate("report", "--store", "s", "--out", "pages").status == 0
     pages = [path.read_text(encoding="utf-8") for path in (tmp_path / "pages").rglob("*.html")]
-    assert pages and not any("<script" in page or "<img src=x" in page for page in pages)
+    assert pages and not any("<script>alert" in page or "<img src=x" in page for page in pages)
+    assert all(page.count("<script") == 1 for page in pages)  # the pages' own
     assert any("&lt;script&gt;alert(1)" in page for page in pages)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -363,3 +364,15 @@ def test_a_ranker_a_cross_encoder_and_an_adapter(folder: Path, tmp_path: Path) -
 def test_an_unknown_first_stage_is_one_line(model: Path, folder: Path) -> None:
     result = command(model, "--collection", folder, first="bm24")
     refused(result, "bm24: no such file, and no retriever; expected a TREC run or one of bm25, ")
+
+
+def test_a_collection_without_judgements_is_reranked_all_the_same(
+    model: Path, folder: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(folder / "qrels")
+    output = tmp_path / "reranked.trec"
+    result = command(model, "--collection", folder, "--depth", 3, "--output", output)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "mine: 16 queries reranked; no judgements\n"
+    assert len(read_run(output)) == 16
+    assert "no split 'dev'" in command(model, "--collection", folder, "--split", "dev").stderr

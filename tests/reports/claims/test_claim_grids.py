@@ -103,7 +103,7 @@ def test_a_grid_is_the_claims_that_it_stands_for(tmp_path: Path) -> None:
     assert claims[0].tiers == ("small",)
     assert claims[4].text == "Printed numbers, one for each of two groups."
     assert claims[4].check.measure == "R@100"
-    assert claims[4].check.paper_a == {"x/a": 0.5, "x/b": 0.25}
+    assert claims[4].check.paper_a == {"x/a": 50, "x/b": 25}  # in points
 
 
 def test_short_rows_columns_sources_and_notes(tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_short_rows_columns_sources_and_notes(tmp_path: Path) -> None:
     }
     table = paper.tables[0]
     assert [(row.label, row.values, row.note) for row in table.rows] == [
-        ("first", (1.0, 2.0, None), "A note."),
-        ("second", (None, None, 3.0), ""),
+        ("first", (100.0, 200.0, None), "A note."),
+        ("second", (None, None, 300.0), ""),
         ("alone", (None, None, None), ""),
     ]
     assert [row.ours for row in table.rows] == [{"arm": "A1"}, {"arm": "A2"}, {"arm": "A3"}]

@@ -164,13 +164,13 @@ def test_effect_must_hold_over_queries_and_over_seeds(tmp_path: Path) -> None:
     finding = only(judged(tmp_path, text, steady))
     assert finding.verdict.word == "reproduced"
     assert finding.effect is not None and finding.effect.seeds == 5
-    assert finding.effect.seed_differences == pytest.approx([0.09, 0.1, 0.11, 0.1, 0.1])
+    assert finding.effect.seed_differences == pytest.approx([9, 10, 11, 10, 10])  # points
     # The same differences of the seed means on every query, but the seeds disagree: -.4 .1 .6 -.3
     # .5 have s = .4528, t = .1 / (s / sqrt 5) = .4938 with 4 degrees of freedom, p = .6473.
     wild = seeds("double", [0.1, 0.6, 1.1, 0.2, 1.0]) + seeds("bm25", [0.5] * 5)
     finding = only(judged(tmp_path, text, wild))
     assert finding.effect is not None
-    assert finding.effect.difference == pytest.approx(0.1)
+    assert finding.effect.difference == pytest.approx(10)
     assert finding.effect.p == pytest.approx(0.6473, abs=1e-4)
     assert finding.effect.low < 0 < finding.effect.high
     assert finding.verdict.word == "inconclusive"
@@ -204,7 +204,7 @@ def test_baseline_without_seed_is_a_constant(tmp_path: Path) -> None:
     found = [*seeds("double", [0.59, 0.6, 0.61]), record("bm25", "a", 0.5)]
     finding = only(judged(tmp_path, HEAD + claim(EFFECT), found))
     assert finding.effect is not None
-    assert finding.effect.seed_differences == pytest.approx([0.09, 0.1, 0.11])
+    assert finding.effect.seed_differences == pytest.approx([9, 10, 11])
 
 
 def test_seeds_must_be_shared(tmp_path: Path) -> None:
@@ -248,8 +248,10 @@ def test_mean_over_part_of_the_papers_collections_shows_direction_only(tmp_path:
     finding = only(judged(tmp_path, HEAD + claim(macro), pair))
     assert finding.verdict.word == "reproduced"
     assert finding.effect is not None
-    assert finding.effect.difference == pytest.approx(0.15)  # every collection weighs the same
-    assert dict(finding.effect.groups) == pytest.approx({"a": 0.2, "b": 0.1})
+    assert finding.effect.difference == pytest.approx(
+        15
+    )  # points; every collection weighs the same
+    assert dict(finding.effect.groups) == pytest.approx({"a": 20, "b": 10})
 
 
 def test_inner_list_weighs_as_one_collection(tmp_path: Path) -> None:
@@ -261,11 +263,11 @@ def test_inner_list_weighs_as_one_collection(tmp_path: Path) -> None:
     found += [record("double", name, mean, spread=0.25) for name, mean in means.items()]
     result = judged(tmp_path, text + claim(macro), found)
     # (0.8 + (0.6 + 0.5) / 2) / 2 = 0.675; the difference is (.4 + (.2 + .1) / 2) / 2 = .275
-    assert result.cells[0].ours == pytest.approx(0.675)
+    assert result.cells[0].ours == pytest.approx(67.5)
     effect = only(result).effect
     assert effect is not None
-    assert effect.difference == pytest.approx(0.275)
-    assert (effect.low + effect.high) / 2 == pytest.approx(0.275, abs=0.003)
+    assert effect.difference == pytest.approx(27.5)
+    assert (effect.low + effect.high) / 2 == pytest.approx(27.5, abs=0.3)
 
 
 def test_named_groups_exclude_a_users_own_collection(tmp_path: Path) -> None:
@@ -326,7 +328,7 @@ def test_a_row_that_is_not_run_here_shows_its_printed_value_alone(tmp_path: Path
     paper = _one_cell(tmp_path, "ours = false")
     judged = judge(paper, [], "small")
     (cell,) = judged.cells
-    assert (cell.paper, cell.verdict, cell.values, cell.selectors) == (0.5, None, (), ())
+    assert (cell.paper, cell.verdict, cell.values, cell.selectors) == (50, None, (), ())
     assert cell_counts(judged.cells) == {}
 
 

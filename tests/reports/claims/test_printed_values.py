@@ -55,9 +55,9 @@ def test_tables_stand_beside_the_claims_and_values_in_a_file(tmp_path: Path) -> 
     assert [column.label for column in table.columns] == ["mean", "one", "Café"]
     assert table.columns[0].over == ("x/one", ("x/a", "x/b"), "x/two")  # a set of claims.toml
     assert [(row.label, row.values) for row in table.rows] == [
-        ("lib A1", (0.25, 1.0, 2.5)),
-        ("lib A2", (-1.0, 3.0, None)),
-        ("alone", (7.0, 5.0, 6.0)),
+        ("lib A1", (25, 100, 250)),  # in points
+        ("lib A2", (-100, 300, None)),
+        ("alone", (700, 500, 600)),
         ("not printed", (None, None, None)),
     ]
     assert [row.ours for row in table.rows[:2]] == [{"arm": "A1"}, {"arm": "A2", "depth": 7}]

@@ -11,9 +11,7 @@ import pytest
 
 from ir_replications.reports.pages.plots import (
     INK,
-    bars,
-    forest,
-    heatmap,
+    MARKED,
     lines,
     scatter,
     with_prefix,
@@ -21,11 +19,8 @@ from ir_replications.reports.pages.plots import (
 
 NASTY = '<script>$\\frac$ & "x"</script>'
 DRAW: dict[str, Callable[[], str]] = {
-    "forest": lambda: forest([(NASTY, 0.1, 0.05, 0.2), ("b", -0.1, -0.2, -0.05)]),
-    "bars": lambda: bars([NASTY, "b"], {"x": [0.5, 0.4], "y": [0.6, 0.3]}, "nDCG@10"),
     "lines": lambda: lines({NASTY: [(0, 1, 0.5, 1.5), (1, 2, 1, 3)], "b": [(0, 1), (1, 1)]}),
     "scatter": lambda: scatter({NASTY: [(0.1, 0.2)], "b": [(0.3, 0.1)]}, diagonal=True),
-    "heatmap": lambda: heatmap([NASTY], ["a", "b"], [[1.5, None]]),
 }
 
 
@@ -48,7 +43,7 @@ def test_figures_are_well_formed_and_self_contained(name: str) -> None:
 
 
 def test_prefix_makes_ids_unique_and_keeps_references() -> None:
-    svg = DRAW["forest"]()
+    svg = DRAW["lines"]()
     both = with_prefix(svg, "one") + with_prefix(svg, "two")
     ids = re.findall(r'\bid="([^"]+)"', both)
     assert len(ids) == len(set(ids))
@@ -56,8 +51,6 @@ def test_prefix_makes_ids_unique_and_keeps_references() -> None:
         assert target in ids
 
 
-def test_sign_sets_the_colour() -> None:
-    above, below, around = (forest([("a", m, m - 1, m + 1)]) for m in (5.0, -5.0, 0.5))
-    assert (
-        len({re.findall(r"stroke: (#[0-9a-f]{6})", svg)[0] for svg in (above, below, around)}) == 3
-    )
+def test_a_long_curve_has_no_marks() -> None:
+    short, long = (lines({"a": [(x, x) for x in range(n)]}) for n in (MARKED, MARKED + 1))
+    assert short.count("<use") - long.count("<use") >= MARKED

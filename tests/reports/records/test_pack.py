@@ -174,8 +174,9 @@ def test_a_page_links_to_the_pack_and_names_the_cell(tmp_path: Path) -> None:
     pack.write_text(pack_text([first]), "utf-8")
     store.path(first).unlink()
     render_site(papers, store.records(), tmp_path / "html")
-    page = (tmp_path / "html" / "toy.html").read_text("utf-8")
-    link = f'<a href="../results/toy/{first.tier}/{first.experiment}.jsonl">'
+    place = f"records/toy/{first.tier}-{first.experiment}.html"
+    page = (tmp_path / "html" / place).read_text("utf-8")
+    link = f'<a href="../../../results/toy/{first.tier}/{first.experiment}.jsonl">'
     assert link in page and first.run is not None and first.run["path"] in page
     cell = first.config_hash[:10]
     assert f"the line of cell <code>{cell}</code>" in page

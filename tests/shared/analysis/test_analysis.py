@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+import sys
 import warnings
 from functools import cache
 from itertools import pairwise
@@ -25,9 +26,10 @@ from ir_replications.shared.analysis import (
     tokenize,
     tokenize_queries,
 )
+from ir_replications.shared.analysis.analyzers import get_analyzer
 from ir_replications.shared.analysis.standard import split
 from ir_replications.shared.data import Collection, load_collection, make_collection
-from ir_replications.shared.errors import InputError, InputWarning
+from ir_replications.shared.errors import InputError, InputWarning, MissingDependencyError
 
 FOX = [
     "The quick brown fox jumps over the lazy dog.",
@@ -63,7 +65,7 @@ def test_tokens_hold_lists_in_csr_form() -> None:
     with pytest.raises(IndexError):
         tokens[3]
     ids, vocab = tokens.to_bm25s()
-    assert ids == [[0, 1, 0], [], [2]] and vocab == {"b": 0, "a": 1, "c": 2}
+    assert list(ids) == [[0, 1, 0], [], [2]] and vocab == {"b": 0, "a": 1, "c": 2}
 
 
 def test_a_text_in_the_place_of_a_list_is_refused() -> None:
@@ -307,6 +309,39 @@ def test_a_text_that_is_none_is_named(analyzer: str, missing: Any) -> None:
 
 
 JAPANESE = ["\u8001\u5b50\u306f\u3001\u4e2d\u56fd\u6625\u79cb\u6642\u4ee3\u306e\u54f2\u5b66\u8005"]
+BIGRAMS = ["\u8001\u5b50\u306f", "\u3001", "Abc 2"]
+
+
+def test_text_without_blanks_is_cut_by_character_and_by_pairs() -> None:
+    assert tokenize_queries(["\u8001\u5b50 \u306f", "Abc."], "characters") == [
+        ["\u8001", "\u5b50", "\u306f"], ["b", "c"],  # "a" is a stop word in the released code
+    ]  # fmt: skip
+    assert tokenize_queries(BIGRAMS, "bigrams") == [
+        ["\u8001\u5b50", "\u5b50\u306f"], [], ["abc", "2"],
+    ]  # fmt: skip
+    assert tokenize_queries(["\uc11c\uc6b8 \ud0d1A"], "bigrams") == [
+        ["\uc11c\uc6b8", "\ud0d1", "a"]
+    ]
+    for analyzer in ("characters", "bigrams"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            tokenize(JAPANESE, analyzer)
+
+
+def test_japanese_words_are_those_of_janome() -> None:
+    pytest.importorskip("janome")
+    assert tokenize_queries(
+        ["\u8001\u5b50\u306f\u3001\u54f2\u5b66\u8005\u3067\u3042\u308b\u3002"], "janome"
+    ) == [["\u8001\u5b50", "\u306f", "\u54f2\u5b66", "\u8005", "\u3067", "\u3042\u308b"]]
+
+
+def test_without_janome_its_analyzer_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "janome.tokenizer", None)
+    get_analyzer.cache_clear()
+    with pytest.raises(MissingDependencyError, match=r"ir-replications\[japanese\]"):
+        tokenize(JAPANESE, "janome")
+
+
 THAI = ["\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35\u0e0a\u0e32\u0e27\u0e42\u0e25\u0e01"]
 
 

@@ -61,6 +61,30 @@ def test_generic_dataset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert len(calls) == before
 
 
+def test_the_layout_of_later_uploads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Corpora and queries by split, ids named id, judgements in "qrels", one split of any name."""
+    tables = {
+        "corpus": {"other": [], "validation": [{"id": "d1", "title": "", "text": "lift"}]},
+        "queries": {"other": [], "validation": [{"id": "q1", "text": "a wing"}]},
+        "qrels": {"validation": [{"query-id": "q1", "corpus-id": "d1", "score": 1}]},
+    }
+
+    def load(path: str, config: str, revision: str | None, split: str | None) -> Mapping:
+        if config not in tables:
+            raise ValueError(f"BuilderConfig '{config}' not found. Available: {list(tables)}")
+        return tables[config]
+
+    monkeypatch.setattr(hub_module, "load_rows", load)
+    pin = Pin("x/y", split="validation", docs=1, queries=1)
+    collection = load_collection(fetch_hub("x/y", "org/y", REVISION, tmp_path / "y", pin))
+    assert collection.qrels == {"validation": {"q1": {"d1": 1}}}
+    tables["corpus"].pop("other")
+    tables["queries"].pop("other")
+    pin = Pin("x/z", docs=1, queries=1)  # whose only split the manifest calls test
+    collection = load_collection(fetch_hub("x/z", "org/z", REVISION, tmp_path / "z", pin))
+    assert collection.qrels == {"test": {"q1": {"d1": 1}}}
+
+
 @pytest.mark.parametrize(
     "ref",
     [
@@ -114,7 +138,7 @@ def test_pinned_revision_is_used_and_counts_are_checked(
     ("changes", "message"),
     [
         ({"corpus": {"corpus": [{"_id": "d1"}]}}, "corpus row 1: no column text or content"),
-        ({"corpus": {"a": [], "b": []}}, "corpus: expected one split, found a, b"),
+        ({"corpus": {"a": [], "b": []}}, "corpus: expected one split or 'test', found a, b"),
         ({"corpus": {"corpus": []}}, "no documents"),
         (
             {"corpus": {"corpus": [{"_id": "d1", "text": "a"}, {"_id": "d1", "text": "b"}]}},

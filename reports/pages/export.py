@@ -1,0 +1,74 @@
+"""Tables as files for other programs: CSV, Markdown and LaTeX (with booktabs).
+
+A spreadsheet runs texts that begin like a formula: they get an apostrophe in front in CSV.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ir_replications.reports.pages.cite import tex
+from ir_replications.reports.pages.formatting import MINUS
+from ir_replications.shared.printable import printable
+from ir_replications.shared.reading import finite_number
+
+_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last four are full-width
+_SEPARATORS = re.compile(r"""[,;\t\r\n"']""")
+FORMATS = ("csv", "md", "tex")
+Grid = Sequence[Sequence[object]]  # header row first
+
+
+def exported(name: str, grid: Grid) -> dict[str, str]:
+    """The files of a table: `name` with the suffix of each format -> its text."""
+    texts = {"csv": as_csv(grid), "md": as_markdown(grid), "tex": as_latex(grid)}
+    return {f"{name}.{suffix}": texts[suffix] for suffix in FORMATS}
+
+
+def as_csv(grid: Grid) -> str:
+    """Lines of comma-separated cells; quoted where they hold a separator."""
+    return "".join(",".join(csv_cell(_plain(cell)) for cell in row) + "\n" for row in grid)
+
+
+def as_markdown(grid: Grid) -> str:
+    """A table of GitHub's Markdown."""
+
+    def line(row: Sequence[str]) -> str:
+        return "| " + " | ".join(row) + " |\n"
+
+    head, *body = [
+        [printable(cell).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+         for cell in row]
+        for row in grid
+    ]  # fmt: skip
+    return line(head) + line(["---"] * len(head)) + "".join(map(line, body))
+
+
+def as_latex(grid: Grid) -> str:
+    """A tabular environment; needs \\usepackage{booktabs}."""
+
+    def line(row: Sequence[str]) -> str:
+        return " & ".join(row) + r" \\" + "\n"
+
+    head, *body = [[tex(printable(cell)).replace(MINUS, "$-$") for cell in row] for row in grid]
+    columns = "l" + "r" * (len(head) - 1)
+    rows = "".join(map(line, body))
+    return (
+        f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{line(head)}\\midrule\n{rows}"
+        "\\bottomrule\n\\end{tabular}\n"
+    )
+
+
+def csv_cell(text: str) -> str:
+    """A text as a cell, by the rules of OWASP (CSV Injection)."""
+    runs = _FORMULA.match(text) is not None and finite_number(text) is None
+    text = f"'{text}" if runs else text
+    quoted = '"' + text.replace('"', '""') + '"'
+    return quoted if runs or not text or _SEPARATORS.search(text) else text
+
+
+def _plain(cell: object) -> str:
+    """A number with the minus sign that programs read."""
+    text = str(cell)
+    number = text.replace(MINUS, "-")
+    return number if finite_number(number) is not None else text

@@ -1,0 +1,139 @@
+"""Values per query of all systems of an experiment on one collection, to compare any two of them.
+
+The page holds the values as CSV text, which the script reads; without it, a table says of every
+system how many queries it has better and worse than the first stage.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ir_replications.reports.pages.export import as_csv
+from ir_replications.reports.pages.formatting import number, signed
+from ir_replications.reports.pages.record_views import HEADLINE
+from ir_replications.reports.records.record import Record, order, slug
+
+BASES = ("bm25", "original", "untrained", "zero-shot")  # what others are compared with, if there
+DECIMALS = 4
+
+
+@dataclass(frozen=True)
+class Column:
+    """One system's values, or those of one of its measures."""
+
+    name: str
+    record: Record
+    values: dict[str, float]
+
+    @property
+    def mean(self) -> float:
+        """The mean over its queries."""
+        return math.fsum(self.values.values()) / len(self.values)
+
+
+@dataclass(frozen=True)
+class Against:
+    """One system against the base, as text: differences in points, queries with their ids."""
+
+    column: Column
+    mean: str
+    difference: str
+    better: int
+    equal: int
+    worse: int
+    helped: str
+    hurt: str
+
+
+@dataclass(frozen=True)
+class QueryPage:
+    """Values per query; `measure` is "" where the columns' names say which."""
+
+    name: str  # path below the pages, without its suffix
+    title: str
+    measure: str
+    base: str
+    rows: list[Against]
+    csv: str
+
+
+def query_pages(records: Iterable[Record]) -> dict[tuple[str, str, str], QueryPage]:
+    """(tier, experiment, collection) -> page, where there are two columns to compare."""
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for record in sorted(records, key=order):
+        if record.per_query:
+            groups.setdefault(group_of(record), []).append(record)
+    pages = {}
+    for (tier, experiment, collection), own in groups.items():
+        columns = _columns(own, collection)
+        if len(columns) < 2:
+            continue
+        part = f"-{slug(collection)}" if collection else ""
+        base = next((c for word in BASES for c in columns if word in c.name), columns[0])
+        pages[tier, experiment, collection] = QueryPage(
+            f"records/{own[0].paper}/{tier}-{experiment}{part}-queries",
+            " ".join(filter(None, (experiment, tier, collection))),
+            HEADLINE if all(HEADLINE in r.per_query for r in own) else "",
+            base.name,
+            [_against(column, base) for column in columns],
+            _csv(columns),
+        )
+    return pages
+
+
+def group_of(record: Record) -> tuple[str, str, str]:
+    """What the systems on one page have in common."""
+    return record.tier, record.experiment, str(record.config.get("collection") or "")
+
+
+def _columns(records: Sequence[Record], collection: str) -> list[Column]:
+    """nDCG@10 of every record where all have it, else every measure of each."""
+    plain = all(HEADLINE in record.per_query for record in records)
+    found = []
+    for record in records:
+        seed = "" if record.seed is None else f" seed={record.seed}"
+        name = " ".join(record.label.replace(collection, " ").split()) + seed
+        for measure, values in record.per_query.items():
+            if plain and measure != HEADLINE:
+                continue
+            found.append(Column(name if plain else f"{name} · {measure}", record, values))
+    names = [column.name for column in found]
+    return [
+        column
+        if names.count(column.name) == 1
+        else Column(f"{column.name} {column.record.config_hash[:6]}", column.record, column.values)
+        for column in found
+    ]
+
+
+def _against(column: Column, base: Column) -> Against:
+    """A column beside the base, over the queries that both have."""
+    gaps = {q: v - base.values[q] for q, v in column.values.items() if q in base.values}
+    best = max(gaps, key=lambda q: (gaps[q], q), default="")
+    worst = min(gaps, key=lambda q: (gaps[q], q), default="")
+
+    def told(query: str) -> str:
+        return f"{query} ({signed(100 * gaps[query], 1)})"
+
+    return Against(
+        column=column,
+        mean=number(100 * column.mean, 2),
+        difference=signed(100 * math.fsum(gaps.values()) / len(gaps), 2) if gaps else "",
+        better=sum(gap > 0 for gap in gaps.values()),
+        equal=sum(gap == 0 for gap in gaps.values()),
+        worse=sum(gap < 0 for gap in gaps.values()),
+        helped=told(best) if best and gaps[best] > 0 else "",
+        hurt=told(worst) if worst and gaps[worst] < 0 else "",
+    )
+
+
+def _csv(columns: Sequence[Column]) -> str:
+    """One line per query, one column per system; empty where a system has no such query."""
+    queries = dict.fromkeys(query for column in columns for query in column.values)
+    grid: list[list[object]] = [["query-id", *(column.name for column in columns)]]
+    for query in queries:
+        values = (column.values.get(query) for column in columns)
+        grid.append([query, *("" if v is None else f"{v:.{DECIMALS}g}" for v in values)])
+    return as_csv(grid)

@@ -1,0 +1,134 @@
+"""`replicate bench` with the user's own models in every role, tiny and random."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from ir_replications.reports.records.store import Store
+from tests.cli import Replicate, beir
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+WORDS = [f"w{i}" for i in range(24)]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A collection in the words that the tiny models know."""
+    docs = [
+        {"_id": f"d{i}", "title": "", "text": " ".join(WORDS[i : i + 5] + WORDS[2 * i : 2 * i + 2])}
+        for i in range(12)
+    ]
+    queries = [{"_id": f"q{i}", "text": " ".join(WORDS[i : i + 3])} for i in range(6)]
+    qrels = [(f"q{i}", f"d{i}", 1) for i in range(6)]
+    return beir(tmp_path / "own", docs=docs, queries=queries, qrels=qrels)
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> dict[str, Path]:
+    """A folder per kind of model."""
+    from ir_replications.bert_distill_losses.checks.tiny_ranker import save_tiny, tiny_ranker
+    from ir_replications.bert_distill_losses.ranker.files import save_ranker
+    from ir_replications.prorank.tests.reranking.tiny_cross_encoder import save_tiny as save_cross
+    from tests.rehearsal.models import chat
+
+    embedder = Path(save_tiny(tmp_path / "embedder", layers=2))
+    (embedder / "sentence_bert_config.json").write_text('{"max_seq_length": 32}')
+    (embedder / "1_Pooling").mkdir()
+    pooling = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}
+    (embedder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    return {
+        "embedder": embedder,
+        "cross": save_cross(tmp_path / "cross", "Bert"),
+        "student": save_ranker(tiny_ranker(layers=2), tmp_path / "student"),
+        "causal": chat(tmp_path / "causal", seed=0),
+    }
+
+
+def rows(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / "systems.csv").open(newline="") as handle:
+        return {row["system"]: row for row in csv.DictReader(handle)}
+
+
+def test_a_users_models_are_told_by_their_files_and_take_their_roles(
+    own: Path, models: dict[str, Path], replicate: Replicate
+) -> None:
+    given = {
+        "embedder": models["embedder"], "teacher": models["cross"], "student": models["student"],
+        "reranker": models["embedder"], "prorank": models["causal"], "rewriter": models["causal"],
+        "paraphraser": models["causal"],
+    }  # fmt: skip
+    options = [part for role, path in given.items() for part in ("--models", f"{role}={path}")]
+    names = ("dense-own", "bmx-augmented", "rewritten", "expanded", "rerank-teacher",
+             "rerank-student", "rerank-own", "rerank-prorank")  # fmt: skip
+    done = replicate("bench", own, *options, "--systems", ",".join(names), "--depth", "4")
+    assert done.status == 0, done
+    found = rows(Path("bench/own"))
+    assert list(found) == ["bm25", *names]
+    assert all(float(row["query_ms"]) > 0 for row in found.values())
+    assert all(0 <= float(row["nDCG@10"]) <= 100 for row in found.values())
+    records = {r.config["system"]: r for r in Store("bench/own/records").records()}
+    kinds = {name: records[name].config.get("kind") for name in names}
+    assert kinds == {
+        "dense-own": "embedder", "bmx-augmented": None, "rewritten": None, "expanded": None,
+        "rerank-teacher": "cross-encoder", "rerank-student": "distilled",
+        "rerank-own": "embedder", "rerank-prorank": "causal",
+    }  # fmt: skip
+    assert str(own.parent) not in json.dumps([vars(r) for r in records.values()], default=str)
+    again = replicate("bench", own, *options, "--systems", ",".join(names), "--depth", "4")
+    assert again.err.count("kept from before") == 9
+
+
+def test_another_model_in_the_same_folder_is_another_cell(
+    own: Path, models: dict[str, Path], replicate: Replicate
+) -> None:
+    options = ("--systems", "rerank-own", "--depth", "4")
+    replicate("bench", own, *options, "--models", f"reranker={models['embedder']}")
+    (models["embedder"] / "sentence_bert_config.json").write_text('{"max_seq_length": 8}')
+    changed = replicate("bench", own, *options, "--models", f"reranker={models['embedder']}")
+    assert changed.err.count("kept from before") == 1  # the baseline
+
+
+def test_a_reranker_permutes_the_first_documents_alone(
+    own: Path, models: dict[str, Path], replicate: Replicate
+) -> None:
+    from ir_replications.shared.retrieval.runs import read_run
+
+    replicate("bench", own, "--systems", "rerank-teacher", "--depth", "3", "--models",
+              f"teacher={models['cross']}")  # fmt: skip
+    store = Store("bench/own/records")
+    runs = {r.config["system"]: read_run(store.check_run(r) or "") for r in store.records()}
+    for qid, first in runs["bm25"].items():
+        before, after = ([d for d, _ in run[qid]] for run in (runs["bm25"], runs["rerank-teacher"]))
+        assert set(before[:3]) == set(after[:3]) and before[3:] == after[3:], first
+
+
+@pytest.mark.parametrize(
+    ("role", "kind", "said"),
+    [
+        ("prorank", "embedder", "its files say embedder; rerank-prorank needs causal"),
+        ("embedder", "causal", "its files say causal; dense-own needs embedder or static"),
+    ],
+)
+def test_a_model_that_cannot_do_the_work_is_refused_before_any(
+    role: str, kind: str, said: str, own: Path, models: dict[str, Path], replicate: Replicate
+) -> None:
+    line = replicate.refused("bench", own, "--models", f"{role}={models[kind]}", "--no-download")
+    assert f"--models {role}={kind}: {said}" in line and not Path("bench").exists()
+
+
+def test_a_damaged_model_costs_its_system_alone(
+    own: Path, models: dict[str, Path], replicate: Replicate
+) -> None:
+    (models["student"] / "head.safetensors").write_bytes(b"no weights")
+    done = replicate("bench", own, "--systems", "bmx,rerank-student", "--depth", "3", "--models",
+                     f"student={models['student']}")  # fmt: skip
+    assert done.status == 1 and "rerank-student could not be run:" in done.out, done
+    found = rows(Path("bench/own"))
+    assert found["bmx"]["nDCG@10"] and not found["rerank-student"]["nDCG@10"]
+    assert "not this head" in found["rerank-student"]["error"]
