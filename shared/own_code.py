@@ -30,6 +30,7 @@ WITHOUT = (
     "ir_replications.shared.errors",
     "ir_replications.shared.hub.errors",
     "ir_replications.shared.own_code",
+    "ir_replications.shared.progress",
 )
 
 

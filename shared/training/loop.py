@@ -20,6 +20,7 @@ import torch
 from tqdm import tqdm
 
 from ir_replications.shared.errors import DivergedError, InputError
+from ir_replications.shared.progress import Lines
 from ir_replications.shared.reading import read_json
 from ir_replications.shared.training.distributed import (
     is_first,
@@ -85,12 +86,16 @@ class UpdateLoop:
         """Batch numbers from 0, checkpointing after every `save_steps` of them."""
         steps = self.settings.steps
         hidden = None if is_first() else True  # None: hidden where stderr is no terminal
-        name = self.folder.request.get("stage")
+        name = self.folder.request.get("stage") or self.folder.request.get("kind")
+        lines = Lines(steps, f"updates of the {name}" if name else "updates")
+        lines.advance(self.done, kept=True)
         with tqdm(total=steps, initial=self.done, desc=name, disable=hidden) as self._bar:
             while self.done < steps:
                 yield self.done
                 self.done += 1
                 self._bar.update()
+                if is_first() and self._bar.disable:
+                    lines.advance()
                 if is_first() and self.done % self.settings.save_steps == 0 and self.done < steps:
                     self._save()
         total(0.0)  # the log is complete for every process

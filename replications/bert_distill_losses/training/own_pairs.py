@@ -26,7 +26,8 @@ def read_pairs(path: Path | str) -> list[LabelledPair]:
     pairs = []
     for line, record in json_lines(path):
         where = f"{path}:{line}: "
-        pairs.append(_checked(*(record.get(key) for key in ("query", "document", "label")), where))
+        query, document, label = (record.get(key) for key in ("query", "document", "label"))
+        pairs.append(_checked(query, document, label, where))
     if not pairs:
         raise InputError(f"{path}:1: the file is empty; expected one pair per line")
     return pairs
@@ -42,7 +43,7 @@ def source_of_pairs(pairs: Iterable[Sequence[object]]) -> tuple[Collection, str,
     for number, pair in enumerate(pairs, start=1):
         if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 3:
             raise InputError(f"pair {number}: expected (query, document, label)")
-        query, document, label = _checked(*pair, f"pair {number}: ")
+        query, document, label = _checked(pair[0], pair[1], pair[2], f"pair {number}: ")
         if labels.setdefault(query, {}).setdefault(document, label) != label:
             raise InputError(
                 f"pair {number}: query {query!r:.60} has this document with both labels; "

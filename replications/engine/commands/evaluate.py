@@ -88,7 +88,8 @@ def evaluate_runs(
     if as_json:
         tell(json.dumps(_json(scores, len(judged)), indent=1))
         return
-    table = Table(title=f"{len(judged)} judged queries of {where}", title_justify="left")
+    tell(f"{len(judged)} judged queries of {where}")
+    table = Table()
     table.add_column("run", no_wrap=True)
     for measure in measures or DEFAULT_MEASURES:
         table.add_column(measure, justify="right")

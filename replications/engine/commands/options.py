@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -70,11 +71,26 @@ def collection_names(
 
 
 class Table(RichTable):
-    """A table none of whose words is cut: one that is too long for its column goes on below."""
+    """A table none of whose words is cut: one that is too long for its column goes on below.
+
+    Columns with `no_wrap` (ids, numbers) stay whole as long as there is room for them all; after
+    that ids, which are on the left, go on below as well.
+    """
 
     def add_column(self, *arguments: Any, **options: Any) -> None:
-        """A column, as in rich."""
-        super().add_column(*arguments, **({"overflow": "fold"} | options))
+        """A column, as in rich; numbers, on the right, stay whole."""
+        usual = {"overflow": "fold", "no_wrap": options.get("justify") == "right"}
+        super().add_column(*arguments, **(usual | options))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As in rich, once it is known what fits."""
+        whole = [column for column in self.columns if column.no_wrap]
+        texts = [[str(column.header), *map(str, column.cells)] for column in whole]
+        needed = sum(max(map(cell_len, cells)) + 3 for cells in texts) + 1
+        if needed + 4 * (len(self.columns) - len(whole)) > options.max_width:
+            for column in whole:
+                column.no_wrap = column.justify == "right"
+        yield from super().__rich_console__(console, options)
 
 
 class _Console(Console):

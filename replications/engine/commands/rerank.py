@@ -16,9 +16,10 @@ from ir_replications.engine.commands.options import collection_names, data_root_
 from ir_replications.engine.context import Context
 from ir_replications.engine.door import USER_PATH, tell, user_folder
 from ir_replications.engine.first_stages import K1, B, candidate_run, judgements
-from ir_replications.engine.progress import progress
+from ir_replications.shared.data.collection import UNJUDGED
 from ir_replications.shared.errors import InputError, InputWarning
 from ir_replications.shared.evaluation.metrics import evaluate
+from ir_replications.shared.progress import progress
 from ir_replications.shared.reading import user_path
 from ir_replications.shared.retrieval.reranking import (
     candidates,
@@ -98,7 +99,7 @@ def _rerank(
     folder = user_folder(collection)
     context = Context(data_root, folders={collection: folder} if folder else {})
     found = context.collection(collection)
-    split = split or found.default_split
+    split = split or (found.default_split if found.judged else UNJUDGED)
     qrels = judgements(collection, split, context)
     reranker = _scorer(model, weights, max_length=max_length, bf16=bf16, engine=engine)
     run = _first(first, collection, split, max(depth, DEPTH), context)
@@ -110,24 +111,27 @@ def _rerank(
         file = score_candidates(
             reranker, found, wanted, done=lambda _, kept: follower.advance(kept=kept)
         )
+    reranked = rerank(run, file.scores, depth)
+    if output is not None:
+        write_run(output, reranked, tag="reranked")
     rows = {
         "first stage": run,
         f"best of the first {depth}": oracle(run, qrels, depth),
-        model: rerank(run, file.scores, depth),
+        model: reranked,
     }
-    if output is not None:
-        write_run(output, rows[model], tag="reranked")
     texts = dict(zip(found.doc_ids, found.contents("space"), strict=True))
     pairs = [(found.queries[q], texts[d]) for q, docids in wanted.items() for d in docids]
     cut = int(reranker.scorer.cut(pairs).sum())
-    measured = {label: evaluate(ranked, qrels, MEASURES) for label, ranked in rows.items()}
+    measured = {
+        label: evaluate(ranked, qrels, MEASURES) for label, ranked in rows.items() if found.judged
+    }
     answer = {
         "collection": found.id, "split": split, "queries": len(qrels), "depth": depth,
         "pairs": len(pairs), "cut": cut,
         "means": {label: scores.means for label, scores in measured.items()},
         "output": None if output is None else str(output),
     }  # fmt: skip
-    notes = [*context.notes, *measured[model].notes]
+    notes = [*context.notes, *(measured[model].notes if measured else [])]
     if cut:
         notes.append(
             f"{cut:,} of {len(pairs):,} pairs are longer than the limit of tokens (--max-length, "
@@ -193,6 +197,8 @@ def _check_places(*places: Path | None) -> None:
 def _table(answer: Mapping[str, Any]) -> str:
     """What was measured, as lines."""
     means = answer["means"]
+    if not means:
+        return f"{answer['collection']}: {answer['queries']} queries reranked; no judgements"
     width = max(map(len, means))
     head = " " * width + "".join(f"{measure:>10}" for measure in MEASURES)
     lines = [f"{answer['collection']} {answer['split']}, {answer['queries']} queries", head]

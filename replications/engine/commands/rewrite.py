@@ -14,7 +14,6 @@ import click
 
 from ir_replications.engine.commands.options import data_root_option, json_option
 from ir_replications.engine.door import USER_PATH, tell
-from ir_replications.engine.progress import progress
 from ir_replications.shared.data import (
     Collection,
     load_bright_queries,
@@ -28,6 +27,7 @@ from ir_replications.shared.errors import InputError
 from ir_replications.shared.fields import check_id, check_text
 from ir_replications.shared.files import atomic_write, scratch_folder
 from ir_replications.shared.models.generation import Sampling
+from ir_replications.shared.progress import progress
 from ir_replications.shared.reading import read_json, user_path
 from ir_replications.tongsearch_qr.method.prompts import VARIANTS
 from ir_replications.tongsearch_qr.rewriting.rewriter import (

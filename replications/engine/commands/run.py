@@ -25,13 +25,13 @@ from ir_replications.engine.door import tell
 from ir_replications.engine.executors import execute
 from ir_replications.engine.jobs import Job, plan_jobs
 from ir_replications.engine.paper_check import sound_papers
-from ir_replications.engine.progress import progress
 from ir_replications.engine.registry import experiments
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.data import check_available
 from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import InputError
+from ir_replications.shared.progress import progress
 from ir_replications.shared.rehearsal import VARIABLE, rehearsal
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -317,3 +318,61 @@ def test_an_unknown_model_is_one_line(name: str, message: str, folder: Path) -> 
 def test_an_unknown_collection_is_one_line(model: Path, folder: Path, tmp_path: Path) -> None:
     result = command(model, "--collection", "local/other", "--data-root", tmp_path / "root")
     refused(result, "local/other: no such folder, not in the data root")
+
+
+def test_other_retrievers_json_and_the_first_stage_s_run(
+    model: Path, folder: Path, tmp_path: Path
+) -> None:
+    first = tmp_path / "first.run"
+    options = ("--collection", folder, "--depth", 5, "--json", "--first-output", first)
+    result = command(model, *options, first="bmx")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert (told["queries"], told["depth"], told["pairs"], told["cut"]) == (4, 5, 20, 0)
+    assert list(told["means"]) == ["first stage", "best of the first 5", str(model)]
+    again = json.loads(command(model, *options[:-2], first=first).stdout)
+    assert again["means"] == told["means"], "the run that was written is the first stage"
+    refused(command(model, *options, first="bmx"), "first.run: is there already")
+
+
+def test_pairs_that_are_cut_are_counted(model: Path, folder: Path) -> None:
+    result = command(model, "--collection", folder, "--depth", 5, "--max-length", 6)
+    assert result.exit_code == 0
+    (note,) = result.stderr.splitlines()
+    assert note.startswith("note: 20 of 20 pairs are longer than the limit of tokens (--max-length")
+
+
+def test_a_ranker_a_cross_encoder_and_an_adapter(folder: Path, tmp_path: Path) -> None:
+    from ir_replications.bert_distill_losses.checks.tiny_ranker import tiny_ranker
+    from ir_replications.bert_distill_losses.ranker.files import save_ranker
+    from ir_replications.prorank.tests.reranking import tiny_cross_encoder
+
+    ranker = save_ranker(tiny_ranker(layers=1), tmp_path / "ranker")
+    encoder = tiny_cross_encoder.save_tiny(tmp_path / "encoder", "Bert")
+    for each in (ranker, encoder):
+        assert len(table(command(each, "--collection", folder, "--depth", 3))) == 3
+    files = (tmp_path / "cache" / "scores").glob("*.jsonl")
+    kinds = {json.loads(path.read_text().splitlines()[0])["request"]["kind"] for path in files}
+    assert kinds == {"ranker", "cross-encoder"}
+    refused(command(ranker, "--collection", folder, "--bf16"), "a ranker takes no weights")
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    line = "holds an adapter; name its base model with --model"
+    refused(command(tmp_path / "adapter", "--collection", folder), line)
+
+
+def test_an_unknown_first_stage_is_one_line(model: Path, folder: Path) -> None:
+    result = command(model, "--collection", folder, first="bm24")
+    refused(result, "bm24: no such file, and no retriever; expected a TREC run or one of bm25, ")
+
+
+def test_a_collection_without_judgements_is_reranked_all_the_same(
+    model: Path, folder: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(folder / "qrels")
+    output = tmp_path / "reranked.trec"
+    result = command(model, "--collection", folder, "--depth", 3, "--output", output)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "mine: 16 queries reranked; no judgements\n"
+    assert len(read_run(output)) == 16
+    assert "no split 'dev'" in command(model, "--collection", folder, "--split", "dev").stderr

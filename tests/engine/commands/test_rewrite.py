@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from ir_replications.__main__ import main
+from ir_replications.shared.data import load_collection
 from ir_replications.tongsearch_qr.rewriting.reasoned_files import read_reasoned
 from ir_replications.tongsearch_qr.rewriting.rewriter import QueryRewriter
 from tests.shared.models.tiny_model import tiny_model, tiny_tokenizer
@@ -118,3 +120,40 @@ def test_an_interrupt_leaves_what_is_done(
         status, _, err = command()
     assert status == 130 and "run the same command to go on" in err
     assert command()[0] == 0
+
+
+def test_the_originals_stand_beside_and_a_folder_is_a_collection(
+    command: Command, tmp_path: Path, tiny: Path
+) -> None:
+    assert command()[0] == 0
+    lines = [json.loads(line) for line in command.out.read_text().splitlines()]
+    assert {line["_id"]: line["metadata"]["original"] for line in lines} == QUERIES
+    texts = {line["_id"]: line["text"] for line in lines}
+    rewrite = ["rewrite", str(tiny), "--model", str(tmp_path / "model"), "--max-new-tokens", "8"]
+    folder = tmp_path / "rewritten"
+    assert main([*rewrite, "--output", str(folder), "--mode", "append"]) == 0
+    found, before = load_collection(folder), load_collection(tiny)
+    assert (found.doc_ids, found.texts, found.qrels) == (
+        before.doc_ids, before.texts, before.qrels,
+    )  # fmt: skip
+    assert all(found.queries[q].startswith(f"{text}\n") for q, text in before.queries.items())
+    assert main([*rewrite, "--output", str(folder), "--mode", "append"]) == 0
+    assert main([*rewrite, "--output", str(folder)]) == 2, "of another mode"
+    assert texts.keys() == QUERIES.keys()
+
+
+def test_a_folder_without_judgements_and_a_packed_output(
+    command: Command, tmp_path: Path, tiny: Path
+) -> None:
+    shutil.rmtree(tiny / "qrels")
+    out = tmp_path / "new.jsonl.gz"
+    rewrite = ["rewrite", str(tiny), "--model", str(tmp_path / "model"), "--max-new-tokens", "8"]
+    assert main([*rewrite, "--output", str(out), "--json"]) == 0
+    assert read_reasoned(out, {"q1": "", "q2": ""}).keys() == {"q1", "q2"}
+    assert main([*rewrite, "--output", str(tmp_path / "folder")]) == 2, "no collection to write"
+
+
+def test_the_answer_as_json(command: Command) -> None:
+    for made in (3, 3):  # what was counted when it was made, also when it is found finished
+        status, said, _ = command("--json")
+        assert status == 0 and json.loads(said)["counts"]["generated"] == made

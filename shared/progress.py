@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-from ir_replications.engine.door import tell
+from ir_replications.shared.entry import say
 
 FIRST_S, LONGEST_S = 10.0, 300.0  # to the first plain line, and at most between two of them
 
@@ -55,7 +55,7 @@ class Lines(Follower):
         self._due = now + self._pause
         left = self.seconds_left
         rest = "" if left is None else f", about {duration(left)} left"
-        tell(f"{self.done:,} of {self.total:,} {self.unit}{rest}", err=True)
+        say(f"{self.done:,} of {self.total:,} {self.unit}{rest}")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ir_replications.engine.progress import Lines, duration, progress
+from ir_replications.shared.progress import Lines, duration, progress
 from tests.cli import PROGRESS
 
 
