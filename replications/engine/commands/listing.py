@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 from rich.table import Table
 
-from ir_replications.engine.commands.options import console
+from ir_replications.engine.commands.options import console, json_option, show_json
 from ir_replications.engine.door import tell
 from ir_replications.engine.execute import TIERS, experiments, papers
 from ir_replications.engine.paper_check import broken_line, unreadable
 
 
 @click.command("list")
-def list_papers() -> None:
+@json_option
+def list_papers(as_json: bool) -> None:
     """List papers, experiments and the cost of each tier."""
+    found: list[dict[str, Any]] = []
+    broken = {}
+    for paper in papers():
+        if reason := unreadable(paper):
+            broken[paper] = broken_line(paper, reason)
+            continue
+        found += [
+            {"paper": paper, "experiment": each.id, "what": each.title,
+             "cost": {tier: each.cost.get(tier) for tier in TIERS}}
+            for each in experiments(paper).values()
+        ]  # fmt: skip
+    if as_json:
+        show_json({"experiments": found, "cannot be used": broken})
+        return
     table = Table()
     for column in ("paper", "experiment", "what", *TIERS):
         table.add_column(column)
-    broken = {}
-    for paper in papers():
-        if found := unreadable(paper):
-            broken[paper] = broken_line(paper, found)
-            continue
-        for experiment in experiments(paper).values():
-            costs = [experiment.cost.get(tier, "-") for tier in TIERS]
-            table.add_row(paper, experiment.id, experiment.title, *costs)
+    for row in found:
+        costs = [cost or "-" for cost in row.pop("cost").values()]
+        table.add_row(*row.values(), *costs)
     console().print(table)
     for paper, line in broken.items():
         tell(f"{paper}: cannot be used: {line}")

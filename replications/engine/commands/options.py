@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -45,6 +46,14 @@ store_option: Option = click.option(
     default=LOCAL,
     help="Folder of result records (default: reports/local, which git ignores).",
 )
+json_option: Option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON on stdout instead of a table."
+)
+
+
+def show_json(value: object) -> None:
+    """The value on stdout; in ASCII, so that no text in it acts on the terminal."""
+    click.echo(json.dumps(value, indent=1))
 
 
 class _Console(Console):

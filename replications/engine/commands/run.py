@@ -16,8 +16,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ir_replications.engine.commands.narrow import narrowed
-from ir_replications.engine.commands.options import data_root_option, store_option, tier_option
-from ir_replications.engine.commands.tables import show_plan, show_results
+from ir_replications.engine.commands.options import (
+    data_root_option,
+    json_option,
+    show_json,
+    store_option,
+    tier_option,
+)
+from ir_replications.engine.commands.tables import measured, planned, show_plan, show_results
 from ir_replications.engine.door import tell, user_folder
 from ir_replications.engine.execute import (
     IN_COLLECTION,
@@ -78,6 +84,7 @@ from ir_replications.shared.rehearsal import VARIABLE, rehearsal
 )
 @click.option("--no-download", is_flag=True, help="Use only what is on this machine.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and its cost; run nothing.")
+@json_option
 @click.pass_context
 def run(
     context: click.Context,
@@ -95,6 +102,7 @@ def run(
     judged_in_collection: bool,
     no_download: bool,
     dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Run the experiments of PAPER (or `all`) and write one record per cell."""
     tier = tier or ("small" if collections else "embedded")
@@ -122,6 +130,9 @@ def run(
             f"nothing to run: no cell at tier {tier} for what was asked; `replicate list` shows "
             "which experiment has which tier"
         )
+    if dry_run and as_json:
+        show_json([planned(job, folders) for job in cells])
+        return
     if dry_run:
         show_plan(tier, cells, folders=folders, data_root=data_root, store=store)
         return
@@ -129,6 +140,7 @@ def run(
     records = _run(
         cells,
         store,
+        as_json,
         n_jobs=jobs,
         executor=executor,
         data_root=data_root,
@@ -137,13 +149,16 @@ def run(
         keep=keep,
         judged_in_collection=judged_in_collection,
     )
-    show_results(cells, records)
+    if as_json:
+        show_json([measured(record) for record in records])
+    else:
+        show_results(cells, records)
     place = shlex.quote(str(store))
     pages = f"replicate report --store {place}"
     if rehearsal():
         tell(f"note: a rehearsal ({VARIABLE}): no number here is evidence", err=True)
         pages = f"replicate report --store {place} --out <folder>"
-    tell(f"records: {store}; `{pages}` for pages")
+    tell(f"records: {store}; `{pages}` for pages", err=as_json)
     mismatches = [line for r in records for line in r.provenance.get("data_mismatch", [])]
     for line in dict.fromkeys(mismatches):
         tell(f"note: {line}; numbers on it are not compared with the paper's", err=True)
@@ -294,8 +309,11 @@ def _check_writable(store: Path) -> None:
         ) from error
 
 
-def _run(cells: list[Job], store: Path, **options: Any) -> list[Record]:
-    """Run the cells under a progress bar; records in the order of the cells."""
+def _run(cells: list[Job], store: Path, quiet: bool, **options: Any) -> list[Record]:
+    """Run the cells under a progress bar; records in the order of the cells.
+
+    Where stdout is for JSON, `quiet`, the last line goes to stderr.
+    """
     records, reused = [], 0
     columns = (
         TextColumn("{task.description}"),
@@ -312,6 +330,6 @@ def _run(cells: list[Job], store: Path, **options: Any) -> list[Record]:
             reused += was_reused
             coming = cells[min(len(records), len(cells) - 1)]
             progress.update(task, advance=1, description=f"{coming.experiment} {coming.label}")
-    tell(f"{len(records)} cells: {len(records) - reused} run, {reused} kept from before")
+    tell(f"{len(records)} cells: {len(records) - reused} run, {reused} kept from before", err=quiet)
     by_key = {record.key: record for record in records}
     return [by_key[job.key] for job in cells]
