@@ -201,9 +201,11 @@ def _sides(claim: Claim, words: Mapping[str, str]) -> tuple[str, ...]:
 
 def _side(own: Selector, other: Selector, words: Mapping[str, str]) -> str:
     told = []
-    for key, value in own.items():
-        if other.get(key) == value or value == "":
+    differing = [k for k, value in own.items() if other.get(k) != value and value != ""]
+    for key in differing:
+        if key == "experiment" and len(differing) > 1:
             continue
+        value = own[key]
         texts = [scalar(each) for each in (value if isinstance(value, list) else [value])]
         named = [words.get(text) for text in texts]
         if all(named):
