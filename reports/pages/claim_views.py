@@ -24,6 +24,7 @@ from ir_replications.reports.pages.formatting import (
     scalar,
     signed,
 )
+from ir_replications.reports.pages.query_views import QueryPage, group_of
 from ir_replications.reports.pages.record_views import Link, Places
 from ir_replications.reports.records.record import TIERS
 
@@ -84,7 +85,11 @@ def is_published(paper: Paper, source: str | None) -> bool:
 
 
 def claim_view(
-    paper: Paper, claim: Claim, judgements: Mapping[str, Judgement], places: Places
+    paper: Paper,
+    claim: Claim,
+    judgements: Mapping[str, Judgement],
+    places: Places,
+    queries: Mapping[tuple[str, str, str], QueryPage],
 ) -> ClaimView:
     """Findings of every tier; their intervals share one scale."""
     findings = _findings(claim, judgements)
@@ -103,7 +108,14 @@ def claim_view(
         claim=claim,
         label=" minus ".join(sides) if sides else quantity(claim, paper.words),
         findings=[
-            _finding_view(claim, f, scale, published, sides, places.links(f.records))
+            _finding_view(
+                claim,
+                f,
+                scale,
+                published,
+                sides,
+                _compared(claim, f, queries) + places.links(f.records),
+            )
             for f in findings
             if f not in absent
         ],
@@ -145,6 +157,18 @@ def checks_held(paper: Paper, judgements: Mapping[str, Judgement]) -> tuple[int,
     return sum(finding.verdict in SUPPORTS for finding in found), len(found)
 
 
+def _compared(
+    claim: Claim, finding: Finding, queries: Mapping[tuple[str, str, str], QueryPage]
+) -> list[Link]:
+    """The link to both systems of a difference query by query, where one page has them."""
+    pages = {group_of(record) for record in finding.records}
+    if finding.effect is None or len(pages) != 1 or not (page := queries.get(next(iter(pages)))):
+        return []
+    middle = len(finding.records) // 2  # as many trainings on either side: the same seed
+    link = page.link(finding.records[0], finding.records[middle], claim.check.measure)
+    return [link] if link else []
+
+
 def unit_of(claim: Claim) -> str:
     """ "points" of a measure that is a share, shown times 100; "" of any other quantity."""
     check = claim.check
@@ -177,9 +201,11 @@ def _sides(claim: Claim, words: Mapping[str, str]) -> tuple[str, ...]:
 
 def _side(own: Selector, other: Selector, words: Mapping[str, str]) -> str:
     told = []
-    for key, value in own.items():
-        if other.get(key) == value or value == "":
+    differing = [k for k, value in own.items() if other.get(k) != value and value != ""]
+    for key in differing:
+        if key == "experiment" and len(differing) > 1:
             continue
+        value = own[key]
         texts = [scalar(each) for each in (value if isinstance(value, list) else [value])]
         named = [words.get(text) for text in texts]
         if all(named):

@@ -15,14 +15,14 @@ from ir_replications.shared.reading import finite_number
 
 _FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last four are full-width
 _SEPARATORS = re.compile(r"""[,;\t\r\n"']""")
-FORMATS = ("csv", "md", "tex")
+FORMATS = ("csv", "md.txt", "tex")  # .md alone would become a page of a site's own
 Grid = Sequence[Sequence[object]]  # header row first
 
 
 def exported(name: str, grid: Grid) -> dict[str, str]:
     """The files of a table: `name` with the suffix of each format -> its text."""
-    texts = {"csv": as_csv(grid), "md": as_markdown(grid), "tex": as_latex(grid)}
-    return {f"{name}.{suffix}": texts[suffix] for suffix in FORMATS}
+    texts = (as_csv(grid), as_markdown(grid), as_latex(grid))
+    return {f"{name}.{suffix}": text for suffix, text in zip(FORMATS, texts, strict=True)}
 
 
 def as_csv(grid: Grid) -> str:

@@ -7,12 +7,12 @@ system how many queries it has better and worse than the first stage.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from ir_replications.reports.pages.export import as_csv
+from ir_replications.reports.pages.export import csv_cell
 from ir_replications.reports.pages.formatting import number, signed
-from ir_replications.reports.pages.record_views import HEADLINE
+from ir_replications.reports.pages.record_views import HEADLINE, Link
 from ir_replications.reports.records.record import Record, order, slug
 
 BASES = ("bm25", "original", "untrained", "zero-shot")  # what others are compared with, if there
@@ -25,6 +25,7 @@ class Column:
 
     name: str
     record: Record
+    measure: str
     values: dict[str, float]
 
     @property
@@ -57,6 +58,14 @@ class QueryPage:
     base: str
     rows: list[Against]
     csv: str
+    places: Mapping[tuple[str, str], int]  # (digest of a record, measure) -> its column, from 1
+
+    def link(self, a: Record, b: Record, measure: str) -> Link | None:
+        """The link that compares two of its systems; None where it lacks one."""
+        found = [self.places.get((record.digest, measure)) for record in (a, b)]
+        if None in found:
+            return None
+        return Link(f"{self.name}.html#{found[0]}-{found[1]}", "query by query")
 
 
 def query_pages(records: Iterable[Record]) -> dict[tuple[str, str, str], QueryPage]:
@@ -79,6 +88,7 @@ def query_pages(records: Iterable[Record]) -> dict[tuple[str, str, str], QueryPa
             base.name,
             [_against(column, base) for column in columns],
             _csv(columns),
+            {(c.record.digest, c.measure): i for i, c in enumerate(columns, 1)},
         )
     return pages
 
@@ -98,12 +108,13 @@ def _columns(records: Sequence[Record], collection: str) -> list[Column]:
         for measure, values in record.per_query.items():
             if plain and measure != HEADLINE:
                 continue
-            found.append(Column(name if plain else f"{name} · {measure}", record, values))
+            shown = name if plain else f"{name} · {measure}"
+            found.append(Column(shown, record, measure, values))
     names = [column.name for column in found]
     return [
         column
         if names.count(column.name) == 1
-        else Column(f"{column.name} {column.record.config_hash[:6]}", column.record, column.values)
+        else replace(column, name=f"{column.name} {column.record.config_hash[:6]}")
         for column in found
     ]
 
@@ -131,9 +142,9 @@ def _against(column: Column, base: Column) -> Against:
 
 def _csv(columns: Sequence[Column]) -> str:
     """One line per query, one column per system; empty where a system has no such query."""
-    queries = dict.fromkeys(query for column in columns for query in column.values)
-    grid: list[list[object]] = [["query-id", *(column.name for column in columns)]]
-    for query in queries:
-        values = (column.values.get(query) for column in columns)
-        grid.append([query, *("" if v is None else f"{v:.{DECIMALS}g}" for v in values)])
-    return as_csv(grid)
+    lines = [",".join(["query-id", *(csv_cell(column.name) for column in columns)])]
+    values = [column.values for column in columns]
+    for query in dict.fromkeys(query for each in values for query in each):
+        numbers = [f"{each[query]:.{DECIMALS}g}" if query in each else "" for each in values]
+        lines.append(",".join([csv_cell(query), *numbers]))
+    return "\n".join(lines) + "\n"

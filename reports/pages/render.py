@@ -156,7 +156,7 @@ def paper_view(
         tiers=[tier_view(paper, judgements[tier], records) for tier in TIERS],
         front=front_lines(paper, judgements),
         checks=checks_held(paper, judgements),
-        claims=[claim_view(paper, claim, judgements, places) for claim in paper.claims],
+        claims=[claim_view(paper, claim, judgements, places, queries) for claim in paper.claims],
         tables=[table_view(paper, table, judgements, places) for table in paper.tables],
         figures=figures,
         pages=places.pages,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 
 from ir_replications.bert_distill_losses.experiments.axis_figure import Point, axis_figure
 from ir_replications.bert_distill_losses.experiments.contrasts import (
@@ -16,6 +19,7 @@ from ir_replications.bert_distill_losses.experiments.contrasts import (
     mean,
 )
 from ir_replications.bert_distill_losses.experiments.hinge_studies import hinge_rows
+from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.pages.drawings import bars, forest
 from ir_replications.reports.pages.figures import Plan, drawn
 from ir_replications.reports.pages.plots import Figure, lines
@@ -31,6 +35,18 @@ NAMES = {
 }  # fmt: skip
 
 
+@cache
+def _words() -> Mapping[str, str]:
+    """What pages call an arm, from claims.toml."""
+    return load_paper(Path(__file__).resolve().parents[1]).words
+
+
+def in_words(text: str) -> str:
+    """ "A8 - A5" as "Margin-MSE + hinge minus Margin-MSE"; what is no arm stays."""
+    named = re.sub(r"\b[AC]\d+\b", lambda match: _words().get(match[0], match[0]), text)
+    return named.replace(" - ", " minus ")
+
+
 def figures(records: Iterable[Record]) -> list[Figure]:
     """Every figure whose experiment has records for it, from the larger tier that has some."""
     return drawn(records, DRAWN)
@@ -43,8 +59,8 @@ def hard_labels(records: Sequence[Record], tier: str) -> Figure | None:
     return _forest(
         "hard-labels",
         "Does a pairwise loss on labels help (H1)?",
-        "A7 - A4, A8 - A5 and A9 - A6 add the hinge to a soft loss; A2 - A1 and A7 - A10 have it "
-        "in place of a pointwise loss; what is not drawn was not run.",
+        "A soft loss with the hinge less the same loss without it, and the hinge in place of a "
+        "pointwise loss; what is not drawn was not run.",
         ([together] if together else []) + rows,
         tier,
     )
@@ -69,7 +85,7 @@ def layers_hurt(records: Sequence[Record], tier: str) -> Figure | None:
     return _forest(
         "layers-hurt",
         "Do losses on intermediate layers hurt (H2)?",
-        'Each arm less A8, which has the same losses on scores and none on layers; "teacher" where '
+        'Less the same losses on scores without any on layers; "teacher" where '
         "students begin as the teacher's layers. What is not drawn was not run.",
         rows,
         tier,
@@ -174,7 +190,9 @@ def closeness(records: Sequence[Record], tier: str) -> Figure | None:
             f"TinyBERT's losses on held-out pairs over those of {base}, means over seeds, students "
             f"that begin as pre-trained, tier {tier}. Above 1: further away than {base}."
         ),
-        drawing=bars(list(found), series, f"loss / loss of {base}", decimals=2),
+        drawing=bars(
+            [in_words(arm) for arm in found], series, f"loss / loss of {base}", decimals=2
+        ),
         alt="Bars of the losses on layers of each arm on held-out pairs.",
         table=[["arm", *names], *([arm, *map(_short, v)] for arm, v in found.items())],
     )
@@ -198,8 +216,8 @@ def spread(records: Sequence[Record], tier: str) -> Figure | None:
     if not found:
         return None
     rows = [
-        (f"{arm} · {len(v)} seed{'s' * (len(v) > 1)}", mean(list(v.values())), min(v.values()),
-         max(v.values()))
+        (f"{in_words(arm)} · {len(v)} seed{'s' * (len(v) > 1)}", mean(list(v.values())),
+         min(v.values()), max(v.values()))
         for arm, v in found.items()
     ]  # fmt: skip
     table: list[list[object]] = [["arm", "seed", f"{MEASURE} less BM25's, points"]]
@@ -245,7 +263,7 @@ def _forest(id: str, title: str, what: str, rows: Sequence[Row], tier: str) -> F
             "claims are."
         ),
         drawing=forest(
-            [(f"{r.contrast} · {r.where}", r.value, r.low, r.high) for r in rows],
+            [(f"{in_words(r.contrast)} · {r.where}", r.value, r.low, r.high) for r in rows],
             xlabel=f"points of {MEASURE}",
         ),
         alt=f"Differences in {MEASURE} with intervals, by contrast and collection.",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from typing import Any
+
 import click
 
-from ir_replications.engine.commands.options import Table, console
+from ir_replications.engine.commands.options import Table, console, json_option, show_json
 from ir_replications.engine.door import tell
 from ir_replications.engine.experiment import TIERS
 from ir_replications.engine.paper_check import broken_line, unreadable
@@ -12,20 +15,31 @@ from ir_replications.engine.registry import experiments, papers
 
 
 @click.command("list")
-def list_papers() -> None:
+@json_option
+def list_papers(as_json: bool) -> None:
     """List papers, experiments and the cost of each tier."""
+    found: list[dict[str, Any]] = []
     broken = {}
     for paper in papers():
-        if found := unreadable(paper):
-            broken[paper] = broken_line(paper, found)
+        if reason := unreadable(paper):
+            broken[paper] = broken_line(paper, reason)
             continue
+        found += [
+            {"paper": paper, "experiment": each.id, "what": each.title,
+             "cost": {tier: each.cost.get(tier) for tier in TIERS}}
+            for each in experiments(paper).values()
+        ]  # fmt: skip
+    if as_json:
+        show_json({"experiments": found, "cannot be used": broken})
+        return
+    for paper, rows in groupby(found, key=lambda row: row["paper"]):
         table = Table(title=paper, title_justify="left")
         table.add_column("id", no_wrap=True)
         for column in ("what", *TIERS):
             table.add_column(column)
-        for experiment in experiments(paper).values():
-            costs = [experiment.cost.get(tier, "-") for tier in TIERS]
-            table.add_row(experiment.id, experiment.title, *costs)
+        for row in rows:
+            costs = [cost or "-" for cost in row["cost"].values()]
+            table.add_row(row["experiment"], row["what"], *costs)
         console().print(table)
     for paper, line in broken.items():
         tell(f"{paper}: cannot be used: {line}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ir_replications.engine.commands.options import Table, console
+from ir_replications.engine.commands.options import Table, console, json_option, show_json
 from ir_replications.engine.door import tell
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.models.references import (
@@ -21,8 +21,18 @@ def models() -> None:
 
 
 @models.command("list")
-def list_() -> None:
+@json_option
+def list_(as_json: bool) -> None:
     """List the models known by reference, and whether each is in the cache."""
+    if as_json:
+        show_json(
+            [
+                {"reference": each.ref, "licence": each.licence, "note": each.note,
+                 "cached": not check_model(each.ref)}
+                for each in list_models()
+            ]
+        )  # fmt: skip
+        return
     table = Table()
     table.add_column("reference", no_wrap=True)
     for column in ("licence", "note", "cached"):
@@ -53,12 +63,14 @@ def convert(refs: tuple[str, ...]) -> None:
 
 @models.command()
 @click.argument("refs", nargs=-1, required=True)
-def check(refs: tuple[str, ...]) -> None:
+@json_option
+def check(refs: tuple[str, ...], as_json: bool) -> None:
     """Compare cached models with their pinned checksums."""
-    wrong = 0
-    for ref in refs:
-        problems = check_model(ref)
-        wrong += bool(problems)
+    found = {ref: check_model(ref) for ref in refs}
+    wrong = sum(map(bool, found.values()))
+    if as_json:
+        show_json([{"reference": ref, "problems": lines} for ref, lines in found.items()])
+    for ref, problems in found.items() if not as_json else ():
         tell(f"{ref}: {'; '.join(problems) or 'ok'}")
     if wrong:
         raise InputError(f"{wrong} of {len(refs)} models are not as pinned; fetch them again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -49,8 +50,13 @@ store_option: Option = click.option(
     help="Folder of result records (default: reports/local, which git ignores).",
 )
 json_option: Option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON value instead of a table."
+    "--json", "as_json", is_flag=True, help="Print JSON on stdout instead of a table."
 )
+
+
+def show_json(value: object) -> None:
+    """The value on stdout; in ASCII, so that no text in it acts on the terminal."""
+    click.echo(json.dumps(value, indent=1))
 
 
 def paper_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:

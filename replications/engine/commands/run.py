@@ -15,11 +15,13 @@ from ir_replications.engine.commands.narrow import narrowed
 from ir_replications.engine.commands.options import (
     collection_names,
     data_root_option,
+    json_option,
     paper_names,
+    show_json,
     store_option,
     tier_option,
 )
-from ir_replications.engine.commands.tables import show_plan, show_results
+from ir_replications.engine.commands.tables import measured, planned, show_plan, show_results
 from ir_replications.engine.context import IN_COLLECTION, cached_collection
 from ir_replications.engine.door import tell
 from ir_replications.engine.executors import execute
@@ -80,6 +82,7 @@ from ir_replications.shared.rehearsal import VARIABLE, rehearsal
 )
 @click.option("--no-download", is_flag=True, help="Use only what is on this machine.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and its cost; run nothing.")
+@json_option
 @click.pass_context
 def run(
     context: click.Context,
@@ -97,6 +100,7 @@ def run(
     judged_in_collection: bool,
     no_download: bool,
     dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Run the experiments of PAPER (or `all`) and write one record per cell."""
     tier = tier or ("small" if collections else "embedded")
@@ -124,6 +128,9 @@ def run(
             f"nothing to run: no cell at tier {tier} for what was asked; `replicate list` shows "
             "which experiment has which tier"
         )
+    if dry_run and as_json:
+        show_json([planned(job, folders) for job in cells])
+        return
     if dry_run:
         show_plan(tier, cells, folders=folders, data_root=data_root, store=store)
         return
@@ -131,6 +138,7 @@ def run(
     records = _run(
         cells,
         store,
+        as_json,
         n_jobs=jobs,
         executor=executor,
         data_root=data_root,
@@ -139,13 +147,16 @@ def run(
         keep=keep,
         judged_in_collection=judged_in_collection,
     )
-    show_results(cells, records)
+    if as_json:
+        show_json([measured(record) for record in records])
+    else:
+        show_results(cells, records)
     place = shlex.quote(str(store))
     pages = f"replicate report --store {place}"
     if rehearsal():
         tell(f"note: a rehearsal ({VARIABLE}): no number here is evidence", err=True)
         pages = f"replicate report --store {place} --out <folder>"
-    tell(f"records: {store}; `{pages}` for pages")
+    tell(f"records: {store}; `{pages}` for pages", err=as_json)
     mismatches = [line for r in records for line in r.provenance.get("data_mismatch", [])]
     for line in dict.fromkeys(mismatches):
         tell(f"note: {line}; numbers on it are not compared with the paper's", err=True)
@@ -238,8 +249,11 @@ def _check_writable(store: Path) -> None:
         ) from error
 
 
-def _run(cells: list[Job], store: Path, **options: Any) -> list[Record]:
-    """Run the cells under a progress bar; records in the order of the cells."""
+def _run(cells: list[Job], store: Path, quiet: bool, **options: Any) -> list[Record]:
+    """Run the cells under a progress bar; records in the order of the cells.
+
+    Where stdout is for JSON, `quiet`, the last line goes to stderr.
+    """
     records, reused = [], 0
     with progress(len(cells), "cells", f"{cells[0].experiment} {cells[0].label}") as follower:
         for record, was_reused in execute(cells, store, **options):
@@ -248,6 +262,6 @@ def _run(cells: list[Job], store: Path, **options: Any) -> list[Record]:
             coming = cells[min(len(records), len(cells) - 1)]
             label = f"{coming.experiment} {coming.label}"
             follower.advance(label=label, kept=was_reused)
-    tell(f"{len(records)} cells: {len(records) - reused} run, {reused} kept from before")
+    tell(f"{len(records)} cells: {len(records) - reused} run, {reused} kept from before", err=quiet)
     by_key = {record.key: record for record in records}
     return [by_key[job.key] for job in cells]

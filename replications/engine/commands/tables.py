@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ir_replications.engine.commands.options import Table, console
 from ir_replications.engine.door import tell
@@ -122,6 +123,25 @@ def show_results(cells: Sequence[Job], records: Sequence[Record]) -> None:
             measured = means or [", ".join(_scalars(record.facts))]
             table.add_row(*map(printable, [*texts, *measured]))
         console().print(table)
+
+
+def planned(job: Job, folders: Mapping[str, Path]) -> dict[str, Any]:
+    """A cell of a dry run for JSON: what it is, its cost, and its own command."""
+    return {
+        "paper": job.paper, "tier": job.tier, "experiment": job.experiment, "label": job.label,
+        "config": job.config, "cost": experiments(job.paper)[job.experiment].cost.get(job.tier),
+        "command": job.command(folders),
+    }  # fmt: skip
+
+
+def measured(record: Record) -> dict[str, Any]:
+    """A finished cell for JSON: its record without values per query and provenance."""
+    return {
+        "paper": record.paper, "tier": record.tier, "experiment": record.experiment,
+        "label": record.label, "config": record.config, "status": record.status,
+        "error": record.error, "means": record.means, "facts": record.facts,
+        "config_hash": record.config_hash, "digest": record.digest,
+    }  # fmt: skip
 
 
 def _scalars(facts: Mapping[str, object], prefix: str = "") -> Iterator[str]:

@@ -20,6 +20,7 @@ from ir_replications.reports.claims.judge import cell_counts, judge
 from ir_replications.reports.claims.reader import load_paper
 from ir_replications.reports.claims.verdicts import Verdict
 from ir_replications.reports.pages.code_views import CODE
+from ir_replications.reports.pages.export import FORMATS
 from ir_replications.reports.pages.formatting import MINUS, interval, number, p_value, signed
 from ir_replications.reports.pages.machine_views import verified
 from ir_replications.reports.pages.query_views import query_pages
@@ -33,6 +34,17 @@ from tests.reports.example import CLAIMS, record, records, write_paper
 
 LOADING = {"img", "iframe", "object", "embed", "audio", "video", "source", "base"}
 VOID = {"meta", "br", "hr", "col", "wbr", "input", "link", *LOADING}
+
+FIGURES = (
+    "from ir_replications.reports.pages.drawings import bars, forest\n"
+    "from ir_replications.reports.pages.plots import Figure, lines\n"
+    "def figures(records):\n"
+    "    rows = [('<script>x</script> $1_a$', .1, .05, .2), ('b', -.1, -.2, .1)]\n"
+    "    return [Figure('one', 'A <b>figure</b>', 'c', forest(rows), 'alt \"<i>\"',\n"
+    "                   [['system', 'mean'], ['<script>y</script>', .1]]),\n"
+    "            Figure('two', 'B', 'c', bars(['x'], {'a': [1.0]}), 'bars'),\n"
+    "            Figure('three', 'C', 'c', lines({'a': [(0, 1), (1, 2)]}), 'a \"line\"')]\n"
+)
 
 
 class Page(HTMLParser):
@@ -78,16 +90,7 @@ class Page(HTMLParser):
 def papers(tmp_path: Path) -> Path:
     folder = write_paper(tmp_path / "papers")
     (folder / "experiments").mkdir()
-    (folder / "experiments" / "figures.py").write_text(
-        "from ir_replications.reports.pages.drawings import bars, forest\n"
-        "from ir_replications.reports.pages.plots import Figure, lines\n"
-        "def figures(records):\n"
-        "    rows = [('<script>x</script> $1_a$', .1, .05, .2), ('b', -.1, -.2, .1)]\n"
-        "    return [Figure('one', 'A <b>figure</b>', 'c', forest(rows), 'alt \"<i>\"',\n"
-        "                   [['system', 'mean'], ['<script>y</script>', .1]]),\n"
-        "            Figure('two', 'B', 'c', bars(['x'], {'a': [1.0]}), 'bars'),\n"
-        "            Figure('three', 'C', 'c', lines({'a': [(0, 1), (1, 2)]}), 'a \"line\"')]\n"
-    )
+    (folder / "experiments" / "figures.py").write_text(FIGURES)
     return tmp_path / "papers"
 
 
@@ -160,8 +163,22 @@ def test_every_link_leads_somewhere(tmp_path: Path, papers: Path) -> None:
             file, _, place = link.partition("#")
             target = (path.parent / file).resolve() if file else path
             assert target.is_file() and target.is_relative_to(out.resolve()), link
-            if place:
+            if pair := re.fullmatch(r"(\d+)-(\d+)", place):  # two columns of values per query
+                head = target.with_suffix(".csv").read_text().split("\n")[0].split(",")
+                assert all(0 < int(number) < len(head) for number in pair.groups()), link
+            elif place:
                 assert place in pages[target].ids, link
+
+
+def test_a_difference_leads_to_its_systems_query_by_query(tmp_path: Path) -> None:
+    render_site(write_paper(tmp_path / "papers").parent, records(), tmp_path / "out")
+    text = (tmp_path / "out" / "toy.html").read_text()
+    links = re.findall(r'href="(\S+queries.html#\S+)">query by query', text)
+    assert links == [  # double less bm25, by their columns
+        "records/toy/embedded-E1-toydocs-queries.html#2-1",
+        "records/toy/small-E1-beir-alpha-queries.html#2-1",
+        "records/toy/small-E1-beir-beta-queries.html#1-2",
+    ]
 
 
 def test_a_number_leads_to_its_record_and_back(tmp_path: Path, papers: Path) -> None:
@@ -283,7 +300,7 @@ def test_tables_are_files_as_well(tmp_path: Path, papers: Path) -> None:
     out = tmp_path / "out"
     render_site(papers, records(), out)
     folder = out / "tables" / "toy"
-    assert {path.stem for path in folder.iterdir()} == {
+    assert {path.name.split(".")[0] for path in folder.iterdir()} == {
         "claims", "figure-one", "table-T2", "table-O1",
     }  # fmt: skip
     with open(folder / "table-T2.csv", newline="", encoding="utf-8") as handle:
@@ -292,7 +309,7 @@ def test_tables_are_files_as_well(tmp_path: Path, papers: Path) -> None:
     assert rows[1][:4] == ["BM25", "50.0", "50.04", "reproduced"]
     latex = (folder / "table-T2.tex").read_text("utf-8")
     assert latex.startswith("\\begin{tabular}") and r"BM25 & 50.0 & 50.04 & reproduced" in latex
-    markdown = (folder / "table-T2.md").read_text("utf-8")
+    markdown = (folder / "table-T2.md.txt").read_text("utf-8")
     assert "| Doubled &lt;b>terms&lt;/b> | 60.0 |" in markdown
 
 
@@ -589,7 +606,7 @@ def test_papers_that_cannot_be_drawn_keep_their_pages_and_the_others_are_drawn(
     assert set(after) == set(before)
     changed = {name for name in before if before[name] != after[name]}
     assert {name for name in changed if not name.startswith(("records/b/", "tables/b/"))} <= {
-        "b.html", "index.html", "pages.json", *(f"tables/index.{s}" for s in ("csv", "md", "tex")),
+        "b.html", "index.html", "pages.json", *(f"tables/index.{s}" for s in FORMATS),
     }  # fmt: skip
     assert 'href="b.html"' in after["index.html"].decode()
     assert 'href="a.html"' not in after["index.html"].decode()
