@@ -83,7 +83,7 @@ def run(config: Config, context: Context) -> Outcome:
         queries = (
             queries_from(tokens, 200, seed=config["seed"] + 1)
             if config["queries"] == "short"
-            else pooled_queries(tokens, 40, seed=config["seed"] + 2)
+            else pooled_queries(tokens, 20, seed=config["seed"] + 2)
         )
     else:
         name = config["collection"]

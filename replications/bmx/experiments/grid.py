@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import geometric_mean, median
 from typing import Any
@@ -24,7 +25,11 @@ from ir_replications.shared.analysis import Tokens, tokenize
 from ir_replications.shared.retrieval.bm25 import BM25
 
 DEPTHS = (10, 100, 1000)
+WAYS = ("bmx", "bmx exhaustive", "bmx pruned")  # one retriever: automatic, and each way for all
 PEER = "bm25s"
+SYSTEMS = (*WAYS, "bm25", PEER)
+# A turn of more CPU seconds is made once: it shows how much slower a system is well enough.
+LONG_TURN = 2.0
 # Words of a long query and the documents that they are drawn from: as many as BRIGHT's reasoned
 # queries have.
 LONG, POOLED = 190, 3
@@ -41,27 +46,78 @@ def pooled_queries(tokens: Tokens, n_queries: int, seed: int = 2) -> list[list[s
     return queries
 
 
+@dataclass(frozen=True)
+class Systems:
+    """Retrievers over one collection and the queries they are asked, each in the form it takes.
+
+    lists: the tokens of each query that the collection has; ids: their term ids.
+    """
+
+    model: BMX
+    bm25: BM25 | None
+    peer: Any
+    lists: list[list[str]]
+    ids: list[list[int]]
+
+    @classmethod
+    def index(
+        cls,
+        corpus: Tokens,
+        queries: Sequence[Sequence[str]],
+        systems: Sequence[str] = SYSTEMS,
+    ) -> Systems:
+        """Index the corpus with those of `systems` that are not BMX too."""
+        model = BMX().index(corpus)
+        known = model._ready.known
+        lists = [[token for token in query if token in known] for query in queries]
+        lists = [query for query in lists if query]
+        return cls(
+            model,
+            BM25(k1=1.5, b=0.75).index(corpus) if "bm25" in systems else None,
+            bm25s_from(model._ready) if PEER in systems else None,
+            lists,
+            [[known[token] for token in query] for query in lists],
+        )
+
+    def tasks(self, k: int) -> dict[str, Callable[[], Any]]:
+        """One call per system that answers all queries."""
+        model, bm25, peer = self.model, self.bm25, self.peer
+        own = Tokens(
+            np.array([term for query in self.ids for term in query], np.int32),
+            np.cumsum([0, *map(len, self.ids)], dtype=np.int64),
+            model._ready.vocabulary,
+        )
+        made: dict[str, Callable[[], Any]] = {
+            "bmx": lambda: model.retrieve(own, k),
+            "bmx exhaustive": lambda: model.retrieve(own, k, pruning=False),
+            "bmx pruned": lambda: model.retrieve(own, k, pruning=True),
+        }
+        if bm25 is not None:
+            made["bm25"] = lambda: bm25.retrieve(self.lists, k)
+        if peer is not None:
+            made[PEER] = lambda: peer.retrieve(self.ids, k=k, n_threads=1, show_progress=False)
+        return made
+
+
 def measure_grid(
     corpus: Tokens,
     queries: Sequence[Sequence[str]],
     depths: Sequence[int] = DEPTHS,
     repetitions: int = 7,
     peers: bool = True,
+    systems: Sequence[str] = SYSTEMS,
 ) -> dict[str, Any]:
     """Microseconds a query of every system at every depth, and the ratios that are asked about.
 
-    Systems: "bmx" (automatic), "bmx exhaustive", "bmx pruned", "bm25" (our wrapper), "bm25s"
-    (numba back end), and, with `peers`, those installed. microseconds and median_microseconds:
-    "k=10" -> system -> number; ratio and median_ratio: system's time over that of "bmx" (above 1:
-    BMX is faster); choice: the better of exhaustive and pruned over automatic (1: no time lost).
+    `systems`: of SYSTEMS ("bm25" is our wrapper, "bm25s" the library with its numba back end),
+    "bmx" always among them; with `peers`, those installed too. microseconds and
+    median_microseconds: "k=10" -> system -> number; ratio and median_ratio: system's time over that
+    of "bmx" (above 1: BMX is faster); choice: the better of exhaustive and pruned over automatic
+    (1: no time lost), where all ways are asked.
     Raises ValueError where BMX's three ways differ in a document or score.
     """
-    model, bm25 = BMX().index(corpus), BM25(k1=1.5, b=0.75).index(corpus)
-    peer = bm25s_from(model._ready)
-    known = model._ready.known
-    lists = [[token for token in query if token in known] for query in queries]
-    lists = [query for query in lists if query]
-    ids = [[known[token] for token in query] for query in lists]
+    indexed = Systems.index(corpus, queries, systems)
+    model, lists, ids = indexed.model, indexed.lists, indexed.ids
     few = lists[:FEW]
     others = installed_peers(corpus) if peers else {}
     out: dict[str, Any] = {
@@ -74,13 +130,14 @@ def measure_grid(
     out |= {name: {} for name in numbers}
     for depth in depths:
         k = min(depth, model.n_docs)
-        tasks = _tasks(model, bm25, peer, lists, ids, k)
-        _check_same([tasks[name]() for name in ("bmx", "bmx exhaustive", "bmx pruned")])
+        made = indexed.tasks(k)
+        tasks = {name: made[name] for name in systems}
         counts = dict.fromkeys(tasks, len(lists))
         for name, search in others.items():
             tasks[name] = lambda search=search, k=k: search(few, k)
             counts[name] = len(few)
-        turns = cpu_turns(tasks, repetitions)
+        turns, results = cpu_turns(tasks, repetitions)
+        _check_same([results[name] for name in WAYS if name in results])
         label = f"k={depth}"
         each = {name: [1e6 * t / counts[name] for t in times] for name, times in turns.items()}
         for prefix, middle in (("", min), ("median_", median)):
@@ -89,27 +146,10 @@ def measure_grid(
             out[f"{prefix}ratio"][label] = {
                 name: value / found["bmx"] for name, value in found.items() if name != "bmx"
             }
-        ways = out["ratio"][label]
-        out["choice"][label] = min(ways["bmx exhaustive"], ways["bmx pruned"])
+        if set(WAYS) <= set(systems):
+            ways = out["ratio"][label]
+            out["choice"][label] = min(ways["bmx exhaustive"], ways["bmx pruned"])
     return out
-
-
-def _tasks(
-    model: BMX, bm25: BM25, peer: Any, lists: list[list[str]], ids: list[list[int]], k: int
-) -> dict[str, Callable[[], Any]]:
-    """One call per system for all queries; each gets them as it takes them fastest."""
-    own = Tokens(
-        np.array([term for query in ids for term in query], np.int32),
-        np.cumsum([0, *map(len, ids)], dtype=np.int64),
-        model._ready.vocabulary,
-    )
-    return {
-        "bmx": lambda: model.retrieve(own, k),
-        "bmx exhaustive": lambda: model.retrieve(own, k, pruning=False),
-        "bmx pruned": lambda: model.retrieve(own, k, pruning=True),
-        "bm25": lambda: bm25.retrieve(lists, k),
-        PEER: lambda: peer.retrieve(ids, k=k, n_threads=1, show_progress=False),
-    }
 
 
 def _check_same(results: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
@@ -118,16 +158,30 @@ def _check_same(results: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
             raise ValueError("BMX's ways of searching differ in their results")
 
 
-def cpu_turns(tasks: dict[str, Callable[[], object]], repetitions: int) -> dict[str, list[float]]:
-    """CPU seconds of this thread for `repetitions` turns of each task, after one unmeasured."""
+def cpu_turns(
+    tasks: dict[str, Callable[[], Any]], repetitions: int
+) -> tuple[dict[str, list[float]], dict[str, Any]]:
+    """CPU seconds of this thread for `repetitions` turns of each task, and what each returned.
+
+    Every task has an unmeasured turn first; one of more than LONG_TURN has a single measured turn.
+    """
+    results: dict[str, Any] = {}
     turns: dict[str, list[float]] = {name: [] for name in tasks}
+    slow: set[str] = set()
     for turn in range(repetitions + 1):
         for name, task in tasks.items():
+            if name in slow and turn > 1:
+                continue
             start = time.thread_time()
-            task()
+            result = task()
+            seconds = time.thread_time() - start
             if turn:
-                turns[name].append(time.thread_time() - start)
-    return turns
+                turns[name].append(seconds)
+            else:
+                results[name] = result
+                if seconds > LONG_TURN:
+                    slow.add(name)
+    return turns, results
 
 
 def summary(measured: dict[str, Any], peer: str = PEER) -> dict[str, float]:
@@ -153,7 +207,7 @@ def measure_growth(
         corpus = zipf_collection(size, seed=seed)
         for kind, draw in (("short", queries_from), ("long", pooled_queries)):
             queries = draw(corpus, n_queries if kind == "short" else max(1, n_queries // 5))
-            found = measure_grid(corpus, queries, (k,), repetitions, peers=False)
+            found = measure_grid(corpus, queries, (k,), repetitions, False, ("bmx", PEER))
             times[kind][str(size)] = found["microseconds"][f"k={k}"]
     logs = np.log([float(size) for size in sizes])
     exponents = {

@@ -18,8 +18,10 @@ from ir_replications.shared.compiling import compiled
 
 KERNEL_FILES = tuple(
     f"{name}.py"
-    for name in ("state", "kernels", "topk", "bounds", "choice", "pruning", "search", "compiled")
-)
+    for name in (
+        "state", "kernels", "topk", "bounds", "index", "choice", "pruning", "search", "compiled",
+    )
+)  # fmt: skip
 
 
 def _stamp() -> str:

@@ -14,6 +14,8 @@ ARRAYS = ("indptr", "docs", "tf", "entropies", "lengths")
 # Lists with at least this share of the documents get a bitmap, in collections of this size on.
 BITMAP_SHARE = 1 / 32
 BITMAP_DOCS = 16384
+# Lists with at least this share of the documents are also kept document by document.
+ROW_SHARE = 0.35
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +96,30 @@ class Index:
 
         return bounds.build_bitmaps(self.indptr, self.docs, rows, n_rows, self.n_docs)
 
+    @cached_property
+    def row_numbers(self) -> np.ndarray:
+        """Row in `rows` of each term, -1 without one, int32 (n_terms,)."""
+        df = np.diff(self.indptr)
+        long = df >= max(1.0, ROW_SHARE * self.n_docs)
+        for term in np.flatnonzero(long):
+            long[term] = self.tf[self.indptr[term] : self.indptr[term + 1]].max() < 256
+        return np.where(long, np.cumsum(long) - 1, -1).astype(np.int32)
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """See `kernels.fill_rows`, uint8 (n_rows, N)."""
+        from ir_replications.bmx.retrieval import kernels
+
+        numbers = self.row_numbers
+        n_rows = int(numbers.max(initial=-1)) + 1
+        return kernels.fill_rows(self.indptr, self.docs, self.tf, numbers, n_rows, self.n_docs)
+
     @property
     def bytes_per_posting(self) -> float:
         """Size of all arrays that a search reads, over the number of postings."""
         arrays = [getattr(self, name) for name in ARRAYS]
         arrays += [self.idf, self.bounds, self.bitmap_rows, self.bitmaps]
+        arrays += [self.row_numbers, self.rows]
         return sum(array.nbytes for array in arrays) / max(1, len(self.docs))
 
 

@@ -16,6 +16,8 @@ from ir_replications.bmx.retrieval.compiled import inline, jit
 SLACK = 1.0 + 1e-9
 # Postings whose divisions are made in one vectorised step.
 STRIDE = 64
+# Documents whose sums stay in the first cache while row after row is added.
+ROW_BLOCK = 1024
 
 
 @inline
@@ -171,6 +173,44 @@ def accumulate(docs, tf, weight, packed, mean, norms, parts, packs):
         f = np.float64(tf[p])
         parts[doc] += weight * f / (f + length_of(norms, doc) + mean)
         packs[doc] += packed
+
+
+@jit
+def fill_rows(indptr, docs, tf, rows, n_rows, n_docs):
+    """Term frequencies by document of each list with rows[term] >= 0: uint8 (n_rows, n_docs)."""
+    out = np.zeros((n_rows, n_docs), np.uint8)
+    for term in range(len(rows)):
+        if rows[term] >= 0:
+            row = out[rows[term]]
+            for p in range(indptr[term], indptr[term + 1]):
+                row[docs[p]] = tf[p]
+    return out
+
+
+@jit
+def accumulate_row(row, weight, packed, mean, lengths, ratio, parts, packs):
+    """As `accumulate`, of slices of a list's row in `fill_rows` and of the other arrays.
+
+    Every document is visited, but eight at a time. Adding 0.0 changes no bit of a part.
+    """
+    for doc in range(len(row)):
+        f = np.float64(row[doc])
+        value = weight * f / (f + ratio * np.float64(lengths[doc]) + mean)
+        parts[doc] += value if f > 0.0 else 0.0  # an empty document may have 0 / 0
+        packs[doc] += packed if f > 0.0 else 0.0
+
+
+@jit
+def accumulate_rows(rows, numbers, weights, packs_of, mean, norms, parts, packs):
+    """Add the lists rows[numbers], in this order, block by block of what a cache holds."""
+    n_docs = len(parts)
+    for start in range(0, n_docs, ROW_BLOCK):
+        stop = min(start + ROW_BLOCK, n_docs)
+        for i in range(len(numbers)):
+            accumulate_row(
+                rows[numbers[i], start:stop], weights[i], packs_of[i], mean, norms[0][start:stop],
+                norms[1], parts[start:stop], packs[start:stop],
+            )  # fmt: skip
 
 
 @jit

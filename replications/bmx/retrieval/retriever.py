@@ -272,7 +272,10 @@ class BMX:
             math.nan if fixed is None else float(fixed),
         )
         norms = (index.lengths, self.alpha / (index.avgdl or 1.0))
-        arrays = IndexArrays(index.indptr, index.docs, index.tf, index.idf, index.entropies, norms)
+        arrays = IndexArrays(
+            index.indptr, index.docs, index.tf, index.idf, index.entropies, norms,
+            index.row_numbers, index.rows,
+        )  # fmt: skip
         return arrays, options
 
     def _scales(self, flat: np.ndarray, pointers: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from ir_replications.bmx.retrieval.compiled import jit
 from ir_replications.bmx.retrieval.kernels import (
     accumulate,
     accumulate_new,
+    accumulate_rows,
     bonus,
     packing,
     prepare,
@@ -71,12 +72,20 @@ def search(flat, pointers, k, index, options, pruning, scales, always, long_list
         if always is not None:
             prune = always or pruning_pays(sizes, n, n_docs, k)
         if not prune and 2 * n_postings > n_docs:
-            for i in range(n):
+            n_lists = n  # those before the last ones, the longest, which have rows
+            while n_lists > 0 and index.row_numbers[terms[n_lists - 1]] >= 0:
+                n_lists -= 1
+                bit_rows[n_lists] = index.row_numbers[terms[n_lists]]
+            for i in range(n_lists):
                 start, stop = indptr[terms[i]], indptr[terms[i] + 1]
                 accumulate(
                     docs[start:stop], tf[start:stop], weights[i], packs[i], mean, norms,
                     dense_parts, dense_packs,
                 )  # fmt: skip
+            accumulate_rows(
+                index.rows, bit_rows[n_lists:n], weights[n_lists:n], packs[n_lists:n], mean,
+                norms, dense_parts, dense_packs,
+            )  # fmt: skip
             size = collect_all(
                 dense_parts, dense_packs, k, bonus_input, highest_bonus, scales[q], best,
                 best_docs, blocks,

@@ -8,7 +8,14 @@ import numpy as np
 
 
 class IndexArrays(NamedTuple):
-    """The arrays of `index.Index` that scores need, and norms = (lengths, alpha / avgdl)."""
+    """The arrays of `index.Index` that scores need, and norms = (lengths, alpha / avgdl).
+
+    Of the denominator tf + alpha |D|/avgdl + alpha mean E, the last summand differs by query: the
+    mean is of its own terms' entropies, each over the greatest of the query. So neither a TF part
+    nor an order of a list by it can be computed at index time, only what it is made of (tf,
+    lengths, IDF, entropies) and bounds over every mean in [0, 1] (`bounds.term_bounds`). The bonus
+    is no sum over terms either, but a product of two: both are added up per document.
+    """
 
     indptr: np.ndarray
     docs: np.ndarray
@@ -16,6 +23,8 @@ class IndexArrays(NamedTuple):
     idf: np.ndarray
     entropies: np.ndarray
     norms: tuple[np.ndarray, float]
+    row_numbers: np.ndarray
+    rows: np.ndarray
 
 
 class Options(NamedTuple):

@@ -1,98 +1,105 @@
-"""Benchmarks of BMX, one thread: `pytest replications/bmx/tests/bench_bmx.py` prints ratios.
+"""Benchmarks of BMX, one thread, CPU time: `pytest replications/bmx/tests/bench_bmx.py`.
 
-Collections come from the data root (IR_REPLICATIONS_DATA); without one, a synthetic collection is
-measured. --slow adds the 1,000,000-document pruning benchmark (about 3 GB, 2 minutes).
+Collections come from the data root (IR_REPLICATIONS_DATA); without one, the embedded collection and
+a synthetic one are measured. The grid with all of its systems in turn is experiment E10; here
+pytest-benchmark times the same calls one by one. --slow adds 300,000 and 1,000,000 documents.
 """
 
 from __future__ import annotations
 
+import time
+from functools import cache
 from typing import Any
 
 import pytest
 
-from ir_replications.bmx.experiments.speed import index_bm25s, measure_pruning, measure_speed
+from ir_replications.bmx.experiments.grid import (
+    DEPTHS,
+    PEER,
+    WAYS,
+    Systems,
+    measure_grid,
+    pooled_queries,
+)
+from ir_replications.bmx.experiments.speed import index_bm25s, measure_pruning
 from ir_replications.bmx.experiments.zipf import queries_from, zipf_collection
 from ir_replications.bmx.retrieval.retriever import BMX
-from ir_replications.shared.analysis import Tokens
+from ir_replications.shared.analysis import Tokens, corpus_tokens, tokenize
+from ir_replications.shared.data import find_data_root, load_collection
+from ir_replications.shared.errors import InputError
 
-COLLECTIONS = {
-    "zipf-20k": None,
-    "beir/scifact": "test",
-    "beir/nfcorpus": "test",
-    "derived/msmarco-mini": "dev",
-}
-_loaded: dict[str, tuple[Tokens, Tokens]] = {}
-
-
-def index_bmx(corpus: Tokens) -> BMX:
-    return BMX().index(corpus)
-
-
-def load(name: str, request: pytest.FixtureRequest) -> tuple[Tokens, Tokens]:
-    """Tokens of documents and queries; skips when the collection is not in the data root."""
-    if name not in _loaded:
-        split = COLLECTIONS[name]
-        if split is None:
-            corpus = zipf_collection(20_000, vocabulary=50_000)
-            _loaded[name] = corpus, Tokens.from_lists(queries_from(corpus, 300))
-        else:
-            from ir_replications.shared.analysis import corpus_tokens, tokenize
-            from ir_replications.shared.data import load_collection
-
-            root = request.getfixturevalue("data_root")
-            if not (root / name).is_dir():
-                pytest.skip(f"{name} is not in the data root")
-            collection = load_collection(name, data_root=root)
-            texts = list(collection.topics(split).values())
-            corpus = corpus_tokens(collection, "bm25s", "newline")
-            _loaded[name] = corpus, tokenize(texts, "bm25s")
-    return _loaded[name]
+ZIPF = {"zipf-30k": 30_000, "zipf-300k": 300_000}
+COLLECTIONS = [
+    "pydocs",
+    "beir/scifact",
+    "beir/nfcorpus",
+    "derived/msmarco-mini",
+    "zipf-30k",
+    pytest.param("zipf-300k", marks=pytest.mark.slow),
+]
 
 
-@pytest.mark.benchmark(max_time=0.5, min_rounds=5)
-@pytest.mark.parametrize("system", ["bmx", "bm25s"])
+@cache
+def corpus_and_queries(name: str) -> tuple[Tokens, dict[str, list[list[str]]]]:
+    """Tokens of a collection, and its short and long queries; skips what no data root has."""
+    if name in ZIPF:
+        corpus = zipf_collection(ZIPF[name])
+        return corpus, {"short": queries_from(corpus, 200), "long": pooled_queries(corpus, 20)}
+    root = find_data_root()
+    if name != "pydocs" and (root is None or not (root / name).is_dir()):
+        pytest.skip(f"{name} is not in the data root")
+    try:
+        collection = load_collection(name, data_root=root)
+    except InputError as error:
+        pytest.skip(str(error))
+    corpus = corpus_tokens(collection, "bm25s", "newline")
+    texts = list(collection.topics(collection.default_split).values())[:1000]
+    return corpus, {"short": list(tokenize(texts, "bm25s")), "long": pooled_queries(corpus, 50)}
+
+
+@cache
+def systems(name: str, length: str) -> Systems:
+    corpus, queries = corpus_and_queries(name)
+    return Systems.index(corpus, queries[length])
+
+
+@pytest.mark.benchmark(timer=time.thread_time, max_time=0.3, min_rounds=3)
+@pytest.mark.parametrize("system", ["bmx", "bmx exhaustive", "bm25", PEER])
+@pytest.mark.parametrize("k", DEPTHS)
+@pytest.mark.parametrize("length", ["short", "long"])
 @pytest.mark.parametrize("name", COLLECTIONS)
-def test_query_speed(
-    benchmark: Any, name: str, system: str, request: pytest.FixtureRequest
-) -> None:
-    corpus, queries = load(name, request)
-    benchmark.group = f"queries: {name}"
-    if system == "bmx":
-        model = index_bmx(corpus)
-        benchmark(model.retrieve, queries, 10)
-    else:
-        bm25 = index_bm25s(corpus)
-        known = {token: i for i, token in enumerate(corpus.vocab)}
-        ids = [[known[t] for t in query if t in known] for query in queries]
-        ids = [query for query in ids if query]
-        benchmark(bm25.retrieve, ids, k=10, n_threads=1, show_progress=False)
-    benchmark.extra_info["queries"] = len(queries)
+def test_queries(benchmark: Any, name: str, length: str, k: int, system: str) -> None:
+    asked = systems(name, length)
+    benchmark.group = f"{name}, {length} queries, k={k}"
+    benchmark.extra_info["queries"] = len(asked.lists)
+    task = asked.tasks(min(k, asked.model.n_docs))[system]
+    task()  # compiles
+    benchmark(task)
 
 
-@pytest.mark.benchmark(max_time=0.5, min_rounds=5)
-@pytest.mark.parametrize("system", ["bmx", "bm25s"])
+@pytest.mark.parametrize("length", ["short", "long"])
 @pytest.mark.parametrize("name", COLLECTIONS)
-def test_index_time(benchmark: Any, name: str, system: str, request: pytest.FixtureRequest) -> None:
-    corpus, _ = load(name, request)
-    benchmark.group = f"index: {name}"
-    build = index_bmx if system == "bmx" else index_bm25s
-    benchmark.pedantic(build, args=(corpus,), rounds=3, warmup_rounds=1)
-
-
-@pytest.mark.parametrize("name", COLLECTIONS)
-def test_ratios(
-    name: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Alternating measurement of all systems; checks nothing but that it ran."""
-    corpus, queries = load(name, request)
-    numbers = measure_speed(corpus, list(queries), repetitions=5)
-    rates = ", ".join(f"{s} {v:,.0f}" for s, v in numbers["queries_per_second"].items())
-    ratios = ", ".join(f"{v:.2f}x {s}" for s, v in numbers["query_ratio"].items())
-    index = ", ".join(f"{v:.2f}x {s}" for s, v in numbers["index_ratio"].items())
-    size = ", ".join(f"{s} {v:.1f}" for s, v in numbers["bytes_per_posting"].items())
+def test_the_grid(name: str, length: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """All systems in turn; BMX's ways must agree, whatever the speeds."""
+    corpus, queries = corpus_and_queries(name)
+    # pruning every long query costs seconds each on many documents
+    ways = WAYS if length == "short" else WAYS[:2]
+    found = measure_grid(corpus, queries[length], repetitions=3, systems=(*ways, "bm25", PEER))
     with capsys.disabled():
-        print(f"\n{name}: queries/s {rates}; speed {ratios}; index time {index}; bytes {size}")
-    assert set(numbers["query_ratio"]) >= {"bm25s"}
+        for label, ratios in found["ratio"].items():
+            line = ", ".join(f"{value:.2f}x {system}" for system, value in ratios.items())
+            print(f"\n{name}, {length}, {label}: BMX is {line}", end="")
+    assert set(found["ratio"]) == {f"k={k}" for k in DEPTHS}
+
+
+@pytest.mark.benchmark(timer=time.thread_time)
+@pytest.mark.parametrize("system", ["bmx", PEER])
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_index_time(benchmark: Any, name: str, system: str) -> None:
+    corpus, _ = corpus_and_queries(name)
+    benchmark.group = f"index: {name}"
+    build: Any = BMX().index if system == "bmx" else index_bm25s
+    benchmark.pedantic(build, args=(corpus,), rounds=3, warmup_rounds=1)
 
 
 @pytest.mark.slow
