@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from ir_replications.engine.commands.options import data_root_option, json_option
+from ir_replications.engine.commands.options import data_root_option, json_option, show_json
 from ir_replications.engine.door import USER_PATH, tell
 from ir_replications.shared.data import (
     Collection,
@@ -164,9 +164,10 @@ def rewrite_command(
     elif not as_json:
         tell(f"{output}: already finished")
         return
-    tell(
-        json.dumps({"output": str(output), "counts": counts}) if as_json else _told(output, counts)
-    )
+    if as_json:
+        show_json({"output": str(output), "counts": counts})
+    else:
+        tell(_told(output, counts))
 
 
 def _sha256(queries: Mapping[str, str]) -> str:
