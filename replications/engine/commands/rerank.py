@@ -160,7 +160,7 @@ def _first(first: str, name: str, split: str, depth: int, context: Context) -> R
     if first == "bm25":
         return candidate_run(name, split, context, depth)
     tokens = None if first == "lucene" else context.tokens(name, "lucene", "space")
-    options = {"k1": K1, "b": B} if first in ("bm25q", "lucene") else {}
+    options: dict[str, Any] = {"k1": K1, "b": B} if first in ("bm25q", "lucene") else {}
     return first_stage(context.collection(name), split, first, depth, tokens=tokens, **options)
 
 

@@ -60,6 +60,8 @@ def read_asked(source: str, split: str | None = None, data_root: Path | None = N
     path = user_path(source)
     if path.exists() and not path.is_dir():  # a file or a pipe
         return Asked(_read_file(path))
+    if source.endswith((".jsonl", ".jsonl.gz")) and not path.exists():
+        raise InputError(f'{path}: no such file; expected queries, {{"_id", "text"}} a line')
     if path.is_dir() and split is None and not (path / "qrels").exists():
         return Asked(read_queries(path))
     if source.startswith("bright/"):

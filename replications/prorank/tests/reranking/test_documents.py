@@ -91,5 +91,12 @@ def test_models_that_cannot_rerank_are_refused(encoder: Path, tmp_path: Path) ->
         Reranker(str(tmp_path / "none"))
     with pytest.raises(InputError, match="cross-encoders take no weights"):
         Reranker(str(encoder), tmp_path)
-    told = json.loads((encoder / "config.json").read_text())
-    assert told["architectures"] == ["BertForSequenceClassification"], "what the kind is told by"
+    path = encoder / "config.json"
+    told = path.read_text()
+    assert json.loads(told)["architectures"] == ["BertForSequenceClassification"]
+    for kind in ("BertModel", "BertForMaskedLM"):
+        path.write_text(told.replace("BertForSequenceClassification", kind))
+        with pytest.raises(InputError, match=f"is a {kind}, which scores no pairs"):
+            Reranker(str(encoder))
+    path.write_text(told)
+    Reranker(str(encoder))
