@@ -320,6 +320,13 @@ def _one_sha256(sums: dict[str, str]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
+_KINDS = {
+    "AutoModel": "an encoder",
+    "AutoModelForCausalLM": "a language model that writes text",
+    "AutoModelForSequenceClassification": "a cross-encoder",
+}
+
+
 def _load(kind: str, ref: str, dtype: str, cache_dir: Path | str | None) -> tuple[Any, Any]:
     torch, transformers = require("torch"), require("transformers")
     if dtype not in ("float32", "bfloat16", "float16"):
@@ -350,8 +357,8 @@ def _load(kind: str, ref: str, dtype: str, cache_dir: Path | str | None) -> tupl
     missing = sorted(name for name in info["missing_keys"] if not name.startswith(unused))
     if missing:
         raise InputError(
-            f"{ref}: the weights lack {missing[0]} and {len(missing) - 1} more of {kind}; "
-            "this is another kind of model"
+            f"{ref}: the weights lack {missing[0]} and {len(missing) - 1} more of {_KINDS[kind]} "
+            f"({kind}); this is another kind of model"
         )
     check_used(model, info["unexpected_keys"], path)
     check_finite(model.state_dict(), path)

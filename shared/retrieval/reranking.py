@@ -25,7 +25,7 @@ from ir_replications.shared.retrieval.search import named_retriever, search
 class Ranked(NamedTuple):
     """A document in its new place: its number among those given (from 0), its score, its text."""
 
-    index: int
+    number: int
     score: float
     document: str
 

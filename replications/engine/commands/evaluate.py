@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from ir_replications.engine.commands.options import (
     console,
     data_root_option,
     json_option,
+    show_json,
 )
 from ir_replications.engine.door import OUTPUT_FILE, USER_PATH, tell
 from ir_replications.shared.data import load_collection, read_qrels
@@ -86,7 +86,7 @@ def evaluate_runs(
     if per_query is not None:
         _write_per_query(per_query, scores)
     if as_json:
-        tell(json.dumps(_json(scores, len(judged)), indent=1))
+        show_json(_json(scores, len(judged)))
         return
     tell(f"{len(judged)} judged queries of {where}")
     table = Table()

@@ -83,10 +83,11 @@ class Table(RichTable):
     that ids, which are on the left, go on below as well.
     """
 
-    def add_column(self, *arguments: Any, **options: Any) -> None:
+    def add_column(self, header: Any = "", footer: Any = "", **options: Any) -> None:
         """A column, as in rich; numbers, on the right, stay whole."""
-        usual = {"overflow": "fold", "no_wrap": options.get("justify") == "right"}
-        super().add_column(*arguments, **(usual | options))
+        number = options.get("justify") == "right"
+        chosen: dict[str, Any] = {"overflow": "fold", "no_wrap": number} | options
+        super().add_column(header, footer, **chosen)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """As in rich, once it is known what fits."""

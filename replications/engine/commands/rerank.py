@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import warnings
@@ -12,7 +11,12 @@ from typing import Any
 
 import click
 
-from ir_replications.engine.commands.options import collection_names, data_root_option, json_option
+from ir_replications.engine.commands.options import (
+    collection_names,
+    data_root_option,
+    json_option,
+    show_json,
+)
 from ir_replications.engine.context import Context
 from ir_replications.engine.door import USER_PATH, tell, user_folder
 from ir_replications.engine.first_stages import K1, B, candidate_run, judgements
@@ -73,7 +77,10 @@ def rerank_command(as_json: bool, **options: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)  # they are counted
         answer, notes = _rerank(**options)
-    tell(json.dumps(answer, indent=1) if as_json else _table(answer))
+    if as_json:
+        show_json({**answer, "notes": notes})
+    else:
+        tell(_table(answer))
     for note in notes:
         tell(f"note: {note}", err=True)
 
@@ -153,7 +160,7 @@ def _first(first: str, name: str, split: str, depth: int, context: Context) -> R
     if first == "bm25":
         return candidate_run(name, split, context, depth)
     tokens = None if first == "lucene" else context.tokens(name, "lucene", "space")
-    options = {"k1": K1, "b": B} if first in ("bm25q", "lucene") else {}
+    options: dict[str, Any] = {"k1": K1, "b": B} if first in ("bm25q", "lucene") else {}
     return first_stage(context.collection(name), split, first, depth, tokens=tokens, **options)
 
 

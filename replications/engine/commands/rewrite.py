@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from ir_replications.engine.commands.options import data_root_option, json_option
+from ir_replications.engine.commands.options import data_root_option, json_option, show_json
 from ir_replications.engine.door import USER_PATH, tell
 from ir_replications.shared.data import (
     Collection,
@@ -60,6 +60,8 @@ def read_asked(source: str, split: str | None = None, data_root: Path | None = N
     path = user_path(source)
     if path.exists() and not path.is_dir():  # a file or a pipe
         return Asked(_read_file(path))
+    if source.endswith((".jsonl", ".jsonl.gz")) and not path.exists():
+        raise InputError(f'{path}: no such file; expected queries, {{"_id", "text"}} a line')
     if path.is_dir() and split is None and not (path / "qrels").exists():
         return Asked(read_queries(path))
     if source.startswith("bright/"):
@@ -164,9 +166,10 @@ def rewrite_command(
     elif not as_json:
         tell(f"{output}: already finished")
         return
-    tell(
-        json.dumps({"output": str(output), "counts": counts}) if as_json else _told(output, counts)
-    )
+    if as_json:
+        show_json({"output": str(output), "counts": counts})
+    else:
+        tell(_told(output, counts))
 
 
 def _sha256(queries: Mapping[str, str]) -> str:

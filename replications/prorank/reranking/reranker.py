@@ -140,10 +140,18 @@ def any_reranker(
 
 
 def _kind(ref: str) -> str:
-    """ "cross-encoder" or "causal", as the config.json of a model's folder says."""
+    """Cross-encoder or causal model, as the config.json of a model's folder says.
+
+    Raises InputError for an encoder without a head, which scores no pair.
+    """
     architectures = check_texts(fetch_model(ref).path).get("architectures")
-    found = architectures[0] if isinstance(architectures, list) and architectures else ""
-    return "cross-encoder" if str(found).endswith("ForSequenceClassification") else "causal"
+    found = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
+    if found.endswith("ForMaskedLM") or (found.endswith("Model") and "LMHead" not in found):
+        raise InputError(
+            f"{ref}: is a {found:.60}, which scores no pairs; expected a causal language model, a "
+            "cross-encoder of one label, or final/ of a training"
+        )
+    return "cross-encoder" if found.endswith("ForSequenceClassification") else "causal"
 
 
 def trained_model(ref: str, weights: Path | None = None, dtype: str = "float32") -> tuple[Any, Any]:

@@ -61,7 +61,8 @@ class Rewriter:
         if isinstance(queries, str) or not isinstance(queries, Mapping | Sequence):
             raise InputError(f"queries: {type(queries).__name__}, expected a list of texts")
         named = isinstance(queries, Mapping)
-        texts = dict(queries) if named else {str(i): text for i, text in enumerate(queries)}
+        pairs = queries.items() if isinstance(queries, Mapping) else enumerate(queries)
+        texts = {str(name): text for name, text in pairs}
         for name, text in texts.items():
             if not isinstance(text, str):
                 raise InputError(f"query {name!r} is {type(text).__name__}, expected a text")

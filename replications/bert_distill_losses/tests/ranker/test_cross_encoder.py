@@ -42,8 +42,8 @@ def test_scores_are_the_ranker_s_one_by_one_or_all_at_once(folder: Path) -> None
     assert expected == pytest.approx(np.array(alone), abs=1e-5)
     assert encoder.score([]).shape == (0,)
     found = encoder.rerank(queries[0], documents)
-    assert [each.index for each in found] == np.argsort(-expected[:5], kind="stable").tolist()
-    assert found[0].document == documents[found[0].index]
+    assert [each.number for each in found] == np.argsort(-expected[:5], kind="stable").tolist()
+    assert found[0].document == documents[found[0].number]
 
 
 def test_what_is_cut_is_counted(folder: Path) -> None:

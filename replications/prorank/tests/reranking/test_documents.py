@@ -48,11 +48,11 @@ def test_the_best_is_first_and_ties_stay_as_given(language_model: Path) -> None:
     reranker = Reranker(str(language_model))
     scores = reranker.score([(QUERY, text) for text in DOCUMENTS])
     found = reranker.rerank(QUERY, DOCUMENTS)
-    assert sorted(each.index for each in found) == [0, 1, 2, 3, 4]
+    assert sorted(each.number for each in found) == [0, 1, 2, 3, 4]
     assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
-    assert all(each.document == DOCUMENTS[each.index] for each in found)
-    assert {each.index: each.score for each in found} == pytest.approx(dict(enumerate(scores)))
-    places = [each.index for each in found]
+    assert all(each.document == DOCUMENTS[each.number] for each in found)
+    assert {each.number: each.score for each in found} == pytest.approx(dict(enumerate(scores)))
+    places = [each.number for each in found]
     assert places.index(2) < places.index(4), "the same text twice"
     assert reranker.rerank(QUERY, []) == []
 
@@ -91,5 +91,12 @@ def test_models_that_cannot_rerank_are_refused(encoder: Path, tmp_path: Path) ->
         Reranker(str(tmp_path / "none"))
     with pytest.raises(InputError, match="cross-encoders take no weights"):
         Reranker(str(encoder), tmp_path)
-    told = json.loads((encoder / "config.json").read_text())
-    assert told["architectures"] == ["BertForSequenceClassification"], "what the kind is told by"
+    path = encoder / "config.json"
+    told = path.read_text()
+    assert json.loads(told)["architectures"] == ["BertForSequenceClassification"]
+    for kind in ("BertModel", "BertForMaskedLM"):
+        path.write_text(told.replace("BertForSequenceClassification", kind))
+        with pytest.raises(InputError, match=f"is a {kind}, which scores no pairs"):
+            Reranker(str(encoder))
+    path.write_text(told)
+    Reranker(str(encoder))
