@@ -12,7 +12,7 @@ from ir_replications.reports.bench.findings import Row
 
 WIDTH, HEIGHT = 440, 330
 LEFT, RIGHT, TOP, BOTTOM = 40, 12, 12, 44
-LINE, LETTER = 13, 6.4  # height of a label and width of one of its letters
+LINE, LETTER = 13, 6.8  # height of a label and width of one of its letters
 TICKS = ((0.001, "1 µs"), (0.01, "10 µs"), (0.1, "0.1 ms"), (1, "1 ms"), (10, "10 ms"),
          (100, "0.1 s"), (1000, "1 s"), (10_000, "10 s"), (100_000, "100 s"),
          (1_000_000, "17 min"))  # fmt: skip
