@@ -6,7 +6,6 @@ import contextlib
 import gc
 import hashlib
 import json
-import resource
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,10 +48,14 @@ def forget_peak() -> None:
 
 
 def peak_mib() -> float:
-    """The peak resident memory of this process since `forget_peak`, MiB."""
+    """The peak resident memory of this process since `forget_peak`, MiB; 0 where nobody knows."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return round(int(line.split()[1]) / 1024, 1)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

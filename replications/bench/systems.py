@@ -209,11 +209,10 @@ def chosen_systems(
                 raise InputError(f"{name} needs what is not here: {how}")
     if names:
         return tuple(asked)
-    for each in SYSTEMS.values():
-        own = {each.role, each.further} & set(models)
-        wanted = each.name in preset.systems or own
-        if wanted and not _lacking(each, models) and _installed(each.name):
-            asked[each.name] = None
+    for system in SYSTEMS.values():
+        wanted = system.name in preset.systems or {system.role, system.further} & set(models)
+        if wanted and not _lacking(system, models) and _installed(system.name):
+            asked[system.name] = None
     return tuple(asked)
 
 

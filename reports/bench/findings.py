@@ -176,8 +176,9 @@ def find(
 
 
 def _points(record: Record) -> dict[str, float]:
+    """nDCG@10 in points by query id, sorted: resamples must not hang on how a record was read."""
     values = record.per_query.get(MEASURE, {})
-    return {qid: POINTS * value for qid, value in values.items()}
+    return {qid: POINTS * values[qid] for qid in sorted(values)}
 
 
 def _row(entry: Entry) -> Row:

@@ -12,7 +12,7 @@ from ir_replications.reports.bench.findings import Row
 
 WIDTH, HEIGHT = 440, 330
 LEFT, RIGHT, TOP, BOTTOM = 40, 12, 12, 44
-LINE, LETTER = 13, 6.4  # height of a label and width of one of its letters
+LINE, LETTER = 13, 6.8  # height of a label and width of one of its letters
 TICKS = ((0.001, "1 µs"), (0.01, "10 µs"), (0.1, "0.1 ms"), (1, "1 ms"), (10, "10 ms"),
          (100, "0.1 s"), (1000, "1 s"), (10_000, "10 s"), (100_000, "100 s"),
          (1_000_000, "17 min"))  # fmt: skip
@@ -101,17 +101,30 @@ def _labels(points: Sequence[tuple[float, float, Row]]) -> list[_Label]:
     placed: list[_Label] = []
     for a, b, row in sorted(points, key=lambda point: (point[1], point[0])):
         width = LETTER * len(row.name)
-        left = a + 8 + width > WIDTH - RIGHT
+        sides = [left for left in (False, True) if _has_room(a, width, left)] or [True]
+        label = _Label(a, b, width, row.name, sides[0])
         for shift in sorted(range(-8 * LINE, 8 * LINE + 1, 3), key=abs):
-            label = _Label(a - 8 if left else a + 8, b + shift, width, row.name, left)
-            inside = TOP + 16 < label.y < HEIGHT - BOTTOM - 4
-            if inside and not any(_meet(label, each) for each in placed) and not any(
-                label.start - 4 < x < label.start + width + 4 and abs(y - label.y) < 7
-                for x, y, _ in points
-            ):  # fmt: skip
+            tried = [
+                _Label(a - 8 if left else a + 8, b + shift, width, row.name, left) for left in sides
+            ]
+            if free := [each for each in tried if _is_free(each, placed, points)]:
+                label = free[0]
                 break
         placed.append(label)
     return placed
+
+
+def _has_room(x: float, width: float, left: bool) -> bool:
+    return x - 8 - width > LEFT if left else x + 8 + width < WIDTH - RIGHT
+
+
+def _is_free(
+    label: _Label, placed: Sequence[_Label], points: Sequence[tuple[float, float, Row]]
+) -> bool:
+    if not TOP + 16 < label.y < HEIGHT - BOTTOM - 4 or any(_meet(label, o) for o in placed):
+        return False
+    start, end = label.start - 4, label.start + label.width + 4
+    return not any(start < x < end and abs(y - label.y) < 9 for x, y, _ in points)
 
 
 def _meet(one: _Label, other: _Label) -> bool:

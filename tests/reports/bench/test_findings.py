@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -50,6 +51,15 @@ def test_p_values_are_holms_over_all_but_the_baseline() -> None:
     assert [rows[n].p for n in ("slow", "noisy", "worse")] == pytest.approx(holm(plain), abs=2e-4)
     assert rows["bm25"].p is None
     assert (rows["slow"].helps, rows["noisy"].helps, rows["worse"].hurts) == (True, False, True)
+
+
+def test_a_record_that_is_read_again_gives_the_same_interval() -> None:
+    def turned(of: Entry) -> Entry:
+        values = of.record.per_query["nDCG@10"]
+        other = {"nDCG@10": dict(reversed(values.items()))}
+        return replace(of, record=replace(of.record, per_query=other))
+
+    assert found(*map(turned, FOUR)).rows == found(*FOUR).rows
 
 
 def test_few_queries_say_what_they_could_have_shown() -> None:

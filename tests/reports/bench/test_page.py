@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import combinations
 
 from ir_replications.reports.bench.findings import Entry, Texts, find
 from ir_replications.reports.bench.page import bench_page
-from ir_replications.reports.bench.tradeoff import HEIGHT, WIDTH, tradeoff
+from ir_replications.reports.bench.tradeoff import HEIGHT, LETTER, LINE, WIDTH, tradeoff
 from ir_replications.reports.pages.formatting import MINUS
 from tests.reports.bench.example import BASE, BETTER, QIDS, TEXTS, WORSE, entry
 
@@ -56,9 +56,12 @@ def test_labels_lie_within_the_figure_and_not_on_each_other() -> None:
     same = [entry(name, [v + i / 1e5 for v in BASE], 1.0 + i / 100) for i, name in enumerate(names)]
     rows = find(same, TEXTS, preset="quick", command="").rows
     svg = str(tradeoff(rows))
-    found = re.findall(r'class="name" x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]+)<', svg)
-    assert sorted(name for _, _, name in found) == sorted(names)
-    heights = sorted(float(y) for _, y, _ in found)
-    assert all(b - a >= 12 for a, b in pairwise(heights))
-    assert heights[0] > 0 and heights[-1] < HEIGHT
-    assert all(0 <= float(x) <= WIDTH for x, _, _ in found)
+    found = re.findall(r'class="name" x="([\d.]+)" y="([\d.]+)"( text-anchor="end")?>([^<]+)<', svg)
+    assert sorted(name for *_, name in found) == sorted(names)
+    boxes = []
+    for x, y, left, name in found:
+        width = LETTER * len(name)
+        boxes.append((float(x) - width if left else float(x), float(y), width))
+    assert all(x >= 0 and x + width <= WIDTH and 0 < y < HEIGHT for x, y, width in boxes)
+    for (x, y, width), (other_x, other_y, other) in combinations(boxes, 2):
+        assert x + width < other_x or other_x + other < x or abs(y - other_y) >= LINE
