@@ -129,13 +129,16 @@ def _load(id: str, hub: str, revision: str, pin: Pin | None) -> Collection:
         queries, gold, excluded = gather_examples(examples, notes)
         qrels = {"test": gold}
     else:
-        split = pin.split if pin else "test"
-        corpus = _one(load_rows(hub, "corpus", revision, None), split, f"{name} corpus")
-        rows = _one(load_rows(hub, "queries", revision, None), split, f"{name} queries")
+        wanted = pin.split if pin else "test"
+        corpora = load_rows(hub, "corpus", revision, None)
+        corpus = _one(corpora, wanted, f"{name} corpus")
+        rows = _one(load_rows(hub, "queries", revision, None), wanted, f"{name} queries")
+        judged = _judgements(hub, revision)
+        if len(corpora) > 1:  # a corpus per split: the others' judgements are of other documents
+            judged = {wanted: _one(judged, wanted, f"{name} judgements")}
         queries = gather_queries(numbered(rows, f"{name} queries"))
         qrels = {
-            split: gather_qrels(rows, f"{name} {split}", notes)
-            for split, rows in _judgements(hub, revision).items()
+            split: gather_qrels(rows, f"{name} {split}", notes) for split, rows in judged.items()
         }
         if pin and len(qrels) == 1:  # the only judgements, whatever the upload calls their split
             qrels = {pin.split: next(iter(qrels.values()))}

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_paper_tier(hub: LoopbackHub, tmp_path: Path) -> None:
+    pytest.importorskip("janome")
     serve_beir(hub, tmp_path, *BEIR, *PRINTED_LANGUAGES)
     serve_bright(hub, tmp_path / "bright")
     stage = Stage(tmp_path / "stage", hub)

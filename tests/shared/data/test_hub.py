@@ -66,7 +66,10 @@ def test_the_layout_of_later_uploads(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     tables = {
         "corpus": {"other": [], "validation": [{"id": "d1", "title": "", "text": "lift"}]},
         "queries": {"other": [], "validation": [{"id": "q1", "text": "a wing"}]},
-        "qrels": {"validation": [{"query-id": "q1", "corpus-id": "d1", "score": 1}]},
+        "qrels": {
+            "other": [{"query-id": "x", "corpus-id": "y", "score": 1}],
+            "validation": [{"query-id": "q1", "corpus-id": "d1", "score": 1}],
+        },
     }
 
     def load(path: str, config: str, revision: str | None, split: str | None) -> Mapping:
@@ -78,8 +81,8 @@ def test_the_layout_of_later_uploads(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     pin = Pin("x/y", split="validation", docs=1, queries=1)
     collection = load_collection(fetch_hub("x/y", "org/y", REVISION, tmp_path / "y", pin))
     assert collection.qrels == {"validation": {"q1": {"d1": 1}}}
-    tables["corpus"].pop("other")
-    tables["queries"].pop("other")
+    for splits in tables.values():
+        splits.pop("other")
     pin = Pin("x/z", docs=1, queries=1)  # whose only split the manifest calls test
     collection = load_collection(fetch_hub("x/z", "org/z", REVISION, tmp_path / "z", pin))
     assert collection.qrels == {"test": {"q1": {"d1": 1}}}
