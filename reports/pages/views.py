@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ir_replications.reports.claims.judge import SUPPORTS, Cell, Judgement, cell_counts
+from ir_replications.reports.claims.judge import Cell, Judgement, cell_counts
 from ir_replications.reports.claims.toml_reader import Selector
 from ir_replications.reports.claims.types import Paper, Table
 from ir_replications.reports.claims.verdicts import Verdict
@@ -78,25 +78,6 @@ class TierView:
         empty = (Verdict.NOT_RUN, Verdict.ERROR)
         filled = sum(n for word, n in self.cells.items() if word not in empty)
         return f"{filled} of {sum(self.cells.values())}"
-
-    @property
-    def in_small_print(self) -> list[str]:
-        """What stands below the paper's claims: "released code: 6 of 8 as stated", ..."""
-        stated = (("released code", self.released), ("own checks", self.checks))
-        lines = [
-            f"{name}: {sum(found.get(verdict, 0) for verdict in SUPPORTS)} of {sum(found.values())}"
-            for name, found in stated
-            if found
-        ]
-        sourced = (("printed cells", self.cells), ("cells of others", self.other_cells))
-        empty = (Verdict.NOT_RUN, Verdict.ERROR)
-        lines += [
-            f"{name}: {sum(n for word, n in found.items() if word not in empty)}"
-            f" of {sum(found.values())}"
-            for name, found in sourced
-            if found
-        ]
-        return lines
 
 
 @dataclass(frozen=True)
