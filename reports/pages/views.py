@@ -68,7 +68,6 @@ class TierView:
     checks: dict[Verdict, int]
     cells: dict[Verdict, int]
     other_cells: dict[Verdict, int]
-    outcome: list[tuple[Verdict, list[str]]]
 
     @property
     def printed(self) -> str:
@@ -167,20 +166,6 @@ def tier_view(paper: Paper, judgement: Judgement, records: Sequence[Record]) -> 
         table = tables[cell.table]
         tag = table.rows[cell.row].source or table.columns[cell.column].source or table.source
         (printed if tells.get(tag or "") == "paper" else others).append(cell)
-    outcome = []
-    for verdict in judgement.counts():
-        names: dict[str, list[str]] = {}
-        for finding in judgement.findings:
-            if finding.verdict is verdict:
-                names.setdefault(finding.claim, []).append(finding.group)
-        total = {
-            f.claim: sum(g.claim == f.claim for g in judgement.findings) for f in judgement.findings
-        }
-        shown = [
-            name if len(groups) == total[name] else f"{name} ({len(groups)} of {total[name]})"
-            for name, groups in names.items()
-        ]
-        outcome.append((verdict, shown))
     number_of = sum(record.tier == judgement.tier for record in records)
     return TierView(
         judgement.tier,
@@ -190,7 +175,6 @@ def tier_view(paper: Paper, judgement: Judgement, records: Sequence[Record]) -> 
         judgement.counts(told["other"]),
         cell_counts(printed),
         cell_counts(others),
-        outcome,
     )
 
 
