@@ -178,7 +178,7 @@ def unit_of(claim: Claim) -> str:
 def quantity(claim: Claim, words: Mapping[str, str]) -> str:
     """The measure or fact of a bound or value, in words."""
     name = claim.check.measure
-    known = QUANTITIES | words
+    known = {**QUANTITIES, **words}
     return known.get(name) or " · ".join(name.replace("_", " ").split("."))
 
 

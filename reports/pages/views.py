@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ir_replications.reports.claims.judge import SUPPORTS, Cell, Judgement, cell_counts
+from ir_replications.reports.claims.judge import Cell, Judgement, cell_counts
 from ir_replications.reports.claims.toml_reader import Selector
 from ir_replications.reports.claims.types import Paper, Table
 from ir_replications.reports.claims.verdicts import Verdict
@@ -68,7 +68,6 @@ class TierView:
     checks: dict[Verdict, int]
     cells: dict[Verdict, int]
     other_cells: dict[Verdict, int]
-    outcome: list[tuple[Verdict, list[str]]]
 
     @property
     def printed(self) -> str:
@@ -78,25 +77,6 @@ class TierView:
         empty = (Verdict.NOT_RUN, Verdict.ERROR)
         filled = sum(n for word, n in self.cells.items() if word not in empty)
         return f"{filled} of {sum(self.cells.values())}"
-
-    @property
-    def in_small_print(self) -> list[str]:
-        """What stands below the paper's claims: "released code: 6 of 8 as stated", ..."""
-        stated = (("released code", self.released), ("own checks", self.checks))
-        lines = [
-            f"{name}: {sum(found.get(verdict, 0) for verdict in SUPPORTS)} of {sum(found.values())}"
-            for name, found in stated
-            if found
-        ]
-        sourced = (("printed cells", self.cells), ("cells of others", self.other_cells))
-        empty = (Verdict.NOT_RUN, Verdict.ERROR)
-        lines += [
-            f"{name}: {sum(n for word, n in found.items() if word not in empty)}"
-            f" of {sum(found.values())}"
-            for name, found in sourced
-            if found
-        ]
-        return lines
 
 
 @dataclass(frozen=True)
@@ -186,20 +166,6 @@ def tier_view(paper: Paper, judgement: Judgement, records: Sequence[Record]) -> 
         table = tables[cell.table]
         tag = table.rows[cell.row].source or table.columns[cell.column].source or table.source
         (printed if tells.get(tag or "") == "paper" else others).append(cell)
-    outcome = []
-    for verdict in judgement.counts():
-        names: dict[str, list[str]] = {}
-        for finding in judgement.findings:
-            if finding.verdict is verdict:
-                names.setdefault(finding.claim, []).append(finding.group)
-        total = {
-            f.claim: sum(g.claim == f.claim for g in judgement.findings) for f in judgement.findings
-        }
-        shown = [
-            name if len(groups) == total[name] else f"{name} ({len(groups)} of {total[name]})"
-            for name, groups in names.items()
-        ]
-        outcome.append((verdict, shown))
     number_of = sum(record.tier == judgement.tier for record in records)
     return TierView(
         judgement.tier,
@@ -209,7 +175,6 @@ def tier_view(paper: Paper, judgement: Judgement, records: Sequence[Record]) -> 
         judgement.counts(told["other"]),
         cell_counts(printed),
         cell_counts(others),
-        outcome,
     )
 
 

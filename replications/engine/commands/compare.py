@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import click
 
@@ -44,7 +45,7 @@ def compare(
         raise InputError(
             f"{qrels_file}: no query of these runs is judged here; expected qrels of their queries"
         )
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in names:
         a, b = scores_a.per_query[name], scores_b.per_query[name]
         effect = paired_bootstrap(b, a)
