@@ -69,10 +69,10 @@ DEPTH = 100
 def rerank_command(as_json: bool, **options: Any) -> None:
     """Put the first results of each query in a model's order: FIRST is a TREC run or a retriever.
 
-    Retrievers: bm25, bmx and others (`replicate rerank nothing ...` lists them). The model is a
-    language model (scored as ProRank scores), a cross-encoder of one label, or a ranker that
-    `replicate train bert_distill_losses` wrote. Scores are kept in the cache as they are made: run
-    the same command again to go on.
+    Retrievers are bm25, bm25q, bmx, lucene and those that other packages register. The model is a
+    language model (scored as ProRank scores), a cross-encoder of one label, or final/ of a
+    `replicate train bert_distill_losses`. Scores are kept in the cache as they are made: run the
+    same command again to go on.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)  # they are counted
