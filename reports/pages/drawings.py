@@ -15,6 +15,7 @@ from ir_replications.reports.pages.formatting import signed
 
 WIDTH, HEIGHT = 200, 14  # of a mark, in CSS pixels
 ABOVE, BELOW, AROUND = "up", "down", "level"  # classes: an interval's place beside 0
+TINTS = {ABOVE: "74 134 197", BELOW: "208 128 47"}  # blue and orange, as red, green, blue
 STRONGEST = 0.42  # share of colour behind a number: the text on it stays readable
 
 
@@ -131,8 +132,9 @@ def heatmap(
                 continue
             strength = STRONGEST * abs(value) / top
             star = "*" if marks is not None and marks[i][j] else ""
-            line += Markup('<td class="num {}" style="--a:{}">{}{}</td>').format(
-                ABOVE if value > 0 else BELOW, f"{strength:.2f}", signed(value, decimals), star
+            side = ABOVE if value > 0 else BELOW
+            line += Markup('<td class="num {}" style="background:rgb({} / {})">{}{}</td>').format(
+                side, TINTS[side], f"{strength:.2f}", signed(value, decimals), star
             )
         body.append(line + Markup("</tr>"))
     return _table("heat", [label, *column_labels], body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from statistics import geometric_mean
 
 from ir_replications.bmx.experiments.e3_ablation import VARIANTS
 from ir_replications.bmx.experiments.e6_robustness import MEASURE, PARAMETERS, opponent
@@ -178,6 +179,39 @@ def speed(records: Sequence[Record], tier: str) -> Figure:
     )
 
 
+def grid(records: Sequence[Record], tier: str) -> Figure:
+    """E10: how many times faster than bm25s BMX answers, by collection, length of queries and k."""
+    records = [record for record in records if "speed_ratio" in record.facts]
+    depths = list(records[0].facts["speed_ratio"]) if records else []
+    rows = []
+    for record in records:
+        size = record.config.get("synthetic")
+        name = f"Zipf {size:,}" if size else record.config["collection"]
+        rows.append(f"{name} · {'short' if record.config['queries'] == 'short' else 'long'}")
+    ratios = [[r.facts["speed_ratio"][k]["bm25s"] for k in depths] for r in records]
+    flat = [value for line in ratios for value in line]
+    return Figure(
+        id="grid",
+        title="BMX against bm25s on short and long queries",
+        caption=(
+            f"Time of bm25s (numba back end) over that of BMX, tier {tier}: above 1, BMX is "
+            "faster. CPU time of one thread, systems in turn in one process, the fastest of the "
+            f"turns. Least {min(flat):.2f}, geometric mean {geometric_mean(flat):.2f}."
+        ),
+        svg=heatmap(rows, depths, ratios, decimals=2),
+        alt="Table of speed ratios for each collection and length of queries, by k.",
+        table=[
+            ["collection and queries", "k", "system", "microseconds a query", "over BMX's"],
+            *(
+                [row, k, system, f"{value:,.1f}", f"{value / times['bmx']:.2f}"]
+                for row, r in zip(rows, records, strict=True)
+                for k, times in r.facts["time_microseconds"].items()
+                for system, value in times.items()
+            ),
+        ],
+    )
+
+
 def _system(record: Record) -> str:
     return f"{record.config['system'].upper()} {record.config['augmentation']}"
 
@@ -196,4 +230,5 @@ DRAWN: Plan = (
     (("E4",), entropy),
     (("E5",), augmentation),
     (("E7",), speed),
+    (("E10",), grid),
 )
