@@ -66,6 +66,11 @@ UNIT_MEANING = (
 MOST_ROWS = 300  # of a figure's numbers on a page; more are in files alone
 
 
+def benches_in(out_dir: Path) -> list[str]:
+    """The names of the bench pages that lie in a folder of pages, in order."""
+    return sorted(page.parent.name for page in out_dir.glob("bench/*/bench.html"))
+
+
 def render_site(
     papers_root: Path | str,
     records: Iterable[Record],
@@ -73,12 +78,14 @@ def render_site(
     verified: Verified | None = None,
     *,
     codes: Mapping[str, str] | None = None,
+    benches: Sequence[str] = (),
     processes: int = 1,
 ) -> Path:
     """Write index.html, one page per paper and the data files; returns the index.
 
     Pages of an earlier render that are no longer made are removed, unless somebody edited them.
-    `verified` are the attested machines that the index lists.
+    `verified` are the attested machines that the index lists, `benches` the collections whose
+    bench pages it links (`benches_in`).
     Records and run files are linked where their store lies beside `out_dir` (results/ or local/);
     otherwise records are copied below data/. `codes` are the digests of each paper's code that
     pages name, by default those of the code at hand. More than one of the `processes`, which only a
@@ -126,6 +133,7 @@ def render_site(
     files["index.html"] = _template(
         "index.html",
         views=views,
+        benches=benches,
         verified=verified,
         suite=cite.suite_version(),
         rehearsal=rehearsal,

@@ -15,7 +15,7 @@ from ir_replications.engine.door import USER_PATH, tell
 from ir_replications.engine.registry import PAPERS_FOLDER
 from ir_replications.reports.attestation.machines import read_machines
 from ir_replications.reports.pages.machine_views import verified
-from ir_replications.reports.pages.render import render_site
+from ir_replications.reports.pages.render import benches_in, render_site
 from ir_replications.reports.records.store import Store, overlay
 from ir_replications.shared.errors import InputError
 
@@ -44,7 +44,9 @@ def report(out: Path, store: Path, published_only: bool) -> None:
             records = records if published_only else overlay(records, local.records())
         gc.freeze()
         gc.enable()
-        index = render_site(PAPERS_FOLDER, records, out, machines, processes=usable_cores())
+        index = render_site(
+            PAPERS_FOLDER, records, out, machines, benches=benches_in(out), processes=usable_cores()
+        )
     finally:
         gc.enable()
         gc.unfreeze()

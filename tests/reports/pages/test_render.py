@@ -25,7 +25,7 @@ from ir_replications.reports.pages.formatting import MINUS, interval, number, p_
 from ir_replications.reports.pages.machine_views import verified
 from ir_replications.reports.pages.query_views import query_pages
 from ir_replications.reports.pages.record_views import MOST
-from ir_replications.reports.pages.render import MANIFEST, render_site
+from ir_replications.reports.pages.render import MANIFEST, benches_in, render_site
 from ir_replications.reports.pages.views import tier_view
 from ir_replications.reports.records.record import TIERS, Record
 from ir_replications.reports.records.store import Store
@@ -622,6 +622,19 @@ def _committed(path: str, root: Path) -> bytes:
     return done.stdout
 
 
+def test_the_index_links_the_bench_pages_beside_it(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        (tmp_path / "html" / "bench" / name).mkdir(parents=True)
+        (tmp_path / "html" / "bench" / name / "bench.html").touch()
+    (tmp_path / "html" / "bench" / "unfinished").mkdir()
+    papers, out = write_paper(tmp_path / "papers").parent, tmp_path / "html"
+    found = re.compile(r'href="(bench/[^"]+)"')
+    assert found.findall(render_site(papers, [], out).read_text("utf-8")) == []
+    index = render_site(papers, [], out, benches=benches_in(out)).read_text("utf-8")
+    assert found.findall(index) == ["bench/a/bench.html", "bench/b/bench.html"]
+    assert (out / "bench/a/bench.html").exists()
+
+
 def test_committed_pages_are_what_the_committed_records_give(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[3]
     (tmp_path / "results").symlink_to(root / "reports" / "results")
@@ -637,7 +650,8 @@ def test_committed_pages_are_what_the_committed_records_give(tmp_path: Path) -> 
     }
     codes = {paper: found[1] for paper, found in said.items() if found}
     assert len(codes) == len(said)
-    render_site(root / "replications", records, out, machines, codes=codes)
+    benches = benches_in(root / "reports" / "html")
+    render_site(root / "replications", records, out, machines, codes=codes, benches=benches)
     # Another matplotlib sets the same drawing with other room for its letters.
     same_drawings = (
         f"matplotlib=={version('matplotlib')}\n" in (root / "constraints.txt").read_text()
