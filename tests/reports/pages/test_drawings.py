@@ -70,6 +70,7 @@ def test_an_interval_without_an_end_reaches_the_edge() -> None:
 
 def test_the_largest_number_has_the_strongest_colour() -> None:
     drawn = heatmap(["r"], ["a", "b"], [[-4.0, 2.0]], marks=[[True, False]])
-    assert re.findall(r'class="num (\w+)" style="background:rgb\([\d ]+ / ([\d.]+)\)">([^<]+)<', drawn) == [
+    cell = re.compile(r'class="num (\w+)" style="background:rgb\([\d ]+ / ([\d.]+)\)">([^<]+)<')
+    assert cell.findall(drawn) == [
         ("down", f"{STRONGEST:.2f}", "\u22124.0*"), ("up", f"{STRONGEST / 2:.2f}", "+2.0"),
     ]  # fmt: skip
