@@ -179,27 +179,32 @@ def speed(records: Sequence[Record], tier: str) -> Figure:
     )
 
 
-def grid(records: Sequence[Record], tier: str) -> Figure:
-    """E10: how many times faster than bm25s BMX answers, by collection, length of queries and k."""
+def grid(records: Sequence[Record], tier: str) -> Figure | None:
+    """E10: how much longer bm25s takes than BMX, by collection, length of queries and k."""
     records = [record for record in records if "speed_ratio" in record.facts]
-    depths = list(records[0].facts["speed_ratio"]) if records else []
+    if not records:
+        return None
+    depths = list(records[0].facts["speed_ratio"])
     rows = []
     for record in records:
         size = record.config.get("synthetic")
         name = f"Zipf {size:,}" if size else record.config["collection"]
-        rows.append(f"{name} · {'short' if record.config['queries'] == 'short' else 'long'}")
+        rows.append(f"{name}, {'short' if record.config['queries'] == 'short' else 'long'} queries")
     ratios = [[r.facts["speed_ratio"][k]["bm25s"] for k in depths] for r in records]
     flat = [value for line in ratios for value in line]
     return Figure(
         id="grid",
         title="BMX against bm25s on short and long queries",
         caption=(
-            f"Time of bm25s (numba back end) over that of BMX, tier {tier}: above 1, BMX is "
-            "faster. CPU time of one thread, systems in turn in one process, the fastest of the "
-            f"turns. Least {min(flat):.2f}, geometric mean {geometric_mean(flat):.2f}."
+            f"How much longer bm25s (numba back end) takes than BMX, in percent, tier {tier}: above "
+            "0, BMX is faster. CPU time of one thread, systems in turn in one process, the fastest "
+            f"of the turns. bm25s's time over BMX's: least {min(flat):.2f}, geometric mean "
+            f"{geometric_mean(flat):.2f}."
         ),
-        svg=heatmap(rows, depths, ratios, decimals=2),
-        alt="Table of speed ratios for each collection and length of queries, by k.",
+        drawing=heatmap(
+            rows, depths, [[100 * (ratio - 1) for ratio in line] for line in ratios], decimals=0
+        ),
+        alt="Table of how much longer bm25s takes, by collection, length of queries and k.",
         table=[
             ["collection and queries", "k", "system", "microseconds a query", "over BMX's"],
             *(
