@@ -197,8 +197,8 @@ def grid(records: Sequence[Record], tier: str) -> Figure | None:
         title="BMX against bm25s on short and long queries",
         caption=(
             f"How much longer bm25s (numba back end) takes than BMX, in percent, tier {tier}: "
-            "above 0, BMX is faster. CPU time of one thread, systems in turn in one process, the fastest "
-            f"of the turns. bm25s's time over BMX's: least {min(flat):.2f}, geometric mean "
+            "above 0, BMX is faster. CPU time of one thread, systems in turn in one process, the "
+            f"fastest of the turns. bm25s's time over BMX's: least {min(flat):.2f}, geometric mean "
             f"{geometric_mean(flat):.2f}."
         ),
         drawing=heatmap(
