@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import geometric_mean, median
 from typing import Any
@@ -134,7 +135,7 @@ def measure_grid(
         tasks = {name: made[name] for name in systems}
         counts = dict.fromkeys(tasks, len(lists))
         for name, search in others.items():
-            tasks[name] = lambda search=search, k=k: search(few, k)
+            tasks[name] = partial(search, few, k)
             counts[name] = len(few)
         turns, results = cpu_turns(tasks, repetitions)
         _check_same([results[name] for name in WAYS if name in results])
