@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ir_replications.bmx.retrieval.compiled import inline, jit, jit_compare
+from ir_replications.bmx.retrieval.compiled import jit, jit_compare
 from ir_replications.bmx.retrieval.kernels import SLACK, bonus
 
 # Result lists up to this length are kept sorted instead of as a heap.
@@ -17,7 +17,7 @@ FEW = 128
 BLOCK = 32
 
 
-@inline
+@jit
 def worse(score, doc, other_score, other_doc):
     """Canonical order: lower score, or the same score and a later document."""
     return score < other_score or (score == other_score and doc > other_doc)
@@ -149,7 +149,7 @@ def sort_best(scores, docs, size, out_scores, out_docs):
     """
     keys, kept = np.empty(size, np.uint64), docs
     other_keys, other_docs = np.empty(size, np.uint64), np.empty(size, np.int32)
-    bits = scores[:size].view(np.uint64)
+    bits = scores.view(np.uint64)
     for j in range(size):
         keys[j] = ~bits[j]  # ascending keys: descending scores
     ascending = True

@@ -25,7 +25,8 @@ from ir_replications.bmx.experiments.speed import index_bm25s, measure_pruning
 from ir_replications.bmx.experiments.zipf import queries_from, zipf_collection
 from ir_replications.bmx.retrieval.retriever import BMX
 from ir_replications.shared.analysis import Tokens, corpus_tokens, tokenize
-from ir_replications.shared.data import find_data_root, load_collection
+from ir_replications.shared.data import load_collection
+from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import InputError
 
 ZIPF = {"zipf-30k": 30_000, "zipf-300k": 300_000}
