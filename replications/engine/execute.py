@@ -123,6 +123,8 @@ def measure(job: Job, context: Context) -> tuple[Record, Run | None]:
     except InputError:
         raise
     except Exception as failure:
+        if _stopped(failure):  # compiled code has made another error of it
+            raise KeyboardInterrupt from failure
         error = _describe(failure)
     if outcome.run is not None and (reason := why_not_writable(outcome.run)):
         outcome.facts["run_file"] = f"none: {reason}"
@@ -160,6 +162,13 @@ def _record(job: Job, outcome: Outcome, error: str | None, known: dict[str, Any]
         facts=outcome.facts,
         provenance=known,
     )
+
+
+def _stopped(failure: BaseException | None) -> bool:
+    """Whether an error goes back to a signal that ends the process."""
+    while failure is not None and not isinstance(failure, KeyboardInterrupt):
+        failure = failure.__cause__ or failure.__context__
+    return failure is not None
 
 
 def _describe(failure: Exception) -> str:

@@ -50,6 +50,8 @@ def _documents(config: Config, context: Context) -> Outcome:
         raise DivergedError("the loss is not finite at step 3")
     if config["system"] == "nan":
         return Outcome(facts={"spearman": math.nan})
+    if config["system"] == "stopped":  # as compiled code reports a signal
+        raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
     if config["system"] == "refused":
         raise InputError("corpus.jsonl:1: bad")
     n = len(context.collection(config["collection"]).doc_ids)
@@ -246,6 +248,14 @@ def test_reusable_asks_for_the_data_only_when_the_code_agrees(
     monkeypatch.setattr(execute, "code_digest", lambda paper: "0" * 64)
     monkeypatch.setattr(context, "cached_collection", lambda *_: pytest.fail("data were read"))
     assert not reusable(record, toy_job(), Context(folders=folders))
+
+
+def test_a_signal_that_compiled_code_reports_is_no_failure_of_its_cell(
+    tmp_path: Path, runs: list[str]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_job(toy_job("stopped"), tmp_path / "s")
+    assert runs == ["stopped"] and not files(tmp_path)
 
 
 @pytest.mark.parametrize(
