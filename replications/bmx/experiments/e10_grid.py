@@ -40,7 +40,7 @@ MOST_QUERIES = {"short": 1000, "long": 100}
 def cells(plan: Plan) -> list[dict[str, Any]]:
     """One cell per collection and length of queries, all systems and depths in turn inside it."""
     names = plan.collections if plan.chosen else GRID[plan.tier]
-    reasoned = plan.tier == "small" and not plan.chosen
+    reasoned = GRID["small"] if plan.tier == "small" else ()
     grid: list[dict[str, Any]] = [
         {
             "collection": name,
@@ -50,10 +50,11 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
             "threads": 1,
         }
         for name in names
-        for queries in ("short", "reasoned" if reasoned else "pooled")
+        for queries in ("short", "reasoned" if name in reasoned else "pooled")
     ]
+    text = [{"collection": n, "analyzer": "bm25s", "from": "text"} for n in names]
     if plan.chosen:
-        return grid
+        return [*grid, *text]
     grid += [
         {"synthetic": size, "queries": queries, "threads": 1, "seed": 0}
         for size in SYNTHETIC.get(plan.tier, ())
@@ -62,7 +63,7 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
     if plan.tier in GROWTH:
         sizes = [str(size) for size in GROWTH[plan.tier]]
         grid.append({"growth": " ".join(sizes), "threads": 1, "seed": 0})
-    return [*grid, *({"collection": n, "analyzer": "bm25s", "from": "text"} for n in names)]
+    return [*grid, *text]
 
 
 def run(config: Config, context: Context) -> Outcome:

@@ -55,7 +55,9 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
     asked = [(name, OWN) for name in names]
     if plan.tier == "small" and not plan.chosen:
         asked += [(name, OWN) for name in FURTHER]
-        asked += [(name, queries) for name, models in REASONED.items() for queries in models]
+    if plan.tier == "small":
+        at_hand = [name for name in REASONED if not plan.chosen or name in names]
+        asked += [(name, queries) for name in at_hand for queries in REASONED[name]]
     return [
         {
             "collection": name,
