@@ -113,7 +113,7 @@ def test_the_wheel_holds_what_a_user_needs_and_no_more(wheel: Path) -> None:
         ("replications", "*/training/recipes/*.yaml"), ("replications", "*/training/launch/*.yaml"),
         ("replications", "*/tables/*"), ("replications", "engine/template/**/*.template"),
         ("reports", "machines/*.json"), ("reports", "results/**/*.jsonl"),
-        ("reports", "pages/templates/*"), ("shared", "**/*.toml"),
+        ("reports", "pages/templates/*"), ("reports", "bench/templates/*"), ("shared", "**/*.toml"),
     ):  # fmt: skip
         inner = PurePosixPath("ir_replications", "" if folder == "replications" else folder)
         left_out = {"local", *broken_papers()}
@@ -125,7 +125,7 @@ def test_the_wheel_holds_what_a_user_needs_and_no_more(wheel: Path) -> None:
         assert expected and expected <= set(names), expected - set(names)
     assert "ir_replications/engine/template/tests/test_fusion.py.template" in names
     unwanted = re.compile(r"/tests/|/test_|/bench_|\.run\.gz$|\.html$|/runs/|__pycache__")
-    wanted = re.compile(r"\.template$|/reports/pages/templates/")
+    wanted = re.compile(r"\.template$|/reports/(pages|bench)/templates/")
     assert [n for n in names if unwanted.search(n) and not wanted.search(n)] == []
 
 

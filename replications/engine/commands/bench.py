@@ -28,7 +28,7 @@ from ir_replications.bench.systems import (
     rerank_jobs,
     weight,
 )
-from ir_replications.engine.commands.bench_table import show_bench
+from ir_replications.engine.commands.answer_table import show_bench
 from ir_replications.engine.commands.chosen import chosen_collections
 from ir_replications.engine.commands.options import data_root_option
 from ir_replications.engine.context import cached_collection
