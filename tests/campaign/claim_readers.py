@@ -78,7 +78,13 @@ def confirm_claims(folder: Path, paper: Any) -> None:
         stated = claims[claim.id]["check"]
         assert claim.check.kind == stated["kind"], "another kind"
         if "value" in stated:
-            assert claim.check.value == stated["value"], "another value"
+            points = hundredfold(claim.check.scale, stated)
+            assert claim.check.value == points * stated["value"], "another value"
+
+
+def hundredfold(scale: float, stated: Any) -> float:
+    """100 where a measure that is a share, written without a scale, was read in points; else 1."""
+    return 100.0 if scale == 100 and stated.get("scale", 1) == 1 else 1.0
 
 
 def make_short(folder: Path) -> None:
@@ -123,7 +129,9 @@ def confirm_short(folder: Path, paper: Any) -> None:
                 cell = values[n] if values else printed.get(row["label"], {}).get(name, "")
                 if shown.values[n] is not None:
                     own.finite(shown.values[n], "value")
-                assert shown.values[n] == (None if cell == "" else float(cell)), "another value"
+                points = hundredfold(table.columns[n].scale or table.scale, entry)
+                expected_value = None if cell == "" else points * float(cell)
+                assert shown.values[n] == expected_value, "another value"
 
 
 def own_line(text: str) -> str:

@@ -200,7 +200,7 @@ READERS = (
         {"r/ranker.json": "json", "r/head.safetensors": "bytes"},
         read_ranker,
         confirm_ranker,
-        ("load_ranker",),
+        ("load_ranker", "read_stated"),
         apart=True,
         share=0.5,
     ),

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ir_replications.bert_distill_losses.training.own_pairs import read_pairs
+from ir_replications.engine.commands.rewrite import read_asked
 from ir_replications.shared.data.pools import pool_qrels, pools
 from ir_replications.shared.retrieval.runs import read_run
 from ir_replications.tongsearch_qr.rewriting.reasoned_files import read_reasoned
@@ -118,7 +120,44 @@ def confirm_map(folder: Path, found: dict[str, str]) -> None:
     _equal(found, {q: texts[t] for q, t in QUERIES.items()})
 
 
+def make_labelled(folder: Path) -> None:
+    write(folder / "a.jsonl", *(
+        {"query": text, "document": f"about {other}", "label": int(q == other)}
+        for q, text in QUERIES.items() for other in QUERIES
+    ))  # fmt: skip
+
+
+def confirm_labelled(folder: Path, found: Any) -> None:
+    rows = own.objects_of(folder / "a.jsonl")
+    assert rows, "no pair"
+    for row, pair in zip(rows, found, strict=True):
+        texts = (own.text(row["query"], "query"), own.text(row["document"], "document"))
+        assert all(text.strip() for text in texts), "an empty text"
+        label = own.whole(row["label"], "label", 0)
+        assert label <= 1 and pair == (*texts, label), "another pair"
+
+
+def make_asked(folder: Path) -> None:
+    write(folder / "a.jsonl", *({"_id": q, "text": t} for q, t in QUERIES.items()))
+
+
 READERS = (
+    Reader(
+        "labelled pairs",
+        make_labelled,
+        {"a.jsonl": "lines"},
+        lambda f: read_pairs(f / "a.jsonl"),
+        confirm_labelled,
+        ("read_pairs",),
+    ),
+    Reader(
+        "queries to rewrite",
+        make_asked,
+        {"a.jsonl": "lines"},
+        lambda f: read_asked(str(f / "a.jsonl")).queries,
+        lambda f, v: _equal(v, own.queries_of(f / "a.jsonl")),
+        ("read_asked",),
+    ),
     Reader(
         "TREC qrels",
         make_trec,

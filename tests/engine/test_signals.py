@@ -81,7 +81,7 @@ MOMENTS = [
                            "llvmlite.binding", "scipy.sparse", "numpy.linalg", "ir_measures")),
     *((TRAIN, at) for at in (f"{P}.shared.scratch", "click", f"{P}.prorank.training.recipe",
                              "yaml")),
-    *((REWRITE, at) for at in ("click", f"{P}.tongsearch_qr.method.prompts", "yaml")),
+    *((REWRITE, at) for at in ("click", f"{P}.tongsearch_qr.method.prompts")),
     *((RERANK, at) for at in ("click", "numpy", f"{P}.engine.first_stages")),
     *((DISTIL, at) for at in ("click", f"{P}.bert_distill_losses.training.arms")),
 ]  # fmt: skip

@@ -73,7 +73,8 @@ def test_kernels_and_caches_go_to_a_private_folder_which_is_said(
     done = unprivileged(["-m", "ir_replications", *request], tmp_path, package, **options)
     assert (done.returncode, "2 cells: 2 run" in done.stdout) == (0, True), done.stderr
     assert re.search(rf"note: compiling search kernels, kept in {own}/kernels; set ", done.stderr)
-    assert not [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
+    told = re.compile(r"note: |\d+ of \d+ cells, ")  # notes, and how far it is on a slow machine
+    assert not [line for line in done.stderr.splitlines() if not told.match(line)]
     assert own.stat().st_mode & 0o777 == 0o700
     again = unprivileged(["-c", SEARCH], tmp_path, package, **options)
     assert (again.stdout, again.stderr) == ("[[1]]\n", ""), "they are kept"

@@ -102,7 +102,7 @@ def test_weights_that_would_be_made_up_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_absent_library_names_the_install_line() -> None:
-    with pytest.raises(MissingDependencyError, match="pip install torch transformers"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'ir-replications\[all\]'"):
         require("no_such_library")
 
 

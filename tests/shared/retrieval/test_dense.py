@@ -137,7 +137,7 @@ def test_texts_longer_than_the_embedder_reads_are_counted(letters: Letters) -> N
 
 def test_static_vectors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "ir_replications.shared.retrieval.dense.load_embedder", lambda ref: object()
+        "ir_replications.shared.retrieval.dense.load_embedder", lambda ref, **_: object()
     )
     with pytest.raises(InputError, match="toy: static token vectors; expected a transformer"):
         load_dense("toy")
