@@ -138,7 +138,7 @@ def _janome() -> Analyzer:
     return Analyzer(
         "janome",
         f"1/janome {version('janome')}",
-        lambda text: list(tokenizer.tokenize(text.lower())),
+        lambda text: [str(word) for word in tokenizer.tokenize(text.lower())],
         lambda word: (word,) if any(map(str.isalnum, word)) else (),
     )
 
