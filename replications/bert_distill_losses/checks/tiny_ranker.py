@@ -1,4 +1,4 @@
-"""Random encoders of two kinds with a word-level tokenizer, as folders small enough for tests."""
+"""Random encoders of three kinds with a word-level tokenizer, as folders small enough for tests."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 WORDS = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", *(f"w{i}" for i in range(60)))
-KINDS = ("Bert", "DistilBert")
+KINDS = ("Bert", "DistilBert", "MPNet")
 
 
-def tiny_tokenizer(words: tuple[str, ...] = WORDS, types: bool = True) -> Any:
-    """Words between spaces, each a token of `words` or [UNK]; pairs as a BERT's."""
+def tiny_tokenizer(words: tuple[str, ...] = WORDS, types: bool = True, gap: int = 1) -> Any:
+    """Words between spaces, each a token of `words` or [UNK]; pairs with `gap` [SEP] between."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -18,7 +18,7 @@ def tiny_tokenizer(words: tuple[str, ...] = WORDS, types: bool = True) -> Any:
     cut.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     cut.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        pair=f"[CLS] $A {'[SEP] ' * gap}$B:1 [SEP]:1",
         special_tokens=[("[CLS]", 1), ("[SEP]", 2)],
     )
     names = ["input_ids", *(["token_type_ids"] if types else []), "attention_mask"]
@@ -39,6 +39,7 @@ def tiny_encoder(
     if kind == "DistilBert":
         sizes |= {"dim": width, "hidden_dim": 2 * width, "n_layers": layers, "n_heads": heads}
     else:
+        sizes["max_position_embeddings"] += kind == "MPNet"  # it numbers them from 1 here
         sizes |= {
             "hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": layers,
             "num_attention_heads": heads,
@@ -52,7 +53,7 @@ def tiny_encoder(
 def save_tiny(folder: Path, kind: str = "Bert", layers: int = 6, **options: Any) -> str:
     """Write a tiny encoder and its tokenizer to `folder`; return the reference of the model."""
     tiny_encoder(kind, layers, **options).save_pretrained(str(folder))
-    tiny_tokenizer(types=kind == "Bert").save_pretrained(str(folder))
+    _tokenizer_of(kind).save_pretrained(str(folder))
     return str(folder)
 
 
@@ -62,8 +63,11 @@ def tiny_ranker(
     """A ranker of a random encoder, in eval mode."""
     from ir_replications.bert_distill_losses.ranker.model import Ranker
 
-    tokenizer = tiny_tokenizer(types=kind == "Bert")
-    return Ranker(tiny_encoder(kind, layers, **options), head, tokenizer).eval()
+    return Ranker(tiny_encoder(kind, layers, **options), head, _tokenizer_of(kind)).eval()
+
+
+def _tokenizer_of(kind: str) -> Any:
+    return tiny_tokenizer(types=kind == "Bert", gap=2 if kind == "MPNet" else 1)
 
 
 def tiny_texts(n: int, longest: int, seed: int = 0) -> list[str]:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from ir_replications.bert_distill_losses.experiments import e1_goldens, e2_arms, e3_axes, e4_labels
+from ir_replications.bert_distill_losses.experiments import (
+    e1_goldens,
+    e2_arms,
+    e3_axes,
+    e4_labels,
+    e5_deeper_teacher,
+)
 
 COLLECTIONS = {
     "embedded": ("pydocs",),
@@ -22,6 +28,7 @@ EXPERIMENTS = (
     e2_arms.EXPERIMENT,
     e3_axes.EXPERIMENT,
     e4_labels.EXPERIMENT,
+    e5_deeper_teacher.EXPERIMENT,
 )
 
 __all__ = ["COLLECTIONS", "EXPERIMENTS"]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+KINDS = ("BertModel", "DistilBertModel", "MPNetModel")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def encode_states(encoder: Any, inputs: Mapping[str, torch.Tensor]) -> States:
 
     Of `inputs`, input_ids and attention_mask (n, L) and, for a BERT, token_type_ids are read.
     Raises InputError without a mask, where a sequence does not begin with a token, and for an
-    encoder that is neither a BertModel nor a DistilBertModel.
+    encoder that is none of KINDS.
     """
     kind = _kind(encoder)
     mask = inputs.get("attention_mask")
@@ -122,8 +123,13 @@ def _projections(encoder: Any, states: States, layer: int) -> tuple[Any, Any, An
         raise InputError(f"states of {states.layers} layers for an encoder of {len(layers)}")
     if not 1 <= layer <= len(layers):
         raise InputError(f"layer {layer}: expected 1 to {len(layers)}")
-    attention = layers[layer - 1].attention
-    if _kind(encoder) == "DistilBertModel":
+    attention, kind = layers[layer - 1].attention, _kind(encoder)
+    if kind == "MPNetModel":
+        raise InputError(
+            "an MPNetModel adds a bias of distances to its attention scores, which no student of "
+            "another kind has; use losses on scores or on hidden states"
+        )
+    if kind == "DistilBertModel":
         return attention.q_lin, attention.k_lin, attention.v_lin
     return attention.self.query, attention.self.key, attention.self.value
 
@@ -136,10 +142,7 @@ def _layers(encoder: Any) -> Any:
 
 def _kind(encoder: Any) -> str:
     names = [kind.__name__ for kind in type(encoder).__mro__]
-    for name in ("BertModel", "DistilBertModel"):
+    for name in KINDS:
         if name in names:
             return name
-    raise InputError(
-        f"{type(encoder).__name__}: expected a BertModel or a DistilBertModel, whose attention "
-        "scores can be recomputed"
-    )
+    raise InputError(f"{type(encoder).__name__}: expected one of {', '.join(KINDS)}")

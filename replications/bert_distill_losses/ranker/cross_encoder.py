@@ -107,6 +107,7 @@ class CrossEncoder:
             texts, add_special_tokens=False, padding=False, truncation=False, verbose=False
         )["input_ids"]
         length = {text: len(ids) for text, ids in zip(texts, made, strict=True)}
+        # A second [SEP] takes nothing from the document: see PairTokens.
         limit, room = self.reads["query_length"], self.reads["max_length"] - 3
         return np.array(
             [

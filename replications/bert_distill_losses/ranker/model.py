@@ -34,7 +34,7 @@ Inputs = Mapping[str, torch.Tensor]
 
 
 class Ranker(torch.nn.Module):
-    """An encoder (BERT or DistilBERT) and a head; scores are at least float32, under autocast too.
+    """An encoder (BERT, DistilBERT, MPNet) and a head; scores are at least float32, always.
 
     `head` names one of HEADS and `seed` draws its starting weights. `tokenizer` is kept to be
     saved with the weights. The encoder's pooler is dropped: no score depends on it. Raises
@@ -83,12 +83,18 @@ class Ranker(torch.nn.Module):
             if name not in inputs:
                 raise InputError(f"inputs without {name}, which the head {self.head_name!r} needs")
         config = self.encoder.config
-        length, room = inputs["input_ids"].shape[-1], config.max_position_embeddings
+        length, room = inputs["input_ids"].shape[-1], positions(config)
         if length > room:
             raise InputError(f"pairs of {length} tokens for a model of {room} positions; cut them")
         if "token_type_ids" in inputs and not getattr(config, "type_vocab_size", 0):
             raise InputError("this encoder has no token types; use types 'zero'")
         return {name: values.to(self.device) for name, values in inputs.items()}
+
+
+def positions(config: Any) -> int:
+    """The longest sequence of tokens that an encoder of this configuration reads."""
+    numbered_from = config.pad_token_id + 1 if config.model_type == "mpnet" else 0
+    return int(config.max_position_embeddings) - numbered_from
 
 
 def pretrained_ranker(ref: str, head: str, layers: int | None = None, seed: int = 0) -> Ranker:

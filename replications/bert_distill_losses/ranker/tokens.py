@@ -1,4 +1,5 @@
-"""Pairs as token ids: [CLS] query [SEP] document [SEP].
+"""Pairs as token ids: [CLS] query [SEP] document [SEP], with two [SEP] between where the tokenizer
+puts two (MPNet, RoBERTa).
 
 A query meets the same document in many epochs and arms, so every text is tokenised once and the
 pairs are put together from ids. The result is what the tokenizer itself makes of a pair whose
@@ -29,6 +30,8 @@ class PairTokens:
     `types` "zero" leaves token types out, which a BERT reads as 0 everywhere: the MiniLM embedder
     knows no others. "pair" gives the document and its [SEP] type 1, as BERT was pre-trained.
     `empty_documents` counts the documents without a token; their pairs are "[CLS] q [SEP] [SEP]".
+    `special` counts the special tokens of a pair. A document has as many tokens under `max_length`
+    as a BERT leaves it, whatever the tokenizer: a second [SEP] comes on top.
 
     Raises InputError for a text that is no string, lengths that leave a document no token, other
     `types`, and a tokenizer of another form of pair than BERT's.
@@ -50,7 +53,8 @@ class PairTokens:
                 f"query_length {query_length}, max_length {max_length}: expected 1 or more, and "
                 "4 more than that for three special tokens and one of the document"
             )
-        _check_form(tokenizer)
+        self._gap = _separators(tokenizer)
+        self.special = 2 + self._gap
         self.query_length, self.max_length, self.types = query_length, max_length, types
         self._cls, self._sep = tokenizer.cls_token_id, tokenizer.sep_token_id
         self._pad = tokenizer.pad_token_id
@@ -61,13 +65,13 @@ class PairTokens:
         self.empty_documents = int((self._document_sizes == 0).sum())
 
     def length(self, query: int, document: int) -> int:
-        """Tokens of one pair, the three special ones included."""
+        """Tokens of one pair, the special ones included."""
         return int(self.lengths(np.array([query]), np.array([document]))[0])
 
     def lengths(self, query: np.ndarray, document: np.ndarray) -> np.ndarray:
         """Tokens of each pair of a query and a document by number: int64, the arrays' shape."""
-        sizes = self._query_sizes[query] + self._document_sizes[document] + 3
-        return np.minimum(sizes, self.max_length)
+        sizes = self._query_sizes[query] + self._document_sizes[document] + self.special
+        return np.minimum(sizes, self.max_length + self._gap - 1)
 
     def batch(self, query: np.ndarray, document: np.ndarray) -> dict[str, torch.Tensor]:
         """The pairs (query[i], document[i]), n of them, padded on the right to the longest.
@@ -90,15 +94,15 @@ class PairTokens:
         places = np.arange(ids.shape[1])
         for row, q, d, end in zip(ids, query, document, lengths, strict=True):
             first = self._queries[q]
-            cut = len(first) + 2
-            row[1 : cut - 1] = first
-            row[cut - 1] = row[end - 1] = self._sep
+            cut = len(first) + 1 + self._gap
+            row[1 : len(first) + 1] = first
+            row[len(first) + 1 : cut] = row[end - 1] = self._sep
             row[cut : end - 1] = self._documents[d][: end - 1 - cut]
-        starts = self._query_sizes[query][:, None] + 2  # of the documents
+        starts = self._query_sizes[query][:, None] + 1 + self._gap  # of the documents
         ends = lengths[:, None]
         masks = {
             "attention_mask": places < ends,
-            "query_mask": (places >= 1) & (places < starts - 1),
+            "query_mask": (places >= 1) & (places < starts - self._gap),
             "document_mask": (places >= starts) & (places < ends - 1),
         }
         if self.types == "pair":
@@ -141,16 +145,25 @@ def _rules(tokenizer: Any) -> Any:
     return stated["normalizer"], stated["pre_tokenizer"], kind
 
 
-def _check_form(tokenizer: Any) -> None:
-    """Raise InputError unless a pair is [CLS] a [SEP] b [SEP] and there is a token to pad with."""
+def _separators(tokenizer: Any) -> int:
+    """How many [SEP] stand between query and document: 1 or 2.
+
+    Raises InputError unless a pair is [CLS] a [SEP] b [SEP] or [CLS] a [SEP] [SEP] b [SEP], and
+    there is a token to pad with.
+    """
     name = type(tokenizer).__name__
-    special = (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
-    if None in special:
+    cls, sep, pad = (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
+    if None in (cls, sep, pad):
         raise InputError(f"{name} has no [CLS], [SEP] or padding token; expected a BERT's")
     a, b = (tokenizer(t, add_special_tokens=False)["input_ids"] for t in ("a", "b"))
     made = tokenizer("a", "b", padding=False, truncation=False)["input_ids"]
-    if made != [special[0], *a, special[1], *b, special[1]]:
-        raise InputError(f"{name} does not encode pairs as [CLS] a [SEP] b [SEP]; use a BERT's")
+    for gap in (1, 2):
+        if made == [cls, *a, *[sep] * gap, *b, sep]:
+            return gap
+    raise InputError(
+        f"{name} encodes a pair neither as [CLS] a [SEP] b [SEP] nor as [CLS] a [SEP] [SEP] b "
+        "[SEP]; use a BERT's or an MPNet's"
+    )
 
 
 def _ids(tokenizer: Any, texts: Sequence[str], limit: int, kind: str) -> list[np.ndarray]:

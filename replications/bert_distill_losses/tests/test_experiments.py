@@ -1,4 +1,4 @@
-"""E1 to E4 as experiments: their cells, planning without torch, whole cells, what is missing."""
+"""E1 to E5 as experiments: their cells, planning without torch, whole cells, what is missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from ir_replications.bert_distill_losses.checks.tiny_training import write_recipe
-from ir_replications.bert_distill_losses.experiments import e1_goldens, e2_arms, e3_axes, e4_labels
+from ir_replications.bert_distill_losses.experiments import (
+    e1_goldens,
+    e2_arms,
+    e3_axes,
+    e4_labels,
+    e5_deeper_teacher,
+)
 from ir_replications.bert_distill_losses.experiments.registry import COLLECTIONS, EXPERIMENTS
 from ir_replications.bert_distill_losses.training import ranking_terms, recipe
 from ir_replications.bert_distill_losses.training import run as training_run
@@ -33,6 +39,7 @@ MODULES: Mapping[str, Any] = {
     "E2": e2_arms,
     "E3": e3_axes,
     "E4": e4_labels,
+    "E5": e5_deeper_teacher,
 }
 TIERS = ("embedded", "small", "paper")
 
@@ -65,7 +72,7 @@ def test_tiers_have_their_experiments() -> None:
         assert asked <= set(experiment.cost), experiment.id
         assert experiment.needs_model == (experiment.id != "E1")
     having = {tier: [n for n, m in MODULES.items() if m.cells(plan(tier))] for tier in TIERS}
-    assert having["embedded"] == ["E1", "E2"] and having["small"] == ["E2", "E3", "E4"]
+    assert having["embedded"] == ["E1", "E2"] and having["small"] == ["E2", "E3", "E4", "E5"]
 
 
 def test_every_arm_has_five_seeds_on_every_collection() -> None:

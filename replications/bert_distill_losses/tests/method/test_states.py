@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from ir_replications.bert_distill_losses.checks.tiny_encoder import tiny_encoder, tiny_inputs
+from ir_replications.bert_distill_losses.checks.tiny_ranker import tiny_encoder as tiny_mpnet
 from ir_replications.bert_distill_losses.method.states import (
     States,
     attention_scores,
@@ -68,6 +69,17 @@ def test_token_types_reach_bert_and_spare_distilbert() -> None:
         encoder = tiny_encoder(kind)
         plain, found = encode_states(encoder, inputs), encode_states(encoder, typed)
         assert torch.equal(plain.hidden[-1], found.hidden[-1]) == same
+
+
+def test_an_mpnet_gives_states_and_refuses_attention_scores() -> None:
+    encoder = tiny_mpnet("MPNet", layers=2)
+    states = encode_states(encoder, tiny_inputs())
+    assert (states.layers, layer_count(encoder), head_count(encoder), width(encoder)) == (
+        2, 2, 4, 32,
+    )  # fmt: skip
+    for vectors in (queries_keys_values, attention_scores):
+        with pytest.raises(InputError, match="bias of distances"):
+            vectors(encoder, states, 1)
 
 
 def test_gradients_pass_through_the_scores() -> None:

@@ -72,9 +72,9 @@ def test_scores_by_hand(kind: str, head: str) -> None:
             hidden = ranker.encoder(torch.tensor([ids])).last_hidden_state[0].double().numpy()
             assert np.abs(states.hidden[-1][row, : len(ids)].numpy() - hidden).max() < 1e-5
             expected = float(hidden[0] @ ranker.head.weight.double().numpy()) + 0.25
-            split = ids.index(2)
-            if head == "cls+cosine" and split + 2 < len(ids):
-                q, d = hidden[1:split].mean(0), hidden[split + 1 : -1].mean(0)
+            split, gap = ids.index(2), 2 if kind == "MPNet" else 1
+            if head == "cls+cosine" and split + gap + 1 < len(ids):
+                q, d = hidden[1:split].mean(0), hidden[split + gap : -1].mean(0)
                 expected += 10 * float(q @ d) / float(np.linalg.norm(q) * np.linalg.norm(d))
             assert float(scores[row]) == pytest.approx(expected, abs=2e-5)
     assert len(states.hidden) == 7 and torch.equal(states.mask, inputs["attention_mask"])
@@ -201,9 +201,27 @@ def test_frozen_word_embeddings_stay_bit_equal(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_as_many_tokens_as_there_are_positions(kind: str) -> None:
+    ranker = tiny_ranker(kind=kind, layers=2)
+    text = " ".join(["w1"] * 80)
+    for length, fits in ((64, True), (65, False)):
+        tokens = PairTokens(ranker.tokenizer, ["w2"], [text], max_length=80)
+        inputs = {
+            k: v[:, :length] for k, v in tokens.batch(np.zeros(1, int), np.zeros(1, int)).items()
+        }
+        if fits:
+            with torch.inference_mode():
+                assert torch.isfinite(ranker(inputs)).all()
+        else:
+            with pytest.raises(InputError, match="65 tokens for a model of 64 positions"):
+                ranker(inputs)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_attention_for_training_is_undone(kind: str) -> None:
     ranker = tiny_ranker(kind=kind, layers=2)
-    inputs = inputs_of(ranker)
+    inputs, usual = inputs_of(ranker), ranker.encoder.config._attn_implementation
+    assert usual == ("eager" if kind == "MPNet" else "sdpa"), "MPNet has no fused kernel"
     with torch.inference_mode():
         before = ranker(inputs)
     with pytest.raises(KeyError), attention_for_training(ranker):
@@ -213,7 +231,7 @@ def test_attention_for_training_is_undone(kind: str) -> None:
             assert (ranker(inputs) - before).abs().max() < 1e-5
         assert ranker.encoder.config._attn_implementation == "eager"
         raise KeyError
-    assert ranker.encoder.config._attn_implementation == "sdpa"
+    assert ranker.encoder.config._attn_implementation == usual
     with torch.inference_mode():
         assert torch.equal(ranker(inputs), before)
 

@@ -31,7 +31,7 @@ def test_scores_are_those_of_each_pair_alone(kind: str, head: str) -> None:
         alone = [
             float(ranker(tokens.batch(QUERY[i : i + 1], DOCUMENT[i : i + 1]))[0]) for i in range(90)
         ]
-    assert np.std(alone) > 0.05
+    assert np.std(alone) > 0.03
     for budget in (1, 100, 8192):
         found = score_pairs(ranker, tokens, QUERY, DOCUMENT, batch_tokens=budget)
         assert found.dtype == np.float32 and found.shape == (90,)

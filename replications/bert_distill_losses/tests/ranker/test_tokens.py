@@ -35,28 +35,45 @@ def own_encoding(tokenizer: object, query: str, document: str, q: int, length: i
 
 
 @pytest.mark.parametrize("types", ["zero", "pair"])
-def test_pairs_are_the_tokenizers_own(types: str) -> None:
-    tokenizer = tiny_tokenizer()
+@pytest.mark.parametrize("gap", [1, 2])
+def test_pairs_are_the_tokenizers_own(gap: int, types: str) -> None:
+    tokenizer, longest = tiny_tokenizer(gap=gap), 23 + gap
     tokens = PairTokens(tokenizer, QUERIES, DOCUMENTS, query_length=7, max_length=24, types=types)
     query, document = (x.ravel() for x in np.mgrid[: len(QUERIES), : len(DOCUMENTS)])
     batch = tokens.batch(query, document)
     assert ("token_type_ids" in batch) == (types == "pair")
     cut = 0
     for row, (q, d) in enumerate(zip(query, document, strict=True)):
-        own = own_encoding(tokenizer, QUERIES[q], DOCUMENTS[d], 7, 24)
+        own = own_encoding(tokenizer, QUERIES[q], DOCUMENTS[d], 7, longest)
         n = len(own["input_ids"])
-        cut += n == 24
+        cut += n == longest
+        padding = [0] * (longest - n)
         assert tokens.length(q, d) == n
-        assert batch["input_ids"][row].tolist() == own["input_ids"] + [0] * (24 - n)
-        assert batch["attention_mask"][row].tolist() == [1] * n + [0] * (24 - n)
+        assert batch["input_ids"][row].tolist() == own["input_ids"] + padding
+        assert batch["attention_mask"][row].tolist() == [1] * n + padding
         if types == "pair":
-            assert batch["token_type_ids"][row].tolist() == own["token_type_ids"] + [0] * (24 - n)
-        inner = np.array([*(token > 2 for token in own["input_ids"]), *[False] * (24 - n)])
-        second = np.array([*own["token_type_ids"], *[0] * (24 - n)])
+            assert batch["token_type_ids"][row].tolist() == own["token_type_ids"] + padding
+        inner = np.array([*(token > 2 for token in own["input_ids"]), *padding])
+        second = np.array([*own["token_type_ids"], *padding])
         assert batch["document_mask"][row].tolist() == (inner * second).tolist()
         assert batch["query_mask"][row].tolist() == (inner * (1 - second)).tolist()
     assert cut > 20 and min(tokens.lengths(query, document)) < 10
     assert tokens.empty_documents == 1
+
+
+def test_a_second_separator_takes_no_token_from_the_document() -> None:
+    """So a student and a teacher of another kind read the same words."""
+    first, second = (
+        PairTokens(tiny_tokenizer(gap=gap), QUERIES, DOCUMENTS, 7, 24) for gap in (1, 2)
+    )
+    query, document = (x.ravel() for x in np.mgrid[: len(QUERIES), : len(DOCUMENTS)])
+    for mask in ("query_mask", "document_mask"):
+        words = [
+            [ids[kept > 0].tolist() for ids, kept in zip(b["input_ids"], b[mask], strict=True)]
+            for b in (tokens.batch(query, document) for tokens in (first, second))
+        ]
+        assert words[0] == words[1]
+    assert (second.special, first.special) == (4, 3)
 
 
 def test_a_batch_is_as_long_as_its_longest_pair() -> None:
@@ -118,10 +135,10 @@ def test_tokenizers_of_another_form_are_refused() -> None:
     other = tiny_tokenizer()
     other.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] [SEP] $B [SEP]",
+        pair="[CLS] $A $B [SEP]",
         special_tokens=[("[CLS]", 1), ("[SEP]", 2)],
     )
-    with pytest.raises(InputError, match="does not encode pairs as"):
+    with pytest.raises(InputError, match="encodes a pair neither as"):
         PairTokens(other, ["w1"], ["w2"])
     other.pad_token = None
     with pytest.raises(InputError, match="padding token"):
