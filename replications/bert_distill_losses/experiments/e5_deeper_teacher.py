@@ -17,7 +17,7 @@ from ir_replications.engine.experiment import Experiment, Plan
 
 BASELINES = ("bm25", "oracle")
 TEACHER = 11
-ARMS = ("A5", "A8", "A2", "A6", "A9", "A4", "A7", "A1", "A10")  # in the plan's order
+ARMS = ("A5", "A8", "A11", "A2", "A6", "A9", "A4", "A7", "A1", "A10")  # in the plan's order
 LAYERS = (6, 3, 2)
 
 

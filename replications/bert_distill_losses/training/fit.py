@@ -10,7 +10,7 @@ import torch
 
 from ir_replications.bert_distill_losses.ranker.files import READS, save_ranker
 from ir_replications.bert_distill_losses.ranker.model import freeze_word_embeddings
-from ir_replications.bert_distill_losses.ranker.tokens import same_tokenizer
+from ir_replications.bert_distill_losses.ranker.tokens import PairTokens, same_tokenizer
 from ir_replications.bert_distill_losses.training.arms import Arm
 from ir_replications.bert_distill_losses.training.data import TrainingData
 from ir_replications.bert_distill_losses.training.loop import train_ranker
@@ -40,11 +40,13 @@ def fit(
     if recipe.freeze_word_embeddings:
         freeze_word_embeddings(ranker)
     model = recipe.teacher_model if kind == "teacher" else recipe.student_model
+    model = model or recipe.teacher_model
+    layer_teacher = _followed(ranker, follow, recipe, data) if follow else (None, None)
     with fixed_threads(recipe.threads):
         loop = train_ranker(
             ranker,
             data.groups,
-            data.tokens(recipe, model or recipe.teacher_model, ranker.tokenizer),
+            data.tokens(recipe, model, ranker.tokenizer),
             arm,
             recipe.teacher if kind == "teacher" else recipe.student,
             folder,
@@ -52,7 +54,8 @@ def fit(
             precision=recipe.precision,
             margin=recipe.margin,
             teacher_scores=targets() if targets else None,
-            layer_teacher=_followed(ranker, follow) if follow else None,
+            layer_teacher=layer_teacher[0],
+            layer_tokens=layer_teacher[1],
         )
         if is_first():
             reads = {name: getattr(recipe, name) for name in READS}
@@ -91,11 +94,14 @@ def _record(
     }
 
 
-def _followed(student: Any, follow: Callable[[], Any]) -> Any:
-    """The encoder whose layers the student follows, which reads the same tokens."""
-    teacher = follow()
-    same_tokenizer(teacher.tokenizer, student.tokenizer)
-    return on_device(teacher).encoder
+def _followed(
+    student: Any, follow: Callable[[], Any], recipe: Recipe, data: TrainingData
+) -> tuple[Any, PairTokens | None]:
+    """(the encoder whose layers the student follows, its own tokens where ids are other)."""
+    teacher = on_device(follow())
+    if same_tokenizer(teacher.tokenizer, student.tokenizer):
+        return teacher.encoder, None
+    return teacher.encoder, data.tokens(recipe, recipe.teacher_model, teacher.tokenizer)
 
 
 def on_device(model: Any) -> Any:

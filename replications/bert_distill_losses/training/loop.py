@@ -15,6 +15,7 @@ import torch
 
 from ir_replications.bert_distill_losses.method.layer_objective import LayerObjective
 from ir_replications.bert_distill_losses.method.states import encode_states
+from ir_replications.bert_distill_losses.ranker.alignment import aligned_states
 from ir_replications.bert_distill_losses.ranker.model import Ranker, attention_for_training
 from ir_replications.bert_distill_losses.ranker.tokens import PairTokens
 from ir_replications.bert_distill_losses.training.arms import Arm
@@ -51,11 +52,13 @@ def train_ranker(
     margin: float = 1.0,
     teacher_scores: np.ndarray | None = None,
     layer_teacher: Any = None,
+    layer_tokens: PairTokens | None = None,
 ) -> UpdateLoop:
     """Train `ranker` in place as the arm says; returns the loop, which knows what was done.
 
     `teacher_scores` are those of the groups, (n, m); `layer_teacher` is the encoder that the
-    layers are to follow, put into eval mode here. The log has for each step every loss of the arm
+    layers are to follow, put into eval mode here; `layer_tokens` are its own tokens of the same
+    texts, None where it reads the student's. The log has for each step every loss of the arm
     without its weight, their weighted sum, the share of groups in order, and now and then the
     gradient norms of ranking and layers on the encoder and the cosine between the two. Goes on
     with a killed run. Raises InputError for groups or scores that do not fit, and for a loss that
@@ -82,7 +85,8 @@ def train_ranker(
                 ranker.encoder.requires_grad_(False)
             batch = batches[step]
             mine = np.asarray(share(batch))
-            inputs = tokens.batch(*_flat(data, mine))
+            flat = _flat(data, mine)
+            inputs = tokens.batch(*flat)
             inputs = {name: value.to(device) for name, value in inputs.items()}
             with loop.autocast():
                 scores, states = ranker.forward_states(inputs)
@@ -92,7 +96,11 @@ def train_ranker(
             losses = {name: loss for name, loss in found.items() if loss is not None}
             if objective is not None and any(weights.get(term) for term in arm.layers):
                 with torch.no_grad(), loop.autocast():
-                    theirs = encode_states(layer_teacher, inputs)
+                    theirs = (
+                        aligned_states(layer_teacher, layer_tokens, *flat, inputs, tokens.special)
+                        if layer_tokens
+                        else encode_states(layer_teacher, inputs)
+                    )
                 apart = objective(states, theirs)
                 losses |= {t: loss * _part(t, states.mask) for t, loss in apart.items()}
             parts = {term: weights[term] * losses[term] for term in losses if weights.get(term)}

@@ -325,6 +325,21 @@ def test_a_student_follows_the_layers_of_the_teacher_it_names(
     assert not bool((first(teacher) == first(untrained)).all())
 
 
+def test_a_student_of_another_kind_follows_scores_and_states(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    """An MPNet of twice the width: other ids, a separator more, a projection."""
+    teacher = save_tiny(tmp_path / "mpnet", "MPNet", layers=2, width=32, heads=2)
+    mixed = replace(recipe, teacher_model=teacher, student_model=recipe.teacher_model)
+    for name, terms in (("A8", {"hard", "soft"}), ("A11", {"hard", "soft", "hidden"})):
+        trained = train_student(mixed, ARMS[name], 1, DATA)
+        assert all(terms <= entry.keys() for entry in trained.log), name
+        assert all(np.isfinite(entry["loss"]) for entry in trained.log)
+        assert load_ranker(trained.weights).encoder.config.model_type == "bert"
+    with pytest.raises(InputError, match="bias of distances"):
+        train_student(mixed, ARMS["A12"], 1, DATA)
+
+
 def test_a_teacher_of_a_half_without_groups_is_one_line(recipe: Recipe) -> None:
     one_half = DATA.of_half(0)
     with pytest.raises(InputError, match="no query is in half 1; expected more queries"):
