@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,6 +184,28 @@ def fresh_evidence(request: pytest.FixtureRequest, _store: Path, _cells: Cells) 
     """Evidence of the test's own paper at the chosen tier, run in this session."""
     tier = request.config.getoption("--tier")
     return _evidence(request.path.parents[1].name, tier, request, _folder(tier, _store), _cells)
+
+
+@pytest.fixture
+def checked(request: pytest.FixtureRequest, _store: Path) -> Callable[[str], dict[str, Any]]:
+    """The facts of a check of E1 of the test's own paper.
+
+    Cells that claims are judged by are the same: whoever comes first runs it, once in a session.
+    """
+    from ir_replications.engine.execute import run_job
+    from ir_replications.engine.jobs import plan_jobs
+
+    paper = request.path.relative_to(Path(__file__).with_name("replications")).parts[0]
+
+    def facts(check: str) -> dict[str, Any]:
+        (job,) = [
+            job for job in plan_jobs(paper, "embedded", only=["E1"]) if job.config["check"] == check
+        ]
+        record, _ = run_job(job, _store)
+        assert record.status == "ok", record.error
+        return dict(record.facts)
+
+    return facts
 
 
 def _folder(tier: str, store: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import PackageNotFoundError, requires
 
 DISTRIBUTION = "ir-replications"
 _EXTRA = re.compile(r"extra == ['\"]([\w-]+)['\"]")
@@ -11,6 +10,8 @@ _EXTRA = re.compile(r"extra == ['\"]([\w-]+)['\"]")
 
 def remedy(module: str) -> str:
     """What to install for a module that cannot be imported, by this package's own metadata."""
+    from importlib.metadata import PackageNotFoundError, requires  # slow, and seldom needed
+
     wanted = _normal(module.partition(".")[0])
     try:
         lines = requires(DISTRIBUTION) or []

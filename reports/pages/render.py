@@ -120,7 +120,7 @@ def render_site(
         return view.for_index(), files
 
     if processes > 1:  # once, not once in every fork
-        for library in ("scipy.stats", "matplotlib.figure", "matplotlib.backends.backend_svg"):
+        for library in ("scipy.special", "matplotlib.figure", "matplotlib.backends.backend_svg"):
             importlib.import_module(library)
         _environment().get_template("paper.html")
     papers, wrong = load_papers(papers_root)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.printable import printable, shown
@@ -29,6 +31,8 @@ def plain(value: Any, where: str, *keys: str | int) -> Any:
     kind = type(value)
     if kind is str or kind is bool or value is None or is_finite(value):
         return value
+    if kind is list and set(map(type, value)) <= {float} and all(map(math.isfinite, value)):
+        return value.copy()
     if hasattr(value, "item") and not isinstance(value, (str, bytes)):
         value = value.item() if getattr(value, "ndim", 0) == 0 else value.tolist()
     if isinstance(value, (Mapping, list, tuple)):
@@ -65,15 +69,30 @@ def rounded(per_query: Any, where: str) -> dict[str, dict[str, float]]:
             raise InputError(f"{place} is {shown(rows)}; expected query id -> number")
         if not (set(map(type, rows.values())) <= {float} and set(map(type, rows)) <= {str}):
             rows = plain(rows, where, "per_query", str(measure))
-        for qid, value in rows.items() if set(map(type, rows.values())) != {float} else ():
+        floats = set(map(type, rows.values())) == {float}
+        for qid, value in () if floats else rows.items():
             if not is_finite(value):
                 raise InputError(f"{place}.{printable(qid)} is {shown(value)}; expected a number")
         if "" in rows:
             raise InputError(f"{place} has a query without an id")
-        found[str(measure)] = {
-            qid: round(float(value), PER_QUERY_DECIMALS) for qid, value in rows.items()
-        }
+        found[str(measure)] = (
+            dict(rows)
+            if floats and _are_rounded(rows.values())
+            else {qid: round(float(value), PER_QUERY_DECIMALS) for qid, value in rows.items()}
+        )
     return found
+
+
+def _are_rounded(values: Collection[float]) -> bool:
+    """Whether rounding would change none: each is the float nearest to a number of 6 decimals.
+
+    False where that is not certain; a quotient of two whole numbers is rounded once.
+    """
+    numbers = np.fromiter(values, np.float64, len(values))
+    if not (np.abs(numbers) < 1e6).all():
+        return False
+    scale = 10.0**PER_QUERY_DECIMALS
+    return bool((np.rint(numbers * scale) / scale == numbers).all())
 
 
 def check_means(means: Any, per_query: Mapping[str, Mapping[str, float]], where: str) -> None:

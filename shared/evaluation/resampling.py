@@ -6,12 +6,13 @@ Many comparisons have as many queries as one before. A draw is kept as a small i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
-_KEPT = 16_000_000  # larger sets of draws are made anew: 16 sets of 32 MB at most are kept
+_KEPT = 400_000_000  # bytes of draws; the oldest go first
 _GATHERED = 1 << 16  # values gathered at a time, which stay in the processor's cache
+
+_kept: dict[tuple[tuple[int, ...], int, int, int], tuple[np.ndarray, ...]] = {}
 
 
 def resampled_means(
@@ -22,21 +23,29 @@ def resampled_means(
     The draws are those of `scipy.stats.bootstrap(strata, ..., batch=batch, rng=seed's generator)`:
     in each batch of resamples, the indexes of one stratum after another.
     """
-    sizes = tuple(map(len, strata))
-    found = (_draws if sum(sizes) * n <= _KEPT else _draws.__wrapped__)(sizes, n, seed, batch)
+    key = (tuple(map(len, strata)), n, seed, batch)
+    found = _kept.pop(key, None) or _draws(*key)
+    _keep(key, found)
     return [_means(values, drawn) for values, drawn in zip(strata, found, strict=True)]
+
+
+def _keep(key: tuple[tuple[int, ...], int, int, int], found: tuple[np.ndarray, ...]) -> None:
+    _kept[key] = found
+    while sum(drawn.nbytes for draws in _kept.values() for drawn in draws) > _KEPT:
+        del _kept[next(iter(_kept))]
 
 
 def _means(values: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     rows = max(1, _GATHERED // len(values))
-    parts = [
-        np.mean(np.take(values, drawn[start : start + rows]), axis=-1)
-        for start in range(0, len(drawn), rows)
-    ]
-    return np.concatenate(parts)
+    means, gathered = np.empty(len(drawn)), np.empty((rows, len(values)))
+    for start in range(0, len(drawn), rows):
+        part = means[start : start + rows]
+        # Clipped without being looked at first: every index lies within.
+        np.take(values, drawn[start : start + rows], out=gathered[: len(part)], mode="clip")
+        np.add.reduce(gathered[: len(part)], axis=-1, out=part)
+    return means / len(values)
 
 
-@lru_cache(maxsize=16)
 def _draws(sizes: tuple[int, ...], n: int, seed: int, batch: int) -> tuple[np.ndarray, ...]:
     """Indexes drawn for each size, (n, size)."""
     rng = np.random.default_rng(seed)
@@ -44,5 +53,6 @@ def _draws(sizes: tuple[int, ...], n: int, seed: int, batch: int) -> tuple[np.nd
     for start in range(0, n, batch):
         rows = min(batch, n - start)
         for size, drawn in zip(sizes, found, strict=True):
-            drawn[start : start + rows] = rng.integers(0, size, (rows, size))
+            # The numbers that SciPy draws as int64, in half the memory.
+            drawn[start : start + rows] = rng.integers(0, size, (rows, size), dtype=np.uint32)
     return found

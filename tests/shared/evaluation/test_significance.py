@@ -155,9 +155,7 @@ def test_bootstrap_equals_scipy() -> None:
 
 
 @pytest.mark.parametrize("sizes", [(7,), (300, 12, 300), (900,)])
-def test_every_level_is_bit_for_bit_scipys(
-    sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_level_is_scipys(sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     # Small blocks: SciPy's draws come in batches, of all strata in turn, the last one shorter.
     monkeypatch.setattr(ir_replications.shared.evaluation.significance, "_BLOCK", 900 * 700)
     strata = [np.round(np.subtract(*two_systems(n, seed=n)), 2) for n in sizes]
@@ -174,7 +172,9 @@ def test_every_level_is_bit_for_bit_scipys(
                 method="BCa",
                 rng=np.random.default_rng(seed),
             )
-            assert (interval.low, interval.high) == tuple(oracle.confidence_interval)
+            # SciPy's quantile was another's before 1.16: the last bit may differ.
+            ends = pytest.approx(tuple(oracle.confidence_interval), rel=1e-13, abs=1e-16)
+            assert (interval.low, interval.high) == ends
             extreme = np.abs(oracle.bootstrap_distribution - interval.estimate)
             least = abs(interval.estimate) * (1 - 1e-12)
             assert interval.p == (1 + np.sum(extreme >= least)) / 2001

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from ir_replications.bert_distill_losses.checks.training import CHECKS
+Checked = Callable[[str], dict[str, Any]]
 
 
-def test_teacher_and_projection() -> None:
-    facts = CHECKS["G10-teacher"]()
+def test_teacher_and_projection(checked: Checked) -> None:
+    facts = checked("G10-teacher")
     assert facts.pop("projection_change") > 1e-4
     assert facts.pop("student_changed") > 20
     assert facts.pop("saved_tensors") > 20
@@ -26,8 +29,8 @@ def test_teacher_and_projection() -> None:
     }
 
 
-def test_combination() -> None:
-    facts = CHECKS["G11"]()
+def test_combination(checked: Checked) -> None:
+    facts = checked("G11")
     assert facts.pop("max_relative_error") < 1e-6
     assert facts.pop("moved_by_a_weight") > 20
     assert facts == {
@@ -39,27 +42,27 @@ def test_combination() -> None:
 
 
 @pytest.mark.parametrize(("check", "losses"), [("hard", 4), ("soft", 8), ("layers", 8)])
-def test_every_loss_falls(check: str, losses: int) -> None:
-    facts = CHECKS[f"G13-{check}"]()
+def test_every_loss_falls(checked: Checked, check: str, losses: int) -> None:
+    facts = checked(f"G13-{check}")
     assert facts["losses"] == losses
     assert facts["least_fall"] > 0.05
     assert facts.get("hinge_least_margin", 2.0) > 1.0
 
 
-def test_margins_become_the_teachers() -> None:
-    facts = CHECKS["G13-margins"]()
+def test_margins_become_the_teachers(checked: Checked) -> None:
+    facts = checked("G13-margins")
     assert facts["correlation"] > 0.9 > 0.5 > facts["correlation_before"]
     assert facts["fall"] > 1
 
 
-def test_a_copied_teacher_scores_as_the_teacher() -> None:
-    facts = CHECKS["C4"]()
+def test_a_copied_teacher_scores_as_the_teacher(checked: Checked) -> None:
+    facts = checked("C4")
     assert facts["max_difference"] == 0
     assert facts["of_two_layers"] > 0.01
 
 
-def test_arms_see_the_same_groups() -> None:
-    assert CHECKS["K7"]() == {
+def test_arms_see_the_same_groups(checked: Checked) -> None:
+    assert checked("K7") == {
         "arms": 20,
         "arms_of_other_batches": 0,
         "arms_of_other_documents": 0,

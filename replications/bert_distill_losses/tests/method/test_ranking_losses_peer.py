@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
-peer = pytest.importorskip("sentence_transformers")
-peers = pytest.importorskip("sentence_transformers.cross_encoder.losses")
-CrossEncoder: Any = peer.CrossEncoder
 
 from ir_replications.bert_distill_losses.method import ranking_losses as R
 
 B, M = 4, 3
 
 
-class Table(CrossEncoder):
+@cache
+def peers() -> Any:
+    """Their losses; imported for seconds, by the one worker whose tests these are."""
+    return pytest.importorskip("sentence_transformers.cross_encoder.losses")
+
+
+def table(scores: Any) -> Any:
     """A cross-encoder whose score of a document, named by its number, is an entry of a table."""
 
-    num_labels = 1
-    device = torch.device("cpu")
+    class Table(pytest.importorskip("sentence_transformers").CrossEncoder):  # type: ignore[misc]
+        num_labels = 1
+        device = torch.device("cpu")
 
-    def __init__(self, scores: Any) -> None:
-        torch.nn.Module.__init__(self)
-        self.scores = scores.view(-1)
+        def __init__(self) -> None:
+            torch.nn.Module.__init__(self)
+            self.scores = scores.view(-1)
 
-    def preprocess(self, pairs: Any, **_: Any) -> dict[str, Any]:
-        return {"index": torch.tensor([int(document) for _, document in pairs])}
+        def preprocess(self, pairs: Any, **_: Any) -> dict[str, Any]:
+            return {"index": torch.tensor([int(document) for _, document in pairs])}
 
-    def forward(self, inputs: Any, **_: Any) -> dict[str, Any]:
-        return {"scores": self.scores[inputs["index"]].unsqueeze(1)}
+        def forward(self, inputs: Any, **_: Any) -> dict[str, Any]:
+            return {"scores": self.scores[inputs["index"]].unsqueeze(1)}
+
+    return Table()
 
 
 NAMES = [[str(M * i + j) for j in range(M)] for i in range(B)]  # of documents, by query
@@ -42,7 +49,7 @@ FLAT = [["q"] * (B * M), [name for row in NAMES for name in row]]
 
 def one_by_one(model: Any, _: Any) -> Any:
     """In-batch negatives left out: each query is a batch of its own."""
-    loss = peers.MultipleNegativesRankingLoss(model, scale=1.0, activation_fn=torch.nn.Identity())
+    loss = peers().MultipleNegativesRankingLoss(model, scale=1.0, activation_fn=torch.nn.Identity())
     rows = [[["q"], *([name] for name in row)] for row in NAMES]
     return torch.stack([loss(row, torch.ones(1)) for row in rows]).mean()
 
@@ -52,7 +59,7 @@ def labels() -> Any:
 
 
 def ranknet(model: Any, _: Any) -> Any:
-    loss = peers.RankNetLoss(model, reduction_log="natural")
+    loss = peers().RankNetLoss(model, reduction_log="natural")
     return loss([QUERIES, NAMES], list(labels()))
 
 
@@ -66,13 +73,13 @@ def distilled(model: Any, teacher: Any) -> Any:
 CASES: dict[str, tuple[Callable[..., Any], Callable[[Any, Any], Any]]] = {
     "bce": (
         lambda s, t: R.bce(s),
-        lambda m, t: peers.BinaryCrossEntropyLoss(m)(FLAT, labels().reshape(-1)),
+        lambda m, t: peers().BinaryCrossEntropyLoss(m)(FLAT, labels().reshape(-1)),
     ),
     "ranknet": (lambda s, t: R.ranknet(s), ranknet),
     "lce": (lambda s, t: R.lce(s), one_by_one),
-    "pointwise-mse": (R.pointwise_mse, lambda m, t: peers.MSELoss(m)(FLAT, t.reshape(-1))),
-    "margin-mse": (R.margin_mse, lambda m, t: peers.MarginMSELoss(m)([QUERIES, *COLUMNS], t)),
-    "soft-ce": (R.soft_ce, lambda m, t: peers.ListNetLoss(m)([QUERIES, NAMES], list(t))),
+    "pointwise-mse": (R.pointwise_mse, lambda m, t: peers().MSELoss(m)(FLAT, t.reshape(-1))),
+    "margin-mse": (R.margin_mse, lambda m, t: peers().MarginMSELoss(m)([QUERIES, *COLUMNS], t)),
+    "soft-ce": (R.soft_ce, lambda m, t: peers().ListNetLoss(m)([QUERIES, NAMES], list(t))),
     "list-kl": (lambda s, t: R.list_kl(s, t, 2.0), distilled),
 }
 
@@ -84,7 +91,7 @@ def test_value_and_gradient(name: str) -> None:
     values, slopes = [], []
     for which in (0, 1):
         scores = start.clone().requires_grad_()
-        loss = CASES[name][which](scores if which == 0 else Table(scores), teacher)
+        loss = CASES[name][which](scores if which == 0 else table(scores), teacher)
         loss.backward()
         assert scores.grad is not None
         values.append(float(loss.detach()))
