@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ir_replications.bmx.experiments.peers import FEW, installed_peers
+from ir_replications.bmx.experiments.peers import FEW, PURE_PYTHON, installed_peers
 from ir_replications.bmx.experiments.speed import bm25s_from
 from ir_replications.bmx.experiments.zipf import queries_from, zipf_collection
 from ir_replications.bmx.retrieval.retriever import BMX
@@ -94,7 +94,7 @@ class Systems:
             "bmx pruned": lambda: model.retrieve(own, k, pruning=True),
         }
         if bm25 is not None:
-            made["bm25"] = lambda: bm25.retrieve(self.lists, k)
+            made["bm25"] = lambda: bm25.retrieve(own, k)
         if peer is not None:
             made[PEER] = lambda: peer.retrieve(self.ids, k=k, n_threads=1, show_progress=False)
         return made
@@ -114,18 +114,19 @@ def measure_grid(
     "bmx" always among them; with `peers`, those installed too. microseconds and
     median_microseconds: "k=10" -> system -> number; ratio and median_ratio: system's time over that
     of "bmx" (above 1: BMX is faster); choice: the better of exhaustive and pruned over automatic
-    (1: no time lost), where all ways are asked.
+    (1: no time lost), where all ways are asked; absent: peer -> why it was not asked.
     Raises ValueError where BMX's three ways differ in a document or score.
     """
     indexed = Systems.index(corpus, queries, systems)
     model, lists, ids = indexed.model, indexed.lists, indexed.ids
     few = lists[:FEW]
-    others = installed_peers(corpus) if peers else {}
+    others, absent = installed_peers(corpus) if peers else ({}, {})
     out: dict[str, Any] = {
         "n_docs": model.n_docs,
         "n_queries": len(lists),
         "mean_tokens": float(np.mean([len(query) for query in ids])),
         "mean_terms": float(np.mean([len(set(query)) for query in ids])),
+        "absent": absent,
     }
     numbers = ("microseconds", "median_microseconds", "ratio", "median_ratio", "choice")
     out |= {name: {} for name in numbers}
@@ -135,8 +136,8 @@ def measure_grid(
         tasks = {name: made[name] for name in systems}
         counts = dict.fromkeys(tasks, len(lists))
         for name, search in others.items():
-            tasks[name] = partial(search, few, k)
-            counts[name] = len(few)
+            asked = few if name.split()[0] in PURE_PYTHON else lists
+            tasks[name], counts[name] = partial(search, asked, k), len(asked)
         turns, results = cpu_turns(tasks, repetitions)
         _check_same([results[name] for name in WAYS if name in results])
         label = f"k={depth}"
