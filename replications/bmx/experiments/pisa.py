@@ -53,8 +53,9 @@ def pisa_search(
         context = pisa.RetrievalContext()
         pisa.prepare_index(context, folder.name, ENCODING, "bm25", "", bm25_k1=k1, bm25_b=b)
 
+    held = context, folder  # its files are mapped as long as the search is kept
+
     def search(queries: Sequence[Sequence[str]], k: int) -> np.ndarray:
-        assert folder.name  # its files are mapped as long as this function is kept
         asked = [
             (i, {words[token]: float(n) for token, n in Counter(query).items() if token in words})
             for i, query in enumerate(queries)
@@ -62,7 +63,7 @@ def pisa_search(
         room = len(asked) * k
         scores, names = np.empty(room, np.float32), np.empty(room, object)
         found = pisa.retrieve(
-            context, ALGORITHM, asked, k=k, threads=1, pretokenised=True, query_weighted=1,
+            held[0], ALGORITHM, asked, k=k, threads=1, pretokenised=True, query_weighted=1,
             result_qidxs=np.empty(room, np.int32), result_docnos=names,
             result_ranks=np.empty(room, np.int32), result_scores=scores,
         )  # fmt: skip
