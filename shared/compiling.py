@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numba as nb
@@ -22,11 +24,14 @@ _OURS = "ir_replications."
 _VARIABLE = "NUMBA_CACHE_DIR"
 
 
-def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+def compiled(sources: tuple[Path, ...] = (), **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Decorator: numba's njit with these options, with a cache on disk where one can be.
 
-    It lies where numba puts it: in NUMBA_CACHE_DIR, beside the source, or in the user's cache
-    folder; where none of them can be written, in a private temporary folder; else nowhere.
+    `sources`: every file with code of the function, where that is more than its own file: it holds
+    the code of the functions that it calls, and numba would not notice an edit there.
+
+    The cache lies where numba puts it: in NUMBA_CACHE_DIR, beside the source, or in the user's
+    cache folder; where none of them can be written, in a private temporary folder; else nowhere.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -36,9 +41,19 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             dispatcher._cache = _Kept(function)
         except RuntimeError:  # numba found no place
             dispatcher._cache = _kept_elsewhere(function)
+        if sources and isinstance(dispatcher._cache, FunctionCache):  # else nothing is kept
+            dispatcher._cache._cache_file._source_stamp = _stamp(sources)
         return dispatcher
 
     return decorate
+
+
+@cache
+def _stamp(sources: tuple[Path, ...]) -> str:
+    digest = hashlib.sha256(nb.__version__.encode())
+    for source in sources:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
 
 
 class _Kept(FunctionCache):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain, pairwise, repeat
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +13,12 @@ import numpy as np
 from ir_replications.shared.analysis import Tokens
 from ir_replications.shared.analysis.tokens import check_token_list, check_tokens
 from ir_replications.shared.errors import InputError, InputWarning
-from ir_replications.shared.retrieval.search import NO_TOKENS, query_lists, result_width
+from ir_replications.shared.retrieval.search import (
+    NO_TOKENS,
+    query_lists,
+    result_width,
+    warn_without_tokens,
+)
 
 METHODS = ("lucene", "robertson", "atire", "bm25l", "bm25+")
 
@@ -44,7 +50,9 @@ class _Postings:
     indices: np.ndarray  # their documents, ascending within a term
     indptr: np.ndarray  # (terms + 1,)
     vocab: dict[str, int]
+    _vocabulary: list[str]  # its tokens, by id
     n_docs: int = -1
+    _positive = False  # whether all of data is above 0
 
     def _start(self, corpus: Tokens | Sequence[Sequence[str]]) -> Tokens:
         tokens = Tokens.of(corpus)
@@ -53,6 +61,8 @@ class _Postings:
         if not len(tokens.ids):
             warnings.warn(NO_TOKENS, InputWarning, stacklevel=3)
         self.n_docs = len(tokens)
+        self._positive = False
+        self._vocabulary = tokens.vocab
         self.vocab = {token: i for i, token in enumerate(tokens.vocab)}
         return tokens
 
@@ -64,13 +74,34 @@ class _Postings:
         """Ids of the query tokens that the collection has, repetitions kept."""
         self._ready()
         check_token_list(query, "query: ")
+        found: list[int] = self._encoded([query], "query: ")[0].tolist()
+        return found
+
+    def _terms(self, queries: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Ids, int64, of the tokens that the collection has; where each query's begin (Q + 1,).
+
+        Ids of `Tokens` over the very vocabulary that was indexed are taken as they are.
+        """
+        if isinstance(queries, Tokens) and queries.vocab is self._vocabulary:
+            queries.check()
+            warn_without_tokens(len(queries), len(queries.ids))
+            return queries.ids.astype(np.int64), np.asarray(queries.offsets, np.int64)
+        return self._encoded(query_lists(queries), "query {}: ")
+
+    def _encoded(self, lists: Sequence[Sequence[str]], name: str) -> tuple[np.ndarray, np.ndarray]:
+        ends = np.cumsum([0, *map(len, lists)], dtype=np.int64)
         try:
-            known = [self.vocab[token] for token in query if token in self.vocab]
+            found = map(self.vocab.get, chain.from_iterable(lists), repeat(-1))
+            ids = np.fromiter(found, np.int64, count=int(ends[-1]))
         except TypeError:  # a token that cannot be hashed
-            known = []
-        if len(known) < len(query):
-            check_tokens(query, "query: ")
-        return known
+            ids = np.full(int(ends[-1]), -1, np.int64)
+        known = ids >= 0
+        if not known.all():
+            for position, query in enumerate(lists):
+                check_tokens(query, name.format(position))
+            ends = np.concatenate(([0], np.cumsum(known)))[ends]
+            ids = ids[known]
+        return ids, ends
 
     def _weighted(self, ids: list[int]) -> tuple[list[int], list[float]]:
         """The term ids to add up and their weights."""
@@ -79,6 +110,19 @@ class _Postings:
     def _shift(self, ids: list[int]) -> float:
         """What every document gets for this query, matching or not."""
         return 0.0
+
+    def _summands(
+        self, ids: np.ndarray, starts: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """`_weighted` of every query, one after the other, their places and `_shift` of each."""
+        queries = [ids[a:b].tolist() for a, b in pairwise(starts.tolist())]
+        weighted = [self._weighted(query) for query in queries]
+        return (
+            np.array([t for terms, _ in weighted for t in terms], np.int64),
+            np.array([w for _, weights in weighted for w in weights], self.data.dtype),
+            np.cumsum([0, *(len(terms) for terms, _ in weighted)], dtype=np.int64),
+            np.array([self._shift(query) for query in queries], self.data.dtype),
+        )
 
     def retrieve(
         self, queries: Sequence[Sequence[str]], k: int = 10
@@ -90,30 +134,25 @@ class _Postings:
         means all documents (`result_width`). Warns where no query has a token. Raises InputError
         for k < 1, for what is no query, or when nothing is indexed.
         """
-        from ir_replications.shared.retrieval.topk import postings_topk
+        from ir_replications.shared.retrieval.postings import postings_topk
 
         self._ready()
         k = result_width(k, self.n_docs)
-        queries = query_lists(queries)
-        known = [self._known(query) for query in queries]
-        weighted = [self._weighted(ids) for ids in known]
-        dtype = self.data.dtype
-        arguments = (
-            self.data,
-            self.indices,
-            self.indptr,
-            np.array([t for ids, _ in weighted for t in ids], dtype=np.int64),
-            np.array([w for _, weights in weighted for w in weights], dtype=dtype),
-            np.cumsum([0, *(len(ids) for ids, _ in weighted)], dtype=np.int64),
-            np.array([self._shift(ids) for ids in known], dtype=dtype),
-            self.n_docs,
-            k,
-        )
+        ids, starts = self._terms(queries)
         try:
-            return postings_topk(*arguments)
+            docs, scores = postings_topk(
+                self.data,
+                self.indices.view(f"u{self.indices.itemsize}"),
+                self.indptr,
+                *self._summands(ids, starts),
+                self.n_docs,
+                k,
+                self._positive,
+            )
+            return docs.astype(np.int64), scores.astype(self.data.dtype, copy=False)
         except MemoryError as error:
             raise InputError(
-                f"k = {k}: no memory for the results of {len(known)} queries; ask for fewer"
+                f"k = {k}: no memory for the results of {len(starts) - 1} queries; ask for fewer"
             ) from error
 
     def get_scores(self, query: Sequence[str]) -> np.ndarray:
@@ -169,7 +208,16 @@ class BM25(_Postings):
         self.data, self.indices = model.scores["data"], model.scores["indices"]
         self.indptr = model.scores["indptr"]
         self._absent = model.nonoccurrence_array
+        self._positive = bool(self.data.min(initial=1.0) > 0)
         return self
+
+    def _summands(
+        self, ids: np.ndarray, starts: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        shifts = np.zeros(len(starts) - 1, self.data.dtype)
+        if self._absent is not None:
+            shifts[:] = [self._absent[ids[a:b]].sum() for a, b in pairwise(starts.tolist())]
+        return ids, np.ones(len(ids), self.data.dtype), starts, shifts
 
     def _shift(self, ids: list[int]) -> float:
         return 0.0 if self._absent is None else self._absent[ids].sum()
@@ -203,6 +251,7 @@ class QuerySideBM25(_Postings):
         self.idf = np.log((self.n_docs + 1) / (df + 0.5))
         length = tokens.lengths[self.indices]
         self.data = np.repeat(self.idf, df) * self._saturated(postings.data, length)
+        self._positive = bool(self.data.min(initial=1.0) > 0)
         return self
 
     def _saturated(self, tf: np.ndarray, length: np.ndarray | int) -> np.ndarray:

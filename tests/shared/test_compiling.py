@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 CODE = """
-from ir_replications.shared.retrieval.topk import _worse
-print(_worse(1.0, 2, 1.0, 1))
-print(_worse(1, 2, 1, 1))  # compiled for other types: said once
+from ir_replications.shared.retrieval.topk import worse
+print(worse(1.0, 2, 1.0, 1))
+print(worse(1, 2, 1, 1))  # compiled for other types: said once
 """
 
 

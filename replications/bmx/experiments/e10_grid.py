@@ -105,6 +105,7 @@ def run(config: Config, context: Context) -> Outcome:
             "speed_median_ratio": measured["median_ratio"],
             "speed_choice": measured["choice"],
             "speed_summary": summary(measured),
+            "speed_absent": measured["absent"],
         }
     )
 

@@ -213,6 +213,11 @@ def grid(records: Sequence[Record], tier: str) -> Figure | None:
                 for k, times in r.facts["time_microseconds"].items()
                 for system, value in times.items()
             ),
+            *(
+                [row, "all", system, reason, ""]
+                for row, r in zip(rows, records, strict=True)
+                for system, reason in r.facts.get("speed_absent", {}).items()
+            ),
         ],
     )
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ir_replications.bmx.experiments.peers import FEW, installed_peers
+from ir_replications.bmx.experiments.peers import FEW, PURE_PYTHON, Search, installed_peers
 from ir_replications.bmx.experiments.speed import bm25s_from
 from ir_replications.bmx.experiments.zipf import queries_from, zipf_collection
 from ir_replications.bmx.retrieval.retriever import BMX
@@ -94,7 +94,7 @@ class Systems:
             "bmx pruned": lambda: model.retrieve(own, k, pruning=True),
         }
         if bm25 is not None:
-            made["bm25"] = lambda: bm25.retrieve(self.lists, k)
+            made["bm25"] = lambda: bm25.retrieve(own, k)
         if peer is not None:
             made[PEER] = lambda: peer.retrieve(self.ids, k=k, n_threads=1, show_progress=False)
         return made
@@ -114,19 +114,20 @@ def measure_grid(
     "bmx" always among them; with `peers`, those installed too. microseconds and
     median_microseconds: "k=10" -> system -> number; ratio and median_ratio: system's time over that
     of "bmx" (above 1: BMX is faster); choice: the better of exhaustive and pruned over automatic
-    (1: no time lost), where all ways are asked.
+    (1: no time lost), where all ways are asked; absent: peer -> why it was not asked.
     Raises ValueError where BMX's three ways differ in a document or score.
     """
     indexed = Systems.index(corpus, queries, systems)
     model, lists, ids = indexed.model, indexed.lists, indexed.ids
-    few = lists[:FEW]
-    others = installed_peers(corpus) if peers else {}
+    others, absent = installed_peers(corpus) if peers else ({}, {})
     out: dict[str, Any] = {
         "n_docs": model.n_docs,
         "n_queries": len(lists),
         "mean_tokens": float(np.mean([len(query) for query in ids])),
         "mean_terms": float(np.mean([len(set(query)) for query in ids])),
+        "absent": absent,
     }
+    asked = {name: _asked(name, search, lists) for name, search in others.items()}
     numbers = ("microseconds", "median_microseconds", "ratio", "median_ratio", "choice")
     out |= {name: {} for name in numbers}
     for depth in depths:
@@ -135,9 +136,9 @@ def measure_grid(
         tasks = {name: made[name] for name in systems}
         counts = dict.fromkeys(tasks, len(lists))
         for name, search in others.items():
-            tasks[name] = partial(search, few, k)
-            counts[name] = len(few)
-        turns, results = cpu_turns(tasks, repetitions)
+            tasks[name], counts[name] = partial(search, asked[name], k), len(asked[name])
+        once = [name for name, queries in asked.items() if len(queries) < len(lists)]
+        turns, results = cpu_turns(tasks, repetitions, once)
         _check_same([results[name] for name in WAYS if name in results])
         label = f"k={depth}"
         each = {name: [1e6 * t / counts[name] for t in times] for name, times in turns.items()}
@@ -159,16 +160,27 @@ def _check_same(results: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
             raise ValueError("BMX's ways of searching differ in their results")
 
 
+def _asked(name: str, search: Search, queries: list[list[str]]) -> list[list[str]]:
+    """The queries of a peer's turn: all, or the first FEW, fewer where they take long."""
+    if name.split()[0] not in PURE_PYTHON:
+        return queries
+    start = time.thread_time()
+    search(queries[:1], DEPTHS[0])
+    seconds = max(time.thread_time() - start, 1e-9)
+    return queries[: max(1, min(FEW, int(LONG_TURN / seconds)))]
+
+
 def cpu_turns(
-    tasks: dict[str, Callable[[], Any]], repetitions: int
+    tasks: dict[str, Callable[[], Any]], repetitions: int, once: Sequence[str] = ()
 ) -> tuple[dict[str, list[float]], dict[str, Any]]:
     """CPU seconds of this thread for `repetitions` turns of each task, and what each returned.
 
-    Every task has an unmeasured turn first; one of more than LONG_TURN has a single measured turn.
+    Every task has an unmeasured turn first; one of more than LONG_TURN, and those of `once`, have a
+    single measured turn.
     """
     results: dict[str, Any] = {}
     turns: dict[str, list[float]] = {name: [] for name in tasks}
-    slow: set[str] = set()
+    slow = set(once)
     for turn in range(repetitions + 1):
         for name, task in tasks.items():
             if name in slow and turn > 1:

@@ -7,30 +7,46 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ir_replications.bmx.experiments.authors_code import authors_code
+from ir_replications.bmx.experiments.pisa import pisa_module, pisa_search
 from ir_replications.shared.analysis import Tokens
 
-# Queries of one turn, for peers that take milliseconds a query; they are the first ones.
+# Queries of one turn for peers of PURE_PYTHON, which take milliseconds a query: the first ones.
 FEW = 10
-# Documents up to which peers that hold Python objects per document are asked.
+# Documents up to which peers of PURE_PYTHON are asked.
 MOST_DOCUMENTS = 50_000
 
 Search = Callable[[Sequence[Sequence[str]], int], object]
 
 
-def installed_peers(corpus: Tokens) -> dict[str, Search]:
-    """Indexes the corpus with every peer that is installed; name and version -> search.
+class AbsentError(Exception):
+    """Why a peer cannot be asked."""
 
-    Searches take lists of tokens and k. None for collections above MOST_DOCUMENTS.
+
+def installed_peers(corpus: Tokens) -> tuple[dict[str, Search], dict[str, str]]:
+    """Index the corpus with every peer that is installed: name and version -> search.
+
+    Searches take lists of tokens and k. Second: name -> why it is absent, of all others.
     """
-    if len(corpus) > MOST_DOCUMENTS:
-        return {}
-    makers = (_tantivy, _rank_bm25, _baguetter)
-    found = (make(corpus) for make in makers)
-    return {name: search for name, search in filter(None, found)}
+    found: dict[str, Search] = {}
+    absent: dict[str, str] = {}
+    for name, make in MAKERS.items():
+        if name in PURE_PYTHON and len(corpus) > MOST_DOCUMENTS:
+            absent[name] = f"asked up to {MOST_DOCUMENTS:,} documents only"
+            continue
+        try:
+            label, search = make(corpus)
+        except AbsentError as reason:
+            absent[name] = str(reason)
+        except (ImportError, OSError) as error:  # half of it is installed, or for another machine
+            absent[name] = f"cannot be loaded: {(str(error).splitlines() or ['no reason'])[0]}"
+        else:
+            found[label] = search
+    return found, absent
 
 
-def _missing(module: str) -> bool:
-    return importlib.util.find_spec(module) is None
+def _need(module: str, install: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise AbsentError(f"not installed: {install}")
 
 
 def _version(package: str) -> str:
@@ -39,10 +55,9 @@ def _version(package: str) -> str:
     return f"{package} {version(package)}"
 
 
-def _tantivy(corpus: Tokens) -> tuple[str, Search] | None:
+def _tantivy(corpus: Tokens) -> tuple[str, Search]:
     """Tantivy (Rust): BM25 over one segment in memory, tokens split at blanks."""
-    if _missing("tantivy"):
-        return None
+    _need("tantivy", "pip install tantivy")
     import tantivy
 
     builder = tantivy.SchemaBuilder()
@@ -65,10 +80,9 @@ def _tantivy(corpus: Tokens) -> tuple[str, Search] | None:
     return _version("tantivy"), search
 
 
-def _rank_bm25(corpus: Tokens) -> tuple[str, Search] | None:
+def _rank_bm25(corpus: Tokens) -> tuple[str, Search]:
     """rank-bm25: pure Python and NumPy over dictionaries."""
-    if _missing("rank_bm25"):
-        return None
+    _need("rank_bm25", "pip install rank-bm25")
     import numpy as np
     import rank_bm25
 
@@ -81,10 +95,32 @@ def _rank_bm25(corpus: Tokens) -> tuple[str, Search] | None:
     return _version("rank-bm25"), lambda queries, k: [best(q, k) for q in queries]
 
 
-def _baguetter(corpus: Tokens) -> tuple[str, Search] | None:
+def _baguetter(corpus: Tokens) -> tuple[str, Search]:
     """The authors' BMX."""
     model = authors_code()
     if model is None:
-        return None
+        raise AbsentError(
+            "not installed: pip install --no-deps baguetter, pip install scikit-learn tqdm"
+        )
     model.index(list(corpus))
     return _version("baguetter"), model.retrieve
+
+
+def _pisa(corpus: Tokens) -> tuple[str, Search]:
+    """PISA (C++): block-max MaxScore, which is made for short and long queries."""
+    module = pisa_module()
+    if module is None:
+        raise AbsentError(
+            "not installed: pip install --no-deps pyterrier-pisa, pip install tbb==2020.3.254"
+        )
+    return _version("pyterrier-pisa"), pisa_search(module, corpus)
+
+
+MAKERS: dict[str, Callable[[Tokens], tuple[str, Search]]] = {
+    "tantivy": _tantivy,
+    "pyterrier-pisa": _pisa,
+    "rank-bm25": _rank_bm25,
+    "baguetter": _baguetter,
+}
+# They hold Python objects for each document.
+PURE_PYTHON = ("rank-bm25", "baguetter")

@@ -37,20 +37,22 @@ class TermIds(dict[str, int]):
 
 
 def encode_queries(
-    queries: TokenLists, known: TermIds, vocabulary: list[str] | None = None
+    queries: TokenLists,
+    known: TermIds,
+    vocabulary: list[str] | None = None,
+    indptr: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (ids int32 with -1 for unknown tokens, offsets int64 (n_queries + 1,)).
 
     Queries whose ids already refer to `vocabulary` itself (the same list object, as in
-    `Tokens(ids, offsets, corpus.vocab)`) need no look-up.
+    `Tokens(ids, offsets, corpus.vocab)`) need no look-up; `indptr`, the places of the lists, then
+    tells terms without postings, which are unknown.
     """
     if hasattr(queries, "ids") and hasattr(queries, "vocab"):
         ids, offsets, own = _encoded(queries)
-        if own is vocabulary:
-            if len(known) < len(own) and len(ids):  # ids of terms without postings are unknown
-                unknown = np.ones(len(own), np.bool_)
-                unknown[np.fromiter(known.values(), np.int64, count=len(known))] = False
-                ids = np.where(unknown[ids], np.int32(-1), ids)
+        if own is vocabulary and indptr is not None:
+            if len(known) < len(own):
+                ids = np.where(indptr[ids + 1] > indptr[ids], ids, np.int32(-1))
             return ids, offsets
         check_tokens(own, "the vocabulary of the queries: ")
         table = np.fromiter(map(known.__getitem__, own), np.int32, count=len(own))

@@ -12,8 +12,6 @@ import numpy as np
 
 from ir_replications.bmx.retrieval.compiled import inline, jit
 
-# Relative slack on upper bounds: far above the rounding error of a sum of float64 terms.
-SLACK = 1.0 + 1e-9
 # Postings whose divisions are made in one vectorised step.
 STRIDE = 64
 # Documents whose sums stay in the first cache while row after row is added.

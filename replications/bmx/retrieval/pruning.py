@@ -14,8 +14,8 @@ import numpy as np
 
 from ir_replications.bmx.retrieval.bounds import lower_bounds
 from ir_replications.bmx.retrieval.compiled import inline, jit
-from ir_replications.bmx.retrieval.kernels import SLACK, accumulate_new, bonus, length_of
-from ir_replications.bmx.retrieval.topk import offer
+from ir_replications.bmx.retrieval.kernels import accumulate_new, bonus, length_of
+from ir_replications.shared.retrieval.topk import SLACK, offer
 
 # Postings whose term frequencies are compared in one vectorised step.
 STRIDE = 64

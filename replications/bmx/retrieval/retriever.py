@@ -183,18 +183,24 @@ class BMX:
         # "auto" compiles and asks for no pruning where a collection is too small for it to pay.
         chosen = pruning == "auto" and self.n_docs >= BITMAP_DOCS
         always = True if pruning is True else False if chosen else None
-        flat, pointers = encode_queries(queries, self._ready.known, self._ready.vocabulary)
+        index = self._ready
+        flat, pointers = encode_queries(queries, index.known, index.vocabulary, index.indptr)
         n_queries = len(pointers) - 1
         warn_without_tokens(n_queries, len(flat))
-        docs, scores = _empty_results(n_queries, k)
         scales = self._scales(flat, pointers)
+        n_threads = max(1, min(n_threads, n_queries, MAX_THREADS))
+        if n_threads == 1 and k <= index.n_docs:
+            try:
+                return self._search(flat, pointers, k, scales, always)
+            except MemoryError as error:
+                raise _no_memory(k, n_queries) from error
+        docs, scores = _empty_results(n_queries, k)
 
         def part(start: int, stop: int) -> None:
             found = self._search(flat, pointers[start : stop + 1], k, scales[start:stop], always)
             width = found[0].shape[1]
             docs[start:stop, :width], scores[start:stop, :width] = found
 
-        n_threads = max(1, min(n_threads, n_queries, MAX_THREADS))
         edges = np.linspace(0, n_queries, n_threads + 1).astype(int)
         if len(edges) == 2:
             part(0, n_queries)
@@ -326,9 +332,11 @@ def _empty_results(n_queries: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     try:
         return np.full((n_queries, k), -1, np.int32), np.zeros((n_queries, k))
     except (MemoryError, ValueError) as error:
-        raise InputError(
-            f"k={k}: no memory for the results of {n_queries} queries; ask for fewer"
-        ) from error
+        raise _no_memory(k, n_queries) from error
+
+
+def _no_memory(k: int, n_queries: int) -> InputError:
+    return InputError(f"k={k}: no memory for the results of {n_queries} queries; ask for fewer")
 
 
 def _one_of(name: str, value: object, allowed: tuple) -> None:

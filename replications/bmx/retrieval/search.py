@@ -19,7 +19,8 @@ from ir_replications.bmx.retrieval.kernels import (
 )
 from ir_replications.bmx.retrieval.pruning import LEADERS, find_pruned
 from ir_replications.bmx.retrieval.state import QueryState
-from ir_replications.bmx.retrieval.topk import BLOCK, FEW, collect, collect_all, finish
+from ir_replications.bmx.retrieval.topk import collect, collect_all
+from ir_replications.shared.retrieval.topk import BLOCK, FEW, finish
 
 
 @jit

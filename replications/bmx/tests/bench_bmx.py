@@ -13,14 +13,7 @@ from typing import Any
 
 import pytest
 
-from ir_replications.bmx.experiments.grid import (
-    DEPTHS,
-    PEER,
-    WAYS,
-    Systems,
-    measure_grid,
-    pooled_queries,
-)
+from ir_replications.bmx.experiments.grid import PEER, Systems, pooled_queries
 from ir_replications.bmx.experiments.speed import index_bm25s, measure_pruning
 from ir_replications.bmx.experiments.zipf import queries_from, zipf_collection
 from ir_replications.bmx.retrieval.retriever import BMX
@@ -66,7 +59,7 @@ def systems(name: str, length: str) -> Systems:
 
 @pytest.mark.benchmark(timer=time.thread_time, max_time=0.3, min_rounds=3)
 @pytest.mark.parametrize("system", ["bmx", "bmx exhaustive", "bm25", PEER])
-@pytest.mark.parametrize("k", DEPTHS)
+@pytest.mark.parametrize("k", [10, 1000])
 @pytest.mark.parametrize("length", ["short", "long"])
 @pytest.mark.parametrize("name", COLLECTIONS)
 def test_queries(benchmark: Any, name: str, length: str, k: int, system: str) -> None:
@@ -78,21 +71,6 @@ def test_queries(benchmark: Any, name: str, length: str, k: int, system: str) ->
     benchmark(task)
 
 
-@pytest.mark.parametrize("length", ["short", "long"])
-@pytest.mark.parametrize("name", COLLECTIONS)
-def test_the_grid(name: str, length: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """All systems in turn; BMX's ways must agree, whatever the speeds."""
-    corpus, queries = corpus_and_queries(name)
-    # pruning every long query costs seconds each on many documents
-    ways = WAYS if length == "short" else WAYS[:2]
-    found = measure_grid(corpus, queries[length], repetitions=3, systems=(*ways, "bm25", PEER))
-    with capsys.disabled():
-        for label, ratios in found["ratio"].items():
-            line = ", ".join(f"{value:.2f}x {system}" for system, value in ratios.items())
-            print(f"\n{name}, {length}, {label}: BMX is {line}", end="")
-    assert set(found["ratio"]) == {f"k={k}" for k in DEPTHS}
-
-
 @pytest.mark.benchmark(timer=time.thread_time)
 @pytest.mark.parametrize("system", ["bmx", PEER])
 @pytest.mark.parametrize("name", COLLECTIONS)
@@ -100,7 +78,8 @@ def test_index_time(benchmark: Any, name: str, system: str) -> None:
     corpus, _ = corpus_and_queries(name)
     benchmark.group = f"index: {name}"
     build: Any = BMX().index if system == "bmx" else index_bm25s
-    benchmark.pedantic(build, args=(corpus,), rounds=3, warmup_rounds=1)
+    build(Tokens.from_lists([["a"], ["b"]]))  # compiles
+    benchmark.pedantic(build, args=(corpus,), rounds=3 if system == "bmx" else 1)
 
 
 @pytest.mark.slow

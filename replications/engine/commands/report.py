@@ -24,7 +24,8 @@ from ir_replications.shared.errors import InputError
 @click.option("--out", type=USER_PATH, default=PAGES, help="Folder of the pages.")
 @store_option
 @click.option("--published-only", is_flag=True, help="Leave out the records of --store.")
-def report(out: Path, store: Path, published_only: bool) -> None:
+@click.option("--store-only", is_flag=True, help="Leave out the published records.")
+def report(out: Path, store: Path, published_only: bool, store_only: bool) -> None:
     """Render one page per paper and an index.
 
     A rehearsal's store is rendered alone, into a folder of its own.
@@ -32,11 +33,16 @@ def report(out: Path, store: Path, published_only: bool) -> None:
     named = click.get_current_context().get_parameter_source("store") is not ParameterSource.DEFAULT
     if named and not store.is_dir():
         raise InputError(f"{store}: no such folder of records; name one that `replicate run` wrote")
+    if store_only and published_only:
+        raise InputError("--store-only and --published-only leave nothing; give one of them")
     local, machines = Store(store), None
     gc.disable()  # records stay until the end: the collector would walk all of them in vain
     try:
         if local.rehearsed and not published_only:
-            _check_apart(out)
+            _check_apart(out, "the store is a rehearsal's")
+            records = local.records()
+        elif store_only:
+            _check_apart(out, "--store-only leaves the published records out")
             records = local.records()
         else:
             records = Store(PUBLISHED).records()
@@ -53,7 +59,7 @@ def report(out: Path, store: Path, published_only: bool) -> None:
     tell(f"{len(records)} records -> {index}")
 
 
-def _check_apart(out: Path) -> None:
-    """Raise InputError where pages of a rehearsal would take the place of others."""
+def _check_apart(out: Path, reason: str) -> None:
+    """Raise InputError where pages of one store would take the place of the published ones."""
     if os.path.realpath(out) == os.path.realpath(PAGES):
-        raise InputError("the store is a rehearsal's; name a folder for its pages with --out")
+        raise InputError(f"{reason}; name a folder for its pages with --out")

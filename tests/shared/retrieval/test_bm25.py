@@ -181,6 +181,30 @@ def test_canonical_order_without_unmatched_documents(
             assert (row[len(expected) :] == -1).all() and (values[len(expected) :] == 0).all()
 
 
+@pytest.mark.parametrize("make", MODELS, ids=[*METHODS, "query-side"])
+@pytest.mark.parametrize("k", [3, 128, 200])
+def test_order_in_a_collection_of_many_blocks(
+    make: Callable[[], BM25 | QuerySideBM25], k: int
+) -> None:
+    docs, queries = _random_docs(7, n=700, terms=300)
+    # rare terms alone, then terms of most documents: found one by one, and all documents in turn
+    queries = [["t250", "t299", "t120"], ["t90", "t90"], ["t0", "t1", "t2", "t3"], *queries[:8]]
+    tokens = Tokens.from_lists(docs)
+    model = make().index(tokens)
+    found, scores = model.retrieve(queries, k=k)
+    for query, row, values in zip(queries, found, scores, strict=True):
+        expected = _expected(model, docs, query, k)
+        assert row[: len(expected)].tolist() == expected
+        np.testing.assert_array_equal(values[: len(expected)], model.get_scores(query)[expected])
+        assert (row[len(expected) :] == -1).all() and (values[len(expected) :] == 0).all()
+    # ids of the vocabulary that was indexed, taken as they are
+    known = [[tokens.vocab.index(t) for t in query if t in tokens.vocab] for query in queries]
+    ids = np.array([t for query in known for t in query], np.int32)
+    asked = Tokens(ids, np.cumsum([0, *map(len, known)]), tokens.vocab)
+    again = model.retrieve(asked, k=k)
+    assert np.array_equal(found, again[0]) and np.array_equal(scores, again[1])
+
+
 def test_a_term_without_weight_still_matches() -> None:
     docs = [["a", "b"], ["a"], ["a", "c"], ["d"]]  # robertson: idf("a") is clamped to 0
     found, scores = BM25("robertson").index(docs).retrieve([["a"], ["d"]], k=4)
