@@ -135,6 +135,7 @@ class _Postings:
         for k < 1, for what is no query, or when nothing is indexed.
         """
         from ir_replications.shared.retrieval.postings import postings_topk
+        from ir_replications.shared.retrieval.topk import FEW
 
         self._ready()
         k = result_width(k, self.n_docs)
@@ -148,6 +149,7 @@ class _Postings:
                 self.n_docs,
                 k,
                 self._positive,
+                None if k <= FEW else True,
             )
             return docs.astype(np.int64), scores.astype(self.data.dtype, copy=False)
         except MemoryError as error:

@@ -68,6 +68,11 @@ def _java(name: str) -> Any:
         ) from error
 
 
+def java_class(name: str) -> Any:
+    """A class of Lucene, Anserini or Java. Raises MissingDependencyError without them."""
+    return _java(name)
+
+
 def lucene_tokens(text: str) -> list[str]:
     """Tokens of Anserini's DefaultEnglishAnalyzer in Java: what analyzer "lucene" reproduces.
 

@@ -12,8 +12,8 @@ from ir_replications.shared.compiling import compiled
 from ir_replications.shared.retrieval import topk
 from ir_replications.shared.retrieval.topk import (
     BLOCK,
-    FEW,
     finish,
+    finish_few,
     highest_of,
     offer,
     select,
@@ -28,7 +28,7 @@ jit = compiled(sources=SOURCES, nogil=True, error_model="numpy", boundscheck=Fal
 
 
 @jit
-def postings_topk(data, docs, indptr, terms, weights, starts, shifts, n_docs, k, positive):
+def postings_topk(data, docs, indptr, terms, weights, starts, shifts, n_docs, k, positive, many):
     """Top k documents of each query by (score descending, document ascending).
 
     Postings in CSC form: term t is in documents `docs[indptr[t]:indptr[t + 1]]` (unsigned) with
@@ -36,8 +36,9 @@ def postings_topk(data, docs, indptr, terms, weights, starts, shifts, n_docs, k,
     repeated term counts each time); score = sum of weight * value, in this order, + shifts[q], in
     the dtype of `data`, for the documents that hold at least one of the terms; none is negative. No
     other document is returned: unused slots are -1 and 0.0. positive: whether all of data and of
-    weights is above 0. Returns documents int32 (Q, k) and scores float64 (Q, k), which hold the
-    values of `data`'s dtype unchanged.
+    weights is above 0. many: None for a k up to FEW, else True; numba leaves out what the type of
+    None rules out, half the work of compiling. Returns documents int32 (Q, k) and scores float64
+    (Q, k), which hold the values of `data`'s dtype unchanged.
     """
     n_queries = len(starts) - 1
     out_docs = np.full((n_queries, k), -1, np.int32)
@@ -48,7 +49,7 @@ def postings_topk(data, docs, indptr, terms, weights, starts, shifts, n_docs, k,
     found = np.empty(n_docs + 1, np.uint32)
     blocks = np.empty((n_docs + BLOCK - 1) // BLOCK, data.dtype)
     # the best so far, and room for as many again before the worse half is dropped
-    room = k if k <= FEW else 2 * k
+    room = k if many is None else 2 * k
     best, best_docs = np.empty(room), np.empty(room, np.int32)
     for q in range(n_queries):
         n_postings = 0
@@ -60,7 +61,7 @@ def postings_topk(data, docs, indptr, terms, weights, starts, shifts, n_docs, k,
             for i in range(starts[q], starts[q + 1]):
                 start, stop = indptr[terms[i]], indptr[terms[i] + 1]
                 add(data[start:stop], docs[start:stop], weights[i], scores)
-            size = best_of_all(scores, shifts[q], k, best, best_docs, blocks)
+            size = best_of_all(scores, shifts[q], k, best, best_docs, blocks, many)
             scores[:] = 0
         else:
             n_found = 0
@@ -73,12 +74,15 @@ def postings_topk(data, docs, indptr, terms, weights, starts, shifts, n_docs, k,
                 else:
                     n_found = mark_new(docs[start:stop], seen, found, n_found)
                     add(data[start:stop], docs[start:stop], weights[i], scores)
-            size = best_of_found(scores, shifts[q], k, best, best_docs, found, n_found)
+            size = best_of_found(scores, shifts[q], k, best, best_docs, found, n_found, many)
             for j in range(n_found):
                 scores[found[j]] = 0
                 if not positive:
                     seen[found[j]] = 0
-        finish(best, best_docs, size, k, out_scores[q], out_docs[q])
+        if many is None:
+            finish_few(best, best_docs, size, out_scores[q], out_docs[q])
+        else:
+            finish(best, best_docs, size, k, out_scores[q], out_docs[q])
     return out_docs, out_scores
 
 
@@ -115,17 +119,17 @@ def mark_new(docs, seen, found, n_found):
 
 
 @jit
-def best_of_all(scores, shift, k, best, best_docs, blocks):
+def best_of_all(scores, shift, k, best, best_docs, blocks, many):
     """Top k of the documents with a score above 0 into best, best_docs; returns how many.
 
     The k-th best block maximum bounds the k-th best score from below. Documents come in order, so
     that a later one must exceed the k-th best score so far.
     """
-    size, bar, room, few = 0, 0.0, len(best), k <= FEW
+    size, bar = 0, 0.0
     for block in range(len(blocks)):
         highest = highest_of(scores[block * BLOCK : (block + 1) * BLOCK])
         blocks[block] = highest
-        if few and highest > bar:
+        if many is None and highest > bar:
             size = offer(best, best_docs, size, k, np.float64(highest), np.int32(block))
             if size == k:
                 bar = best[0]
@@ -138,37 +142,36 @@ def best_of_all(scores, shift, k, best, best_docs, blocks):
             for j in range(start, min(start + BLOCK, len(scores))):
                 score = np.float64(scores[j] + shift)
                 if score > bar and scores[j] > 0:
-                    if few:
-                        size = offer(best, best_docs, size, k, score, np.int32(j))
-                        if size == k:
-                            bar = max(bar, best[0])
-                        continue
-                    best[size], best_docs[size] = score, j
-                    size += 1
-                    if size == room:
-                        size = k
-                        select(best, best_docs, room, k)
-                        bar = max(bar, worst_of(best, k))
+                    size = keep(score, np.int32(j), best, best_docs, size, k, many)
+                    if size == k:
+                        bar = max(bar, best[0] if many is None else worst_of(best, size))
     return size
 
 
 @jit
-def best_of_found(scores, shift, k, best, best_docs, found, n_found):
+def best_of_found(scores, shift, k, best, best_docs, found, n_found, many):
     """Top k of the found documents, in any order, into best, best_docs; returns how many."""
-    size, bar, room, few = 0, -1.0, len(best), k <= FEW
+    size, bar = 0, -1.0
     for j in range(n_found):
         doc = found[j]
         score = np.float64(scores[doc] + shift)
         if score >= bar:
-            if few:
-                size = offer(best, best_docs, size, k, score, np.int32(doc))
-                if size == k:
-                    bar = best[0]
-                continue
-            best[size], best_docs[size] = score, doc
-            size += 1
-            if size == room:
-                size = k
-                select(best, best_docs, room, k)
-                bar = worst_of(best, k)
+            size = keep(score, np.int32(doc), best, best_docs, size, k, many)
+            if size == k:
+                bar = best[0] if many is None else worst_of(best, size)
     return size
+
+
+@jit
+def keep(score, doc, best, best_docs, size, k, many):
+    """Add a document to the best so far, where it is among the k best; returns how many there are.
+
+    Where `many`, all are kept up to 2 k, then the worse half is dropped.
+    """
+    if many is None:
+        return offer(best, best_docs, size, k, score, doc)
+    best[size], best_docs[size] = score, doc
+    if size + 1 < 2 * k:
+        return size + 1
+    select(best, best_docs, 2 * k, k)
+    return k

@@ -178,12 +178,18 @@ def sort_best(scores, docs, size, out_scores, out_docs):
 
 
 @jit
+def finish_few(scores, docs, size, out_scores, out_docs):
+    """Write the best that `offer` left, best first."""
+    drain(scores, docs, size)
+    for j in range(size):
+        out_scores[j], out_docs[j] = scores[j], docs[j]
+
+
+@jit
 def finish(scores, docs, size, k, out_scores, out_docs):
-    """Write the at most k best of what `collect` or `collect_all` left, best first."""
+    """Write the at most k best of `size`, best first; up to FEW they are a heap."""
     if k <= FEW:
-        drain(scores, docs, size)
-        for j in range(size):
-            out_scores[j], out_docs[j] = scores[j], docs[j]
+        finish_few(scores, docs, size, out_scores, out_docs)
         return
     if size > k:
         select(scores, docs, size, k)

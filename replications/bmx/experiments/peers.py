@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ir_replications.bmx.experiments.authors_code import authors_code
+from ir_replications.bmx.experiments.lucene_peer import lucene_search
 from ir_replications.bmx.experiments.pisa import pisa_module, pisa_search
 from ir_replications.shared.analysis import Tokens
+from ir_replications.shared.errors import MissingDependencyError
 
 # Queries of one turn for peers of PURE_PYTHON, which take milliseconds a query: the first ones.
 FEW = 10
@@ -35,7 +37,7 @@ def installed_peers(corpus: Tokens) -> tuple[dict[str, Search], dict[str, str]]:
             continue
         try:
             label, search = make(corpus)
-        except AbsentError as reason:
+        except (AbsentError, MissingDependencyError) as reason:
             absent[name] = str(reason)
         except (ImportError, OSError) as error:  # half of it is installed, or for another machine
             absent[name] = f"cannot be loaded: {(str(error).splitlines() or ['no reason'])[0]}"
@@ -118,6 +120,7 @@ def _pisa(corpus: Tokens) -> tuple[str, Search]:
 
 MAKERS: dict[str, Callable[[Tokens], tuple[str, Search]]] = {
     "tantivy": _tantivy,
+    "lucene": lucene_search,
     "pyterrier-pisa": _pisa,
     "rank-bm25": _rank_bm25,
     "baguetter": _baguetter,

@@ -21,7 +21,7 @@ def test_every_peer_that_is_absent_says_why(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
     found, absent = peers.installed_peers(CORPUS)
     assert found == {} and set(absent) == set(peers.MAKERS)
-    assert all(reason.startswith("not installed: pip install ") for reason in absent.values())
+    assert all(": pip install " in reason for reason in absent.values())
 
 
 def test_a_peer_that_cannot_be_loaded_is_absent_and_large_ones_are_not_for_python(
