@@ -282,8 +282,8 @@ def _texts(
         docid for entry in entries for results in entry.run.values() for docid, _ in results[:10]
     }
     documents = {
-        docid: _start(title or text)
-        for docid, title, text in zip(loaded.doc_ids, loaded.titles, loaded.texts, strict=True)
+        docid: _start(loaded.titles[place] or loaded.texts[place])
+        for place, docid in enumerate(loaded.doc_ids)
         if docid in seen
     }
     return Texts({qid: _start(text, 200) for qid, text in topics.items()}, documents, grades)
