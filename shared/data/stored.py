@@ -19,7 +19,7 @@ _ZIPPED = 4  # text is about so much longer than its gzip
 
 
 def is_large(path: Path) -> bool:
-    """Whether the texts of a file are to stay on disk, which needs positional reads (not Windows)."""
+    """Whether the texts of a file stay on disk, for which there must be positional reads."""
     size = path.stat().st_size * (_ZIPPED if path.name.endswith(".gz") else 1)
     return size >= LARGE and hasattr(os, "pread")
 
