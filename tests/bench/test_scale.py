@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -48,3 +50,27 @@ def test_what_stays_on_disk_is_the_same_collection(
         assert isinstance(of_large.ids, np.memmap)
         assert np.array_equal(of_large.ids, of_small.ids) and of_large.vocab == of_small.vocab
         assert np.array_equal(of_large.offsets, of_small.offsets)
+
+
+def test_memory_grows_neither_with_texts_nor_with_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured with few long documents: ids and places of texts are what stays in memory."""
+    monkeypatch.setattr(stored, "LARGE", 1)
+    monkeypatch.setattr(analysis, "AT_ONCE", 10_000)
+    folder = write_folder(tmp_path / "long", 1000, words=1200)
+    size = (folder / "corpus.jsonl").stat().st_size
+    tracemalloc.start()
+    try:
+        large = read_beir(folder, "s")
+        gc.collect()
+        held, peak = tracemalloc.get_traced_memory()
+        assert large.sha256 and held < size / 8 and peak < size / 4
+        tracemalloc.reset_peak()
+        found = corpus_tokens(large, "bm25s", "space", tmp_path / "cache")
+        after, peak_of_tokens = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    words = sum(map(len, found.vocab)) + 200 * len(found.vocab)  # with their objects and places
+    assert found.ids.nbytes > size / 2
+    assert after - held < words + 1_000_000 and peak_of_tokens - held < 4 * words + 2_000_000
