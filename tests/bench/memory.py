@@ -43,7 +43,7 @@ def peak_of(folder: Path, scratch: Path, systems: str = SYSTEMS) -> dict[str, fl
                 child.kill()
                 child.wait()
                 raise RuntimeError(f"{folder}: beyond {LIMIT >> 20} MiB")
-            time.sleep(0.02)
+            time.sleep(0.2)
     if child.returncode:
         raise RuntimeError((scratch / "log").read_text()[-2000:])
     seconds = time.perf_counter() - started

@@ -16,6 +16,7 @@ from ir_replications.bench.systems import (
     SYSTEMS,
     BenchJob,
     Request,
+    absent,
     bench_command,
     candidates_for,
     chosen_models,
@@ -139,6 +140,8 @@ def bench(
         download=not no_download,
         command=bench_command(own, asked) + (" --all-queries" if all_queries else ""),
     )
+    if line := absent(systems, chosen):
+        tell(line, err=True)
     topics = _topics(loaded, request)
     if dry_run:
         _show_plan(request, loaded, len(topics))
