@@ -25,10 +25,10 @@ from ir_replications.bench.systems import (
     rerank_jobs,
     weight,
 )
-from ir_replications.engine.commands.answer_table import show_bench
+from ir_replications.engine.commands.bench.answer_table import show_bench
+from ir_replications.engine.commands.bench.weighted_progress import WeightedProgress
 from ir_replications.engine.commands.chosen import chosen_collections
 from ir_replications.engine.commands.options import data_root_option
-from ir_replications.engine.commands.weighted_progress import WeightedProgress
 from ir_replications.engine.context import cached_collection
 from ir_replications.engine.door import OUTPUT_FOLDER, tell
 from ir_replications.engine.first_stages import chosen_queries
