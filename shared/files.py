@@ -48,6 +48,19 @@ def find_cache_dir(cache_dir: Path | str | None = None) -> Path:
     return folder
 
 
+def nameless_file() -> IO[bytes]:
+    """A file in the cache that goes with its last handle or map; InputError where none can be."""
+    folder = find_cache_dir() / "scratch"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=folder)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be written ({error.strerror}); a large collection needs disk there: "
+            "set IR_REPLICATIONS_CACHE to a folder with space"
+        ) from error
+
+
 @contextmanager
 def atomic_write(path: Path | str, mode: str = "w", *, durable: bool = True) -> Iterator[IO]:
     """Yield a handle whose content appears at `path` only when the block ends without error.

@@ -16,7 +16,7 @@ def _sound_papers(
 ) -> None:
     """Leave out what is unfinished in this checkout: commands name it and end otherwise."""
     from ir_replications.engine import paper_check, registry
-    from ir_replications.engine.commands import report
+    from ir_replications.engine.commands.papers import report
 
     if registry.PAPERS_FOLDER != OURS or not (broken := broken_papers()):
         return
@@ -37,7 +37,7 @@ def replicate(
 ) -> Iterator[Replicate]:
     """The command line in `tmp_path`, with its own cache, one analyzer and nothing published."""
     from ir_replications.bmx.experiments import testbeds
-    from ir_replications.engine.commands import report
+    from ir_replications.engine.commands.papers import report
 
     monkeypatch.setenv("IR_REPLICATIONS_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("IR_REPLICATIONS_DATA", raising=False)

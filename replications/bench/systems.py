@@ -30,6 +30,7 @@ from ir_replications.shared.models.embedder import MINILM, MPNET, WORDLLAMA
 
 SMOLLM = "embedded:smollm2-135m-instruct"
 BASELINE = "bm25"
+LUCENE = "pip install 'ir-replications[lucene]'"
 TIER = "small"  # of the records: collections as they are, models that fit a CPU
 
 
@@ -201,11 +202,7 @@ def chosen_systems(
             if not lacking and _installed(each):
                 asked[each] = None
             elif name == each:
-                how = (
-                    f"--models {lacking}=..."
-                    if lacking
-                    else "pip install 'ir-replications[lucene]'"
-                )
+                how = f"--models {lacking}=..." if lacking else LUCENE
                 raise InputError(f"{name} needs what is not here: {how}")
     if names:
         return tuple(asked)
@@ -221,6 +218,15 @@ def _lacking(system: System, models: Mapping[str, Model]) -> str | None:
     if system.further and system.further not in models:
         return system.further
     return system.role if system.role not in models and system.model is None else None
+
+
+def absent(named: Sequence[str], preset: Preset) -> str | None:
+    """One line on what the preset or a named group has and this machine lacks, or None."""
+    groups = {name for text in named for name in text.split(",")} & set(GROUPS)
+    wanted = {each for name in groups for each in GROUPS[name]} if named else set(preset.systems)
+    if "lucene" not in wanted or _installed("lucene"):
+        return None
+    return f"lucene is left out: it needs Java and pyserini, {LUCENE}"
 
 
 def _installed(name: str) -> bool:

@@ -229,7 +229,7 @@ def _finding_view(
     links: list[Link],
 ) -> FindingView:
     check, effect = claim.check, finding.effect
-    decimals = _decimals(claim)
+    decimals = _decimals(claim, finding)
     details: list[tuple[str, str]] = []
     ours = _ours(claim, finding)
     printed = ""
@@ -271,17 +271,28 @@ def _finding_view(
     )
 
 
-def _decimals(claim: Claim) -> int:
-    """One more than printed; differences in points have two."""
+def _decimals(claim: Claim, finding: Finding | None = None) -> int:
+    """One more than printed; differences in points have two.
+
+    A difference without a unit and without a printed value has no more than its interval tells
+    apart, three digits of its width, so that five zeros never stand for "none".
+    """
     if claim.check.kind in ("effect", "equivalent") and unit_of(claim):
         return 2
-    return min(claim.check.decimals + 1, 6) if claim.check.kind != "bound" else 6
+    most = min(claim.check.decimals + 1, 6) if claim.check.kind != "bound" else 6
+    effect = finding.effect if finding and finding.printed is None else None
+    if effect is None:
+        return most
+    width = effect.high - effect.low
+    if not 0 < width < math.inf:
+        return min(most, 3)
+    return max(min(most, 2 - math.floor(math.log10(width))), 0)
 
 
 def _ours(claim: Claim, finding: Finding) -> str:
     """Our number: a difference with its sign, a value, or what is bounded; "" without one."""
     if finding.effect is not None:
-        return signed(finding.effect.difference, _decimals(claim))
+        return signed(finding.effect.difference, _decimals(claim, finding))
     if finding.value is None:
         return ""
     if claim.check.kind in ("bound", "interval"):
@@ -320,7 +331,7 @@ def _front_line(paper: Paper, claim: Claim, judgements: Mapping[str, Judgement])
         if claim.check.kind in ("bound", "interval") and own[0].value is not None:
             ours = f"{own[0].value:.3g}".replace("-", MINUS)
         if effect := own[0].effect:
-            span = interval(effect.low, effect.high, _decimals(claim))
+            span = interval(effect.low, effect.high, _decimals(claim, own[0]))
     elif values := [f.value for f in own if f.value is not None]:
         text = signed if own[0].effect else number
         low, high = text(min(values), _decimals(claim)), text(max(values), _decimals(claim))

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from ir_replications.shared.analysis.analyzers import (
 )
 from ir_replications.shared.analysis.tokens import Tokens, read_tokens, write_tokens
 from ir_replications.shared.errors import InputError, InputWarning
-from ir_replications.shared.files import find_cache_dir
+from ir_replications.shared.files import find_cache_dir, nameless_file
 
 if TYPE_CHECKING:
     from ir_replications.shared.data import Collection
@@ -32,6 +32,10 @@ __all__ = [
     "ANALYZERS", "WITHOUT_BLANKS", "Tokens", "corpus_tokens", "tokenize", "tokenize_queries",
     "tokens_path", "unreadable",
 ]  # fmt: skip
+
+
+AT_ONCE = 1 << 22
+"""Token ids that are kept in memory while texts are read; what is more goes to disk."""
 
 
 class _PieceIds(dict[str, tuple[int, ...]]):
@@ -53,13 +57,36 @@ class _PieceIds(dict[str, tuple[int, ...]]):
 def _tokenize(texts: Iterable[str], analyzer: Analyzer) -> Tokens:
     pieces = _PieceIds(analyzer.terms)
     lookup, split = pieces.__getitem__, analyzer.split
-    ids, ends = array("i"), array("q", [0])
+    ids, ends, stored = array("i"), array("q", [0]), 0
+    file: IO[bytes] | None = None
     for position, text in enumerate(texts):
         if not isinstance(text, str):
             raise InputError(f"text {position} is {type(text).__name__}, expected a text (str)")
         ids.extend(chain.from_iterable(map(lookup, split(text))))
-        ends.append(len(ids))
-    return Tokens(np.array(ids, np.int32), np.array(ends, np.int64), list(pieces.vocab))
+        ends.append(stored + len(ids))
+        if len(ids) >= AT_ONCE:
+            file = file or nameless_file()
+            stored += _put_away(ids, file)
+    if file is None:
+        return Tokens(np.array(ids, np.int32), np.array(ends, np.int64), list(pieces.vocab))
+    _put_away(ids, file)
+    mapped = np.memmap(file, np.int32, "r")
+    return Tokens(mapped, np.frombuffer(ends, np.int64), list(pieces.vocab))
+
+
+def _put_away(ids: array[int], file: IO[bytes]) -> int:
+    """Append ids to a file and empty the array; how many there were. InputError for a full disk."""
+    count = len(ids)
+    try:
+        ids.tofile(file)
+        file.flush()
+    except OSError as error:
+        raise InputError(
+            f"{find_cache_dir()}: no space for the tokens ({error.strerror}); free some, or set "
+            "IR_REPLICATIONS_CACHE to another folder"
+        ) from error
+    del ids[:]
+    return count
 
 
 def tokenize(texts: Sequence[str], analyzer: str) -> Tokens:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from bm25s.tokenization import Tokenized
 
 
+MAPPED = 16 << 20
+"""Bytes of token ids in a file from which on they are mapped into memory."""
+
+
 @dataclass(frozen=True, eq=False)
 class Tokens:
     """Tokenised texts: text i holds `ids[offsets[i]:offsets[i + 1]]`, which index `vocab`.
@@ -192,13 +196,29 @@ def read_tokens(path: Path, key: dict[str, str]) -> Tokens | None:
     try:
         with np.load(path, allow_pickle=False) as stored:
             meta = parse_json(stored["meta"].tobytes().decode("utf-8"), str(path))
-            ids, offsets, vocab = stored["ids"], stored["offsets"], stored["vocab"]
+            ids, offsets, vocab = _ids(path, stored), stored["offsets"], stored["vocab"]
         if meta["key"] != key or meta["sha256"] != _digest(ids, offsets, vocab):
             return None
         found = Tokens(ids, offsets, parse_json(vocab.tobytes().decode("utf-8"), str(path)))
         return found if _is_whole(found) else None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, RuntimeError):
         return None  # RuntimeError: a zip file that says encrypted, or packed in a way of its own
+
+
+def _ids(path: Path, stored: Any) -> np.ndarray:
+    """The ids of a file of tokens; those of a large one are mapped, not read."""
+    member = stored.zip.getinfo("ids.npy")
+    if member.file_size < MAPPED or member.compress_type != zipfile.ZIP_STORED:
+        return np.asarray(stored["ids"])
+    with stored.zip.open(member) as handle:
+        np.lib.format.read_magic(handle)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(handle)
+        start = handle.tell()
+    with path.open("rb") as raw:  # before the array: zip's local header of 30 bytes, name, extra
+        raw.seek(member.header_offset + 26)
+        name, extra = (int.from_bytes(raw.read(2), "little") for _ in range(2))
+        start += member.header_offset + 30 + name + extra
+        return np.memmap(raw, dtype, "r", start, shape)
 
 
 def _is_whole(tokens: Tokens) -> bool:

@@ -18,6 +18,7 @@ from ir_replications.shared.data.collection import (
 )
 from ir_replications.shared.data.lines import files_of, json_lines, numbered_lines, only_file
 from ir_replications.shared.data.qrels import read_qrels, tabbed
+from ir_replications.shared.data.stored import StoredDocuments, is_large
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.fields import check_id, check_text, check_title
 from ir_replications.shared.files import atomic_write, scratch_folder
@@ -78,15 +79,22 @@ def _records(path: Path, what: str) -> Iterator[tuple[str, dict[str, Any], str]]
         raise InputError(f"{path}:1: the file is empty; expected one {what} per line")
 
 
-def read_documents(path: Path) -> dict[str, tuple[str, str]]:
-    """Read corpus.jsonl: document id -> (title, text); the title may be absent or null."""
-    return {
-        key: (
-            check_title(record.get("title"), where),
-            check_text(record["text"], '"text"', where),
+def read_documents(path: Path) -> Mapping[str, tuple[str, str]]:
+    """Read corpus.jsonl: document id -> (title, text); the title may be absent or null.
+
+    The texts of a large file stay on disk (`stored.LARGE`).
+    """
+    documents = (
+        (
+            key,
+            (
+                check_title(record.get("title"), where),
+                check_text(record["text"], '"text"', where),
+            ),
         )
         for key, record, where in _records(path, "document")
-    }
+    )
+    return StoredDocuments(documents) if is_large(path) else dict(documents)
 
 
 def read_queries(folder: Path) -> dict[str, str]:

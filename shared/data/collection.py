@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,6 +18,7 @@ from ir_replications.shared.data.parts import (
     checked_grades,
     checked_ids,
 )
+from ir_replications.shared.data.stored import StoredDocuments
 from ir_replications.shared.errors import InputError
 
 __all__ = [
@@ -49,14 +50,15 @@ class Collection:
     """One test collection; `doc_ids` ascend, so document order is the canonical order of ties.
 
     Make it with `make_collection`, which checks every field. Two objects hold the same content
-    when their `sha256` agree; `==` compares identity. `qrels` are the benchmark's: judgements of
-    documents that the collection lacks are among them, because the ideal ranking counts them.
+    when their `sha256` agree; `==` compares identity. Titles and texts of a large folder are read
+    from disk one by one. `qrels` are the benchmark's: judgements of documents that the collection
+    lacks are among them, because the ideal ranking counts them.
     """
 
     id: str
     doc_ids: list[str]
-    titles: list[str]
-    texts: list[str]
+    titles: Sequence[str]
+    texts: Sequence[str]
     queries: dict[str, str]
     qrels: dict[str, Grades]
     source: str = ""
@@ -275,8 +277,13 @@ def make_collection(
     if not kept:
         raise InputError(f"{where}: no queries with a text; give at least one")
     doc_ids = sorted(documents)
-    titles = [documents[doc_id][0] or "" for doc_id in doc_ids]
-    texts = [documents[doc_id][1] for doc_id in doc_ids]
+    titles: Sequence[str]
+    texts: Sequence[str]
+    if isinstance(documents, StoredDocuments):
+        titles, texts = documents.columns(doc_ids)
+    else:
+        titles = [documents[doc_id][0] or "" for doc_id in doc_ids]
+        texts = [documents[doc_id][1] for doc_id in doc_ids]
     bare = [doc_id for doc_id, text in zip(doc_ids, texts, strict=True) if not text.strip()]
     if bare:
         noted.append(f"{len(bare)} documents have an empty text (first: {bare[0]})")

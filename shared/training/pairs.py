@@ -143,7 +143,8 @@ def labelled_pairs(
     if not used:
         raise InputError(
             f"{collection.id} {source.split}: no query has both a relevant and an irrelevant "
-            "candidate; check that the run is of this split"
+            "candidate; a first stage gives the irrelevant ones: check that the run is of this "
+            "split, or that other documents share words with the queries"
         )
     if notes is not None:
         left_out = sum(qid in leave_out for qid in topics)

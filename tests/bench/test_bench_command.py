@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ir_replications.bench import systems as systems_module
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.retrieval.runs import read_run
 from tests.cli import DOCS, QRELS, QUERIES, Replicate, append, beir
@@ -67,6 +68,20 @@ def test_a_folder_without_judgements_is_compared_by_similarity(
     assert systems(Path("bench/tiny"))["bmx"]["rank_similarity"]
     assert not Path("bench/tiny/per-query.csv").exists()
     assert "no judgements; expected qrels/" in replicate.refused("run", "bmx", "--collection", tiny)
+
+
+@pytest.mark.parametrize("asked", [("--preset", "full"), ("--systems", "lexical"), ()])
+def test_lucene_where_it_is_absent_is_said_in_one_line(
+    asked: tuple[str, ...], tiny: Path, replicate: Replicate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systems_module, "_installed", lambda name: name != "lucene")
+    done = replicate("bench", tiny, *asked, "--dry-run", "--no-download")
+    assert done.status == 0, done
+    assert done.err.splitlines() == [
+        "lucene is left out: it needs Java and pyserini, pip install 'ir-replications[lucene]'"
+    ]
+    assert "lucene:" not in done.out and done.out.startswith("bm25:")
+    assert not replicate("bench", tiny, "--systems", "bmx", "--dry-run").err
 
 
 def test_a_split_and_a_number_of_queries_can_be_chosen(

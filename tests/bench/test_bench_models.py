@@ -9,45 +9,21 @@ from pathlib import Path
 import pytest
 
 from ir_replications.reports.records.store import Store
-from tests.cli import Replicate, beir
+from tests.bench.tiny import own_collection, tiny_models
+from tests.cli import Replicate
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-WORDS = [f"w{i}" for i in range(24)]
-
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """A collection in the words that the tiny models know."""
-    docs = [
-        {"_id": f"d{i}", "title": "", "text": " ".join(WORDS[i : i + 5] + WORDS[2 * i : 2 * i + 2])}
-        for i in range(12)
-    ]
-    queries = [{"_id": f"q{i}", "text": " ".join(WORDS[i : i + 3])} for i in range(6)]
-    qrels = [(f"q{i}", f"d{i}", 1) for i in range(6)]
-    return beir(tmp_path / "own", docs=docs, queries=queries, qrels=qrels)
+    return own_collection(tmp_path / "own")
 
 
 @pytest.fixture
 def models(tmp_path: Path) -> dict[str, Path]:
-    """A folder per kind of model."""
-    from ir_replications.bert_distill_losses.checks.tiny_ranker import save_tiny, tiny_ranker
-    from ir_replications.bert_distill_losses.ranker.files import save_ranker
-    from ir_replications.prorank.tests.reranking.tiny_cross_encoder import save_tiny as save_cross
-    from tests.rehearsal.models import chat
-
-    embedder = Path(save_tiny(tmp_path / "embedder", layers=2))
-    (embedder / "sentence_bert_config.json").write_text('{"max_seq_length": 32}')
-    (embedder / "1_Pooling").mkdir()
-    pooling = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}
-    (embedder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
-    return {
-        "embedder": embedder,
-        "cross": save_cross(tmp_path / "cross", "Bert"),
-        "student": save_ranker(tiny_ranker(layers=2), tmp_path / "student"),
-        "causal": chat(tmp_path / "causal", seed=0),
-    }
+    return tiny_models(tmp_path)
 
 
 def rows(folder: Path) -> dict[str, dict[str, str]]:

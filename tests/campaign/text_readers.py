@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ir_replications.bert_distill_losses.training.own_pairs import read_pairs
-from ir_replications.engine.commands.rewrite import read_asked
+from ir_replications.engine.commands.parts.rewrite import read_asked
 from ir_replications.shared.data.pools import pool_qrels, pools
 from ir_replications.shared.retrieval.runs import read_run
 from ir_replications.tongsearch_qr.rewriting.reasoned_files import read_reasoned

@@ -85,7 +85,7 @@ def offered(path: Path) -> set[str]:
 # Strings that are given to other programs, not said to a user.
 SILENT = {
     "shared/models/wheels.py", "reports/records/provenance.py", "reports/claims/spreads.py",
-    "reports/records/commands.py", "replications/engine/commands/emulate.py",
+    "reports/records/commands.py", "replications/engine/commands/machines/emulate.py",
 }  # fmt: skip
 
 

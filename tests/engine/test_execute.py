@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from ir_replications.engine import context, execute, executors, registry
-from ir_replications.engine.commands.narrow import narrowed
-from ir_replications.engine.commands.run import run as run_of_cli
+from ir_replications.engine.commands.papers.narrow import narrowed
+from ir_replications.engine.commands.papers.run import run as run_of_cli
 from ir_replications.engine.context import Context
 from ir_replications.engine.execute import reusable, run_job
 from ir_replications.engine.experiment import TIERS, Config, Experiment, Outcome, Plan

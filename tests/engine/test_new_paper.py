@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ir_replications.engine import execute, new_paper
-from ir_replications.engine.commands import new
+from ir_replications.engine.commands.papers import new
 from ir_replications.engine.context import Context
 from ir_replications.engine.evidence import gather
 from ir_replications.engine.jobs import plan_jobs

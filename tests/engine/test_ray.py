@@ -23,6 +23,7 @@ from ir_replications.engine.jobs import Job
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 from ir_replications.shared.errors import InputError
+from tests.bench.tiny import own_collection, tiny_models
 from tests.cli import DOCS, E2, SYSTEMS, Replicate, beir, files, said
 from tests.engine.ray_toy import toy_job, toys
 
@@ -248,3 +249,25 @@ def test_without_a_cluster_one_is_started_and_ended(
         next(results)
     assert not ray.is_initialized()
     assert not (tmp_path / "cache" / "sent").exists(), "the folder lies on this machine"
+
+
+def test_a_bench_with_models_of_the_user_s_is_that_of_one_machine(
+    nodes: Nodes, replicate: Replicate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First stages, rewriting and rerankers; the folders of the models are sent to the nodes."""
+    pytest.importorskip("torch")
+    own, models = own_collection(tmp_path / "own"), tiny_models(tmp_path)
+    given = {"embedder": "embedder", "reranker": "cross", "rewriter": "causal", "prorank": "causal"}
+    options: list[object] = ["--depth", 3, "--queries", 2, "--no-download"]
+    options += ["--systems", "bmx,dense-own,rewritten,rerank-own,rerank-prorank"]
+    for role, kind in given.items():
+        options += ["--models", f"{role}={models[kind]}"]
+    monkeypatch.setenv("RAY_ADDRESS", nodes.address)
+    found = {}
+    for executor in ("local", "ray"):
+        out = tmp_path / executor
+        done = replicate("bench", own, *options, "--executor", executor, "--out", out)
+        assert done.status == 0, done
+        records = Store(out / "records").records()
+        found[executor] = {r.config["system"]: r.per_query for r in records}
+    assert len(found["ray"]) == 6 and found["ray"] == found["local"]

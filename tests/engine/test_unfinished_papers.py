@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ir_replications.engine.commands import publish
+from ir_replications.engine.commands.papers import publish
 from ir_replications.engine.new_paper import write_new_paper
 from tests.cells import Cells
 from tests.cli import Replicate

@@ -11,7 +11,7 @@ import pytest
 
 import ir_replications
 from ir_replications.engine import evidence, paper_check, registry
-from ir_replications.engine.commands import new, publish, report
+from ir_replications.engine.commands.papers import new, publish, report
 from ir_replications.engine.new_paper import write_new_paper
 
 

@@ -99,7 +99,8 @@ def _serve() -> None:
     import huggingface_hub
     import pyarrow.parquet  # noqa: F401
 
-    from ir_replications.engine.commands import data, group, models  # noqa: F401
+    from ir_replications.engine.commands import group  # noqa: F401
+    from ir_replications.engine.commands.inputs import data, models  # noqa: F401
 
     huggingface_hub.snapshot_download  # noqa: B018 - imported on first use
     children: dict[int, int] = {}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ir_replications.engine import evidence as evidence_module
-from ir_replications.engine.commands import report as report_module
+from ir_replications.engine.commands.papers import report as report_module
 from ir_replications.engine.evidence import Evidence, gather
 from ir_replications.reports.claims.judge import cell_counts, judge
 from ir_replications.reports.claims.kinds import Numbers

@@ -20,6 +20,7 @@ from ir_replications.bench.experiments.found import (
 )
 from ir_replications.bench.meter import forget_peak, seconds_per_item
 from ir_replications.bench.models import STATIC, place_of
+from ir_replications.bench.postings import PostingsBM25
 from ir_replications.bmx import BMX
 from ir_replications.engine.context import Context
 from ir_replications.engine.experiment import Config, Experiment, Outcome
@@ -71,6 +72,8 @@ def make_retriever(config: Config) -> BMX | BM25:
     """BMX, or BM25 by method, k1 and b."""
     if config["method"] == "bmx":
         return BMX()
+    if config["method"] == "lucene":
+        return PostingsBM25(config["k1"], config["b"])
     return BM25(method=config["method"], k1=config["k1"], b=config["b"])
 
 

@@ -1,1 +1,1 @@
-"""The commands of `replicate`, one module each."""
+"""The commands of `replicate`, by what they are about; group.py names them all."""

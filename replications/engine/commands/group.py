@@ -11,30 +11,30 @@ from ir_replications.engine.door import HELP
 
 # Name -> module:attribute, and the line in the help.
 COMMANDS = {
-    "list": ("listing:list_papers", "List papers, experiments and the cost of each tier."),
-    "run": ("run:run", "Run the experiments of PAPER (or `all`); one record per cell."),
-    "bench": ("bench:bench", "Which method helps on COLLECTION: one table, one page."),
+    "list": ("papers.listing:list_papers", "List papers, experiments and the cost of each tier."),
+    "run": ("papers.run:run", "Run the experiments of PAPER (or `all`); one record per cell."),
+    "bench": ("bench.command:bench", "Which method helps on COLLECTION: one table, one page."),
     "attest": (
-        "attest:attest",
+        "machines.attest:attest",
         "Run the embedded tier afresh, compare it with the published records, write a file.",
     ),
     "publish": (
-        "publish:publish_records",
+        "papers.publish:publish_records",
         "Pack the finished records of PAPER (or `all`) into reports/results.",
     ),
-    "report": ("report:report", "Render one page per paper and an index."),
-    "new": ("new:new", "Write the folder of a new paper, complete and green."),
-    "check": ("check:check", "Check a paper's claims, kinds of numbers and experiments."),
-    "compare": ("compare:compare", "Compare two runs under one set of judgements."),
-    "evaluate": ("evaluate:evaluate_runs", "Measure runs under one set of judgements."),
-    "rerank": ("rerank:rerank_command", "Put the first results of a run in a model's order."),
+    "report": ("papers.report:report", "Render one page per paper and an index."),
+    "new": ("papers.new:new", "Write the folder of a new paper, complete and green."),
+    "check": ("papers.check:check", "Check a paper's claims, kinds of numbers and experiments."),
+    "compare": ("run_files.compare:compare", "Compare two runs under one set of judgements."),
+    "evaluate": ("run_files.evaluate:evaluate_runs", "Measure runs under one set of judgements."),
+    "rerank": ("parts.rerank:rerank_command", "Put the first results of a run in a model's order."),
     "rewrite": (
-        "rewrite:rewrite_command",
+        "parts.rewrite:rewrite_command",
         "Have a model write queries anew for retrieval.",
     ),
-    "train": ("train:train", "Train what a paper trains: `replicate train PAPER RECIPE`."),
-    "data": ("data:data", "List, fetch and check collections."),
-    "models": ("models:models", "List, fetch and check models."),
+    "train": ("parts.train:train", "Train what a paper trains: `replicate train PAPER RECIPE`."),
+    "data": ("inputs.data:data", "List, fetch and check collections."),
+    "models": ("inputs.models:models", "List, fetch and check models."),
 }
 
 

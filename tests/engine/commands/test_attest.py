@@ -18,7 +18,7 @@ from ir_replications.engine import (
     registry,
     side_by_side,
 )
-from ir_replications.engine.commands import attest, attestation
+from ir_replications.engine.commands.machines import attest, attestation
 from ir_replications.engine.context import Context
 from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.engine.jobs import Job, plan_jobs

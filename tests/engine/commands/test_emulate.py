@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ir_replications.engine import cores
-from ir_replications.engine.commands import emulate
+from ir_replications.engine.commands.machines import emulate
 from ir_replications.reports.attestation.arithmetics import ARITHMETICS, named, switches_set
 from ir_replications.reports.attestation.libraries import Libraries
 from ir_replications.reports.attestation.machines import read_machines

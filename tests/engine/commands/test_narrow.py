@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ir_replications.engine.commands.narrow import narrowed
+from ir_replications.engine.commands.papers.narrow import narrowed
 from ir_replications.engine.jobs import Job
 from ir_replications.shared.errors import InputError
 from tests.cli import E2, Replicate

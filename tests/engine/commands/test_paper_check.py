@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from ir_replications.engine import paper_check, registry
-from ir_replications.engine.commands.check import check
+from ir_replications.engine.commands.papers.check import check
 from ir_replications.engine.registry import papers
 from tests.reports.example import CLAIMS, NUMBERS, write_paper
 

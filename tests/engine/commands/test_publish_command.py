@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ir_replications.__main__ import main
-from ir_replications.engine.commands import publish as command
+from ir_replications.engine.commands.papers import publish as command
 from ir_replications.engine.jobs import plan_jobs
 from ir_replications.reports.records.files import read_pack
 from ir_replications.reports.records.record import Record

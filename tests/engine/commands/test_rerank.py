@@ -16,7 +16,7 @@ pytest.importorskip("transformers")
 
 from click.testing import Result
 
-from ir_replications.engine.commands.rerank import MEASURES
+from ir_replications.engine.commands.parts.rerank import MEASURES
 from ir_replications.engine.context import Context
 from ir_replications.engine.first_stages import candidate_run, judgements
 from ir_replications.prorank.checks.tiny_reranker import (

@@ -86,8 +86,8 @@ def test_a_choice_leaves_the_collection_and_its_fingerprint_as_they_are(two: Pat
 
 
 def test_the_reranking_and_rewriting_commands_offer_what_their_messages_name() -> None:
-    from ir_replications.engine.commands.rerank import rerank_command
-    from ir_replications.engine.commands.rewrite import rewrite_command
+    from ir_replications.engine.commands.parts.rerank import rerank_command
+    from ir_replications.engine.commands.parts.rewrite import rewrite_command
 
     for each in (rerank_command, rewrite_command):
         assert any("--split" in param.opts for param in each.params)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ir_replications.engine.commands.tables import show_plan, show_results
+from ir_replications.engine.commands.papers.tables import show_plan, show_results
 from ir_replications.engine.jobs import Job
 from ir_replications.reports.records.record import Record
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from ir_replications.engine.commands import report
+from ir_replications.engine.commands.papers import report
 from ir_replications.engine.door import OUTPUT_FILE, OUTPUT_FOLDER, USER_PATH, user_folder
 from ir_replications.shared.errors import InputError
 from tests.cli import E2, Replicate

@@ -22,7 +22,10 @@ from typing import Any, ClassVar
 
 import pytest
 
+from ir_replications.reports.bench.findings import find
+from ir_replications.reports.bench.page import bench_page
 from ir_replications.reports.pages.render import render_site
+from tests.reports.bench.example import BASE, BETTER, QIDS, TEXTS, WORSE, entry
 from tests.reports.example import records, write_paper
 from tests.reports.pages.test_render import FIGURES
 
@@ -133,6 +136,20 @@ def _hold(results: list[dict[str, Any]]) -> None:
     assert [(r["page"], r["nodes"]) for r in results if r["nodes"] > MOST_NODES] == []
 
 
+def _write_bench(path: Path) -> None:
+    """A bench page with a better, a worse and a failed system, and both rankings of a query."""
+    run = {qid: ["d1", "d2"] for qid in QIDS}
+    entries = [
+        entry("bm25", BASE, 1.0, run=run),
+        entry("better", BETTER, 2.0, run=run),
+        entry("worse", WORSE, 3.0, run=run),
+        entry("broken", BASE, 1.0, error="no model"),
+    ]
+    path.parent.mkdir(parents=True)
+    found = find(entries, TEXTS, preset="quick", command="replicate bench toy")
+    path.write_text(bench_page(found), encoding="utf-8")
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_every_kind_of_page_is_accessible(tmp_path: Path, scheme: str) -> None:
     folder = write_paper(tmp_path / "papers")
@@ -140,8 +157,10 @@ def test_every_kind_of_page_is_accessible(tmp_path: Path, scheme: str) -> None:
     (folder / "experiments" / "figures.py").write_text(FIGURES)
     site = tmp_path / "html"
     render_site(folder.parent, records(), site)
+    _write_bench(site / "bench" / "toy" / "bench.html")
     pages = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
-    assert {"index.html", "toy.html", "records/toy/figures.html"} < set(pages)
+    kinds = {"index.html", "toy.html", "records/toy/figures.html", "bench/toy/bench.html"}
+    assert kinds < set(pages)
     _hold(audited(site, pages, scheme, tmp_path / "profile"))
 
 
@@ -151,7 +170,8 @@ def test_the_committed_pages_are_accessible(tmp_path: Path, scheme: str) -> None
     site = ROOT / "reports" / "html"
     below = sorted(site.glob("records/*/*.html"), key=lambda path: -path.stat().st_size)
     largest = [next(p for p in below if ("queries" in p.name) is each) for each in (False, True)]
-    pages = [path.relative_to(site).as_posix() for path in (*site.glob("*.html"), *largest)]
+    own = (*site.glob("*.html"), *site.glob("bench/*/bench.html"), *largest)
+    pages = [path.relative_to(site).as_posix() for path in own]
     _hold(audited(site, pages, scheme, tmp_path / "profile"))
 
 

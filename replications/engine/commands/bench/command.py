@@ -16,6 +16,7 @@ from ir_replications.bench.systems import (
     SYSTEMS,
     BenchJob,
     Request,
+    absent,
     bench_command,
     candidates_for,
     chosen_models,
@@ -24,10 +25,10 @@ from ir_replications.bench.systems import (
     rerank_jobs,
     weight,
 )
-from ir_replications.engine.commands.answer_table import show_bench
+from ir_replications.engine.commands.bench.answer_table import show_bench
+from ir_replications.engine.commands.bench.weighted_progress import WeightedProgress
 from ir_replications.engine.commands.chosen import chosen_collections
 from ir_replications.engine.commands.options import data_root_option
-from ir_replications.engine.commands.weighted_progress import WeightedProgress
 from ir_replications.engine.context import cached_collection
 from ir_replications.engine.door import OUTPUT_FOLDER, tell
 from ir_replications.engine.first_stages import chosen_queries
@@ -139,6 +140,8 @@ def bench(
         download=not no_download,
         command=bench_command(own, asked) + (" --all-queries" if all_queries else ""),
     )
+    if line := absent(systems, chosen):
+        tell(line, err=True)
     topics = _topics(loaded, request)
     if dry_run:
         _show_plan(request, loaded, len(topics))
@@ -282,8 +285,8 @@ def _texts(
         docid for entry in entries for results in entry.run.values() for docid, _ in results[:10]
     }
     documents = {
-        docid: _start(title or text)
-        for docid, title, text in zip(loaded.doc_ids, loaded.titles, loaded.texts, strict=True)
+        docid: _start(loaded.titles[place] or loaded.texts[place])
+        for place, docid in enumerate(loaded.doc_ids)
         if docid in seen
     }
     return Texts({qid: _start(text, 200) for qid, text in topics.items()}, documents, grades)

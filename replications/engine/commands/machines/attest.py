@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from ir_replications.engine.commands.attestation import TIER, attest_here
-from ir_replications.engine.commands.emulate import attest_under
+from ir_replications.engine.commands.machines.attestation import TIER, attest_here
+from ir_replications.engine.commands.machines.emulate import attest_under
 from ir_replications.engine.commands.options import HOME, IN_CHECKOUT
 from ir_replications.engine.cores import at_most
 from ir_replications.engine.door import USER_PATH, tell

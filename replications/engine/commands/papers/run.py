@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from ir_replications.engine.commands.chosen import chosen_collections, usual_split
-from ir_replications.engine.commands.narrow import narrowed
 from ir_replications.engine.commands.options import (
     collection_names,
     data_root_option,
@@ -21,7 +20,8 @@ from ir_replications.engine.commands.options import (
     store_option,
     tier_option,
 )
-from ir_replications.engine.commands.tables import measured, planned, show_plan, show_results
+from ir_replications.engine.commands.papers.narrow import narrowed
+from ir_replications.engine.commands.papers.tables import measured, planned, show_plan, show_results
 from ir_replications.engine.context import IN_COLLECTION, cached_collection
 from ir_replications.engine.door import tell
 from ir_replications.engine.executors import execute

@@ -1,0 +1,1 @@
+"""`replicate bench`: the command, its progress and its answer in the terminal."""

@@ -1,0 +1,1 @@
+"""Commands on what experiments read: data, models."""

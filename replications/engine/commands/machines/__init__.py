@@ -1,0 +1,1 @@
+"""`replicate attest`: the embedded tier on this machine, under other arithmetics too."""

@@ -1,0 +1,1 @@
+"""Commands on papers: list, run, check, new, report, publish."""

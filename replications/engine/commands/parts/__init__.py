@@ -1,0 +1,1 @@
+"""The parts as parts: rerank, rewrite, train."""
