@@ -8,6 +8,7 @@ from ir_replications.prorank.experiments import (
     e3_stages,
     e4_ablations,
     e5_paper,
+    e8_untrained,
 )
 
 COLLECTIONS = {
@@ -22,6 +23,7 @@ EXPERIMENTS = (
     e3_stages.EXPERIMENT,
     e4_ablations.EXPERIMENT,
     e5_paper.EXPERIMENT,
+    e8_untrained.EXPERIMENT,
 )
 
 __all__ = ["COLLECTIONS", "EXPERIMENTS"]

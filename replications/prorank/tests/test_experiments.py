@@ -1,4 +1,4 @@
-"""E1 to E5 as experiments: their cells, the golden checks, and what a missing part costs."""
+"""E1 to E5 and E8 as experiments: their cells, the golden checks, and what a missing part costs."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from ir_replications.prorank.experiments import (
     e3_stages,
     e4_ablations,
     e5_paper,
+    e8_untrained,
     systems,
 )
 from ir_replications.prorank.experiments.registry import COLLECTIONS, EXPERIMENTS
@@ -50,7 +51,7 @@ from ir_replications.shared.errors import MissingDependencyError
 MINE = "local/mine"
 MODULES: Mapping[str, Any] = {
     "E1": e1_goldens.EXPERIMENT, "E2": e2_zero_shot, "E3": e3_stages, "E4": e4_ablations,
-    "E5": e5_paper,
+    "E5": e5_paper, "E8": e8_untrained,
 }  # fmt: skip
 TIERS = ("embedded", "small", "paper")
 PAPER = load_paper(Path(__file__).parents[1])
@@ -97,7 +98,9 @@ def test_no_two_cells_are_equal_and_what_is_deterministic_has_no_seed(
 
 def test_tiers_have_their_experiments() -> None:
     having = {tier: [n for n, m in MODULES.items() if m.cells(plan(tier))] for tier in TIERS}
-    assert having == {"embedded": ["E1", "E2", "E3"], "small": ["E2", "E3", "E4"], "paper": ["E5"]}
+    assert having == {
+        "embedded": ["E1", "E2", "E3"], "small": ["E2", "E3", "E4", "E8"], "paper": ["E5"]
+    }  # fmt: skip
     assert [e.id for e in EXPERIMENTS] == list(MODULES)
     for experiment in EXPERIMENTS:
         asked = {t for t in TIERS if MODULES[experiment.id].cells(plan(t))}
