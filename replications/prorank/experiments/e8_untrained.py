@@ -29,10 +29,7 @@ from ir_replications.shared.own_code import code_of
 from ir_replications.shared.retrieval.reranking import candidates, rerank, tied_shares
 from ir_replications.shared.training import digest_of
 
-MODELS = {
-    "SmolLM2-135M": "embedded:smollm2-135m-instruct",
-    "Qwen2.5-Coder-0.5B": "embedded:qwen2.5-coder-0.5b-instruct",
-}
+MODELS = ("embedded:smollm2-135m-instruct", "embedded:qwen2.5-coder-0.5b-instruct")
 # What the prompt asks, "" as released: in a sentence, and with the form of the answer spelt out.
 PROMPTS = {
     "released": "",
@@ -79,8 +76,8 @@ def run(config: Config, context: Context) -> Outcome:
     about = {"queries": len(task.run), "split": task.split}
     if config["system"] == "bm25":
         return Outcome(scores=measured(task, task.run, ("nDCG@10",)), facts=about)
+    ref = config["model"]
     with costs_this_cell():
-        ref = MODELS[config["model"]]
         sha256 = fetch_model(ref, download=context.download).sha256
     asker = Asker(ref, config["prompt"], config["length"])
     asked, seconds = _ask({**config, "model_sha256": sha256}, asker, task, context)

@@ -21,22 +21,21 @@ MINE = "local/mine"
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tiny Qwen2 in float32 as the one model, a cache of its own; the data root."""
-    ref = str(save_tiny(tmp_path / "lm"))
-    monkeypatch.setattr(e8, "MODELS", {"tiny": ref})
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A tiny Qwen2 to be computed in float32, and a cache of its own; the model's folder."""
     monkeypatch.setattr(e8, "PRECISION", "float32")
     monkeypatch.setenv("IR_REPLICATIONS_CACHE", str(tmp_path / "cache"))
-    return tiny_root(tmp_path / "root")
+    return str(save_tiny(tmp_path / "lm"))
 
 
-def outcome(root: Path, prompt: str) -> Outcome:
-    at = {"collection": MINE, "depth": 5, "system": "zero-shot", "model": "tiny", "length": 64}
+def outcome(model: str, prompt: str) -> Outcome:
+    at = {"collection": MINE, "depth": 5, "system": "zero-shot", "model": model, "length": 64}
+    root = tiny_root(Path(model).with_name("root"))
     return e8.run(at | {"prompt": prompt}, Context(root))
 
 
-def test_numbers_are_those_of_whole_logits(tiny: Path) -> None:
-    model, tokenizer = load_causal_lm(e8.MODELS["tiny"])
+def test_numbers_are_those_of_whole_logits(tiny: str) -> None:
+    model, tokenizer = load_causal_lm(tiny)
     zero, one = answer_ids(tokenizer)
     collection = tiny_collection()
     texts = dict(zip(collection.doc_ids, collection.contents("space"), strict=True))
@@ -44,7 +43,7 @@ def test_numbers_are_those_of_whole_logits(tiny: Path) -> None:
     pairs = [(query, texts[docid]) for docid in ("a-fox", "b-fox", "a-sea")]
     found = {}
     for prompt in ("released", "short"):
-        scores, numbers = e8.Asker(e8.MODELS["tiny"], prompt, 64).ask(pairs)
+        scores, numbers = e8.Asker(tiny, prompt, 64).ask(pairs)
         task = {"task": e8.PROMPTS[prompt]} if e8.PROMPTS[prompt] else {}
         rows = PromptTokenizer(tokenizer, 64, **task).encode_pairs(pairs)
         with torch.inference_mode():
@@ -60,7 +59,7 @@ def test_numbers_are_those_of_whole_logits(tiny: Path) -> None:
 
 
 def test_a_cell_is_resumed_and_says_what_it_asked(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = outcome(tiny, "strict")
     assert first.scores is not None
@@ -69,7 +68,7 @@ def test_a_cell_is_resumed_and_says_what_it_asked(
     }  # fmt: skip
     assert first.facts["pairs"] == 20 and first.facts["queries"] == 4
     assert 0 < first.facts["relevant pairs"] < 20
-    assert first.run is None and list(first.models) == [e8.MODELS["tiny"]]
+    assert first.run is None and list(first.models) == [tiny]
     monkeypatch.setattr(e8.Asker, "ask", lambda *_: pytest.fail("asked again"))
     again = outcome(tiny, "strict")
     assert again.scores == first.scores and again.facts == first.facts
