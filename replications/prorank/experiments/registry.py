@@ -9,6 +9,7 @@ from ir_replications.prorank.experiments import (
     e4_ablations,
     e5_paper,
     e6_longer,
+    e8_untrained,
 )
 
 COLLECTIONS = {
@@ -24,6 +25,7 @@ EXPERIMENTS = (
     e4_ablations.EXPERIMENT,
     e5_paper.EXPERIMENT,
     e6_longer.EXPERIMENT,
+    e8_untrained.EXPERIMENT,
 )
 
 __all__ = ["COLLECTIONS", "EXPERIMENTS"]

@@ -80,14 +80,19 @@ class PromptTokenizer:
     top and is never cut. `model_max`, the positions of the model, lowers it where template and
     texts would not fit; None means no limit. The query keeps at most 3/4 of it, and then only the
     document is cut, at its end. An empty query or document is a text like any other, as in the
-    released code. Raises InputError when no token of a document would fit.
+    released code. `task` is what is asked, in other words than the released ones where given.
+    Raises InputError when no token of a document would fit.
     """
 
     def __init__(
-        self, tokenizer: Any, max_length: int = MAX_LENGTH, model_max: int | None = None
+        self,
+        tokenizer: Any,
+        max_length: int = MAX_LENGTH,
+        model_max: int | None = None,
+        task: str = TASK,
     ) -> None:
         self.tokenizer = tokenizer
-        pieces = self._tokens([PREFIX, SEPARATOR, TASK, SUFFIX])
+        pieces = self._tokens([PREFIX, SEPARATOR, task, SUFFIX])
         self._prefix, self._separator = pieces[0], pieces[1]
         self._end = [*pieces[1], *pieces[2], *pieces[3]]
         self.template_length = len(self._prefix) + len(self._end)

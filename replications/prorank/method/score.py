@@ -22,7 +22,13 @@ from ir_replications.prorank.method.causal import (
     model_inputs,
     unwrapped,
 )
-from ir_replications.prorank.method.prompt import MAX_LENGTH, Pairs, PromptTokenizer, answer_ids
+from ir_replications.prorank.method.prompt import (
+    MAX_LENGTH,
+    TASK,
+    Pairs,
+    PromptTokenizer,
+    answer_ids,
+)
 from ir_replications.shared.errors import InputError
 
 BATCH_SIZE = 32  # the released code's
@@ -104,7 +110,8 @@ class PairScorer:
     The last hidden state alone meets the head, and only the difference of its two rows, in
     float32; pairs of like length share a batch; tokens that a whole batch begins with (template,
     and the query where many documents share one) are computed once. `bf16` computes the states in
-    bfloat16. The weights are read at every call, so the model may be trained in between.
+    bfloat16. The weights are read at every call, so the model may be trained in between. `task` is
+    what the prompt asks.
 
     `path` is "row", or "logits" where a trial shows that the head is not a plain product of
     weights and states (LoRA on the head, capped or scaled logits, quantised heads): then the
@@ -124,13 +131,14 @@ class PairScorer:
         batch_size: int = BATCH_SIZE,
         bf16: bool = False,
         share_prefix: bool = True,
+        task: str = TASK,
     ) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size {batch_size}: expected a positive number of pairs")
         self.model, self.tokenizer = model, tokenizer
         self.batch_size, self.bf16 = batch_size, bf16
         self.ids = answer_ids(tokenizer)
-        self.prompts = PromptTokenizer(tokenizer, max_length, context_of(model))
+        self.prompts = PromptTokenizer(tokenizer, max_length, context_of(model), task)
         self.path = "logits"
         self.path = self._find_path()
         self.share_prefix = share_prefix and self._can_share()

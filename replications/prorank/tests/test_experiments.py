@@ -1,4 +1,4 @@
-"""E1 to E6 as experiments: their cells, the golden checks, and what a missing part costs."""
+"""E1 to E6 and E8 as experiments: their cells, the golden checks, and what a missing part costs."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from ir_replications.prorank.experiments import (
     e4_ablations,
     e5_paper,
     e6_longer,
+    e8_untrained,
     systems,
 )
 from ir_replications.prorank.experiments.registry import COLLECTIONS, EXPERIMENTS
@@ -51,7 +52,7 @@ from ir_replications.shared.errors import MissingDependencyError
 MINE = "local/mine"
 MODULES: Mapping[str, Any] = {
     "E1": e1_goldens.EXPERIMENT, "E2": e2_zero_shot, "E3": e3_stages, "E4": e4_ablations,
-    "E5": e5_paper, "E6": e6_longer,
+    "E5": e5_paper, "E6": e6_longer, "E8": e8_untrained,
 }  # fmt: skip
 TIERS = ("embedded", "small", "paper")
 PAPER = load_paper(Path(__file__).parents[1])
@@ -100,7 +101,7 @@ def test_tiers_have_their_experiments() -> None:
     having = {tier: [n for n, m in MODULES.items() if m.cells(plan(tier))] for tier in TIERS}
     assert having == {
         "embedded": ["E1", "E2", "E3"],
-        "small": ["E2", "E3", "E4", "E6"],
+        "small": ["E2", "E3", "E4", "E6", "E8"],
         "paper": ["E5"],
     }
     assert [e.id for e in EXPERIMENTS] == list(MODULES)

