@@ -15,6 +15,7 @@ from ir_replications.bench.systems import (
     ROLES,
     SYSTEMS,
     BenchJob,
+    Preset,
     Request,
     absent,
     bench_command,
@@ -140,14 +141,14 @@ def bench(
         download=not no_download,
         command=bench_command(own, asked) + (" --all-queries" if all_queries else ""),
     )
-    if line := absent(systems, chosen):
-        tell(line, err=True)
     topics = _topics(loaded, request)
     if dry_run:
         _show_plan(request, loaded, len(topics))
+        _say_absent(systems, chosen)
         return
     first = first_jobs(request)
     planned = _all_jobs(request, first)  # what no model can do is refused before any work
+    _say_absent(systems, chosen)
     place = out or Path("bench") / slug(name.rpartition("/")[2])
     store = _store(place)
     options: dict[str, Any] = {
@@ -179,6 +180,11 @@ def bench(
     show_bench(found)
     tell(f"page: {place / 'bench.html'}; CSV, JSON, records and runs beside it")
     context.exit(1 if any(row.error for row in found.rows) else 0)
+
+
+def _say_absent(named: Sequence[str], preset: Preset) -> None:
+    if line := absent(named, preset):
+        tell(line, err=True)
 
 
 def _sized(preset: Any, depth: int | None, queries: int | None, every: bool) -> Any:
