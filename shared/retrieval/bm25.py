@@ -149,7 +149,7 @@ class _Postings:
                 self.n_docs,
                 k,
                 self._positive,
-                None if k <= FEW else True,
+                None if min(k, self.n_docs) <= FEW else True,
             )
             return docs.astype(np.int64), scores.astype(self.data.dtype, copy=False)
         except MemoryError as error:

@@ -112,6 +112,8 @@ REFUSED: dict[str, tuple[str, ...]] = {
         "compare", "b.run", "b.run", "--qrels", "high.tsv",
     ),
     "typo: no such folder of records": ("report", "--store", "typo", "--out", "pages"),
+    "leave nothing; give one of them": ("report", "--store-only", "--published-only"),
+    "leaves the published records out; name a folder": ("report", "--store-only"),
     "qrels-5.tsv:1: found 5 columns": ("compare", "b.run", "b.run", "--qrels", "qrels-5.tsv"),
 }  # fmt: skip
 
