@@ -125,7 +125,7 @@ class _Postings:
         )
 
     def retrieve(
-        self, queries: Sequence[Sequence[str]], k: int = 10
+        self, queries: Sequence[Sequence[str]] | Tokens, k: int = 10
     ) -> tuple[np.ndarray, np.ndarray]:
         """Documents int64 (Q, k) and scores (Q, k) of tokenised queries, best first.
 

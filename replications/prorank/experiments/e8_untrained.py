@@ -73,7 +73,7 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
 def run(config: Config, context: Context) -> Outcome:
     """Measure the first stage, or ask the model about each candidate and rerank by its score."""
     task = task_of(config, context)
-    about = {"queries": len(task.run), "split": task.split}
+    about: dict[str, Any] = {"queries": len(task.run), "split": task.split}
     if config["system"] == "bm25":
         return Outcome(scores=measured(task, task.run, ("nDCG@10",)), facts=about)
     ref = config["model"]
