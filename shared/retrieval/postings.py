@@ -36,9 +36,9 @@ def postings_topk(data, docs, indptr, terms, weights, starts, shifts, n_docs, k,
     repeated term counts each time); score = sum of weight * value, in this order, + shifts[q], in
     the dtype of `data`, for the documents that hold at least one of the terms; none is negative. No
     other document is returned: unused slots are -1 and 0.0. positive: whether all of data and of
-    weights is above 0. many: None where min(k, n_docs) is up to FEW, else True; numba leaves out what the type of
-    None rules out, half the work of compiling. Returns documents int32 (Q, k) and scores float64
-    (Q, k), which hold the values of `data`'s dtype unchanged.
+    weights is above 0. many: None where min(k, n_docs) is up to FEW, else True; numba leaves out
+    what the type of None rules out, half the work of compiling. Returns documents int32 (Q, k) and
+    scores float64 (Q, k), which hold the values of `data`'s dtype unchanged.
     """
     n_queries = len(starts) - 1
     out_docs = np.full((n_queries, k), -1, np.int32)
