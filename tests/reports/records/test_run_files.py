@@ -31,7 +31,7 @@ def keeps_run(record: Record) -> bool:
             return True
         case "bert_distill_losses", "E2":  # what every student and teacher reranks
             return config["system"] == "bm25"
-        case "prorank", "E3":
+        case "prorank", "E3" | "E6":
             return True
         case "prorank", "E4":  # no run of the rewards of stage 1
             return config["study"] != "rewards"
