@@ -100,12 +100,11 @@ class Asker:
     @cached_property
     def scorer(self) -> Any:
         """The scorer, loaded when it is first needed."""
-        from ir_replications.prorank.method.prompt import TASK
         from ir_replications.prorank.method.score import PairScorer
         from ir_replications.prorank.reranking.reranker import trained_model
 
         model, tokenizer = trained_model(self.ref, None, PRECISION)
-        task = PROMPTS[self.prompt] or TASK
+        task = PROMPTS[self.prompt] or None
         return PairScorer(model, tokenizer, max_length=self.length, task=task)
 
     @cached_property

@@ -89,10 +89,10 @@ class PromptTokenizer:
         tokenizer: Any,
         max_length: int = MAX_LENGTH,
         model_max: int | None = None,
-        task: str = TASK,
+        task: str | None = None,
     ) -> None:
         self.tokenizer = tokenizer
-        pieces = self._tokens([PREFIX, SEPARATOR, task, SUFFIX])
+        pieces = self._tokens([PREFIX, SEPARATOR, TASK if task is None else task, SUFFIX])
         self._prefix, self._separator = pieces[0], pieces[1]
         self._end = [*pieces[1], *pieces[2], *pieces[3]]
         self.template_length = len(self._prefix) + len(self._end)

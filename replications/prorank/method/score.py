@@ -24,7 +24,6 @@ from ir_replications.prorank.method.causal import (
 )
 from ir_replications.prorank.method.prompt import (
     MAX_LENGTH,
-    TASK,
     Pairs,
     PromptTokenizer,
     answer_ids,
@@ -131,7 +130,7 @@ class PairScorer:
         batch_size: int = BATCH_SIZE,
         bf16: bool = False,
         share_prefix: bool = True,
-        task: str = TASK,
+        task: str | None = None,
     ) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size {batch_size}: expected a positive number of pairs")
