@@ -87,6 +87,9 @@ class StoredTexts(Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         return (_read(self._file, self._ends, row) for row in self._rows)
 
+    def __reduce__(self) -> tuple[type[list[str]], tuple[list[str]]]:
+        return list, (list(self),)  # the file belongs to this process and its forks
+
 
 def _read(file: IO[bytes], ends: np.ndarray, row: int) -> str:
     start, end = int(ends[row]), int(ends[row + 1])

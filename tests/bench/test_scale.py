@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import tracemalloc
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def test_what_stays_on_disk_is_the_same_collection(
     assert (large.sha256, large.doc_ids) == (small.sha256, small.doc_ids)
     assert list(large.texts) == small.texts and large.texts[3:7] == small.texts[3:7]
     assert (large.texts[-1], large.titles[0]) == (small.texts[-1], small.titles[0])
+    assert pickle.loads(pickle.dumps(large.texts)) == small.texts, "as another process gets it"
     for _ in range(2):  # made, then read from the cache
         of_large = corpus_tokens(large, "lucene", "space", tmp_path / "b")
         assert isinstance(of_large.ids, np.memmap)
