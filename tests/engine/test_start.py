@@ -49,7 +49,7 @@ def test_the_help_names_every_command_as_the_command_does() -> None:
     folder = ROOT / "replications" / "engine" / "commands"
     context = cli.make_context("replicate", ["list"])
     for name, (place, text) in COMMANDS.items():
-        assert (folder / f"{place.partition(':')[0]}.py").is_file()
+        assert (folder / f"{place.partition(':')[0].replace('.', '/')}.py").is_file()
         command = cli.get_command(context, name)
         assert command is not None and command.name == name and text
     assert cli.get_command(context, "nothing") is None

@@ -17,7 +17,6 @@ from types import ModuleType
 
 import numpy as np
 
-from ir_replications.bmx.retrieval.kernels import build_postings
 from ir_replications.shared.analysis import Tokens
 
 MODULE = "_pisathon"
@@ -94,6 +93,8 @@ def _write(pisa: ModuleType, corpus: Tokens, folder: Path) -> dict[str, str]:
     `inv.docs`, `inv.freqs`: uint32, the length of each list and then the list, terms in the order
     of their names; documents begin with a list of their number. `inv.sizes`: lengths in tokens.
     """
+    from ir_replications.bmx.retrieval.kernels import build_postings
+
     n_docs = len(corpus)
     indptr, docs, tf = build_postings(corpus.ids, corpus.offsets, len(corpus.vocab))
     df = np.diff(indptr)

@@ -44,7 +44,7 @@ def test_recipes_have_equal_batches_in_both_stages(name: str) -> None:
 
 
 def test_names_of_the_recipes() -> None:
-    assert NAMES == ["embedded", "released-0.5b", "small"]
+    assert NAMES == ["embedded", "longer", "released-0.5b", "small"]
 
 
 def test_arithmetic() -> None:

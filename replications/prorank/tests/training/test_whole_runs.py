@@ -1,4 +1,4 @@
-"""E2 to E5 run whole, every cell of them, on a tiny random model and collection."""
+"""E2 to E6 and E8 run whole, every cell of them, on a tiny random model and collection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ pytest.importorskip("peft")
 from ir_replications.engine.context import Context
 from ir_replications.engine.experiment import Outcome
 from ir_replications.prorank.checks.tiny_reranker import tiny_collection, tiny_qwen2, tiny_recipe
-from ir_replications.prorank.experiments import e3_stages, e4_ablations, e5_paper, systems
+from ir_replications.prorank.experiments import (
+    e3_stages,
+    e4_ablations,
+    e5_paper,
+    e6_longer,
+    systems,
+)
 from ir_replications.prorank.method.score import score_pairs_plain
 from ir_replications.prorank.reranking.reranker import SPACE
 from ir_replications.prorank.tests.test_experiments import (
@@ -31,6 +37,8 @@ from ir_replications.prorank.tests.test_experiments import (
     selections,
     use_tiny,
 )
+
+TIERS = {"E2": "small", "E3": "small", "E4": "small", "E5": "paper", "E6": "small", "E8": "small"}
 
 
 @dataclass(frozen=True)
@@ -48,9 +56,10 @@ class Bench:
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     with pytest.MonkeyPatch.context() as patch:
         context = Context(use_tiny(patch, tmp_path_factory.mktemp("bench")))
+        patch.setattr(e6_longer, "SEEDS", (42,))
         cells = [
             {"experiment": name} | cell
-            for name, tier in (("E2", "small"), ("E3", "small"), ("E4", "small"), ("E5", "paper"))
+            for name, tier in TIERS.items()
             for cell in MODULES[name].cells(plan(tier, MINE))
         ]
         cells += [
@@ -62,11 +71,13 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 def run_cell(cell: Cell, context: Context) -> Outcome:
     config = {key: value for key, value in cell.items() if key != "experiment"}
+    if cell["experiment"] == "E8" and "model" in config:
+        config["model"] = systems.load_recipe("small").model  # in the place of the real ones
     return MODULES[cell["experiment"]].run(config, context)
 
 
 def asked_of_records() -> list[tuple[str, dict[str, Any], str]]:
-    """What claims and tables read from records of E2 to E5: (id, selection, measure or fact)."""
+    """What claims and tables read from records of E2 to E8: (id, selection, measure or fact)."""
     found = [
         (claim.id, dict(wanted), claim.check.measure)
         for claim in CLAIMS
