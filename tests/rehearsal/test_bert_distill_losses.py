@@ -82,12 +82,13 @@ def test_the_rest_of_the_small_tier(hub: LoopbackHub, tmp_path: Path) -> None:
         collections.write_root(root, name, test=12)
     for name in ("cranfield", "cacm", "npl-vaswani"):
         collections.write_root(root, f"classic/{name}", test=4)
-    stage.stand_in(
-        load_recipe("small").teacher_model, partial(models.bert, seed=0, layers=6, width=32)
-    )
+    for recipe in ("small", "mpnet"):
+        stage.stand_in(
+            load_recipe(recipe).teacher_model, partial(models.bert, seed=0, layers=6, width=32)
+        )
     narrow = ("--where", "arm=A8,A13", "--where", "seed=1")
     stage.replicate(PAPER, "--tier", "small", *narrow)
     records = stage.records(PAPER)
     assert {r.status for r in records} == {"ok"}
-    assert {r.experiment for r in records} == {"E2", "E3", "E4"}
+    assert {r.experiment for r in records} == {"E2", "E3", "E4", "E5"}
     assert "rehearsal: on the real thing" in stage.page(PAPER)
