@@ -24,12 +24,16 @@ from ir_replications.shared.rehearsal import VARIABLE, is_rehearsal, rehearsal
 
 @dataclass
 class Evidence:
-    """A paper's records and verdicts at one tier, fresh from this code where it was run."""
+    """A paper's records and verdicts at one tier, fresh from this code where it was run.
+
+    `only` are the experiments that ran; empty for all.
+    """
 
     paper: Paper
     numbers: Numbers
     tier: str
     fresh: Sequence[Record] | None
+    only: Sequence[str] = ()
 
     @cached_property
     def published(self) -> list[Record]:
@@ -65,7 +69,7 @@ class Evidence:
         """Why the claim's test must be red; an honest "not reproduced" is no problem."""
         found = self.findings(claim)
         lines = [f"{f.id}: {f.why}" for f in found if f.verdict is Verdict.ERROR]
-        if self.fresh is None:
+        if self.fresh is None or (self.only and not self._ran(claim)):
             return lines
         lines += [f"{f.id}: not run; {f.command}" for f in found if f.verdict is Verdict.NOT_RUN]
         before = {finding.id: finding for finding in self.recorded.findings}
@@ -98,6 +102,11 @@ class Evidence:
         }
         return _data(finding) == _data(old) and Kind.MACHINE not in kinds
 
+    def _ran(self, claim: Claim) -> bool:
+        check = claim.check
+        named = {side.get("experiment") for side in (check.select, check.a, check.b)} - {None}
+        return named <= set(self.only)
+
     def _measure(self, finding: Finding) -> str:
         return next(c.check.measure for c in self.paper.claims if c.id == finding.claim)
 
@@ -111,17 +120,26 @@ def is_published(paper: str, tier: str) -> bool:
     return any((PUBLISHED / paper / tier).rglob("[!.]*.json*"))
 
 
-def gather(paper: str, tier: str, *, store: Path, data_root: Path | None, run: bool) -> Evidence:
+def gather(
+    paper: str,
+    tier: str,
+    *,
+    store: Path,
+    data_root: Path | None,
+    run: bool,
+    only: Sequence[str] = (),
+) -> Evidence:
     """Evidence of a paper at a tier; with `run`, its experiments run now, into `store`.
 
-    Raises InputError in a rehearsal, which is no evidence.
+    `only` names the experiments to run and judge; default: all. Raises InputError in a rehearsal,
+    which is no evidence.
     """
     if rehearsal():
         raise InputError(f"no claim is tested in a rehearsal; unset {VARIABLE}")
     fresh = None
     if run:
-        jobs = plan_jobs(paper, tier)
+        jobs = plan_jobs(paper, tier, only=only)
         results = execute(jobs, store, data_root=data_root)
         fresh = [record for record, _ in results]
     folder = PAPERS_FOLDER / paper
-    return Evidence(load_paper(folder), load_numbers(folder), tier, fresh)
+    return Evidence(load_paper(folder), load_numbers(folder), tier, fresh, only)

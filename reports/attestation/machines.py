@@ -39,8 +39,9 @@ class Agreement:
     `verdicts` counts findings by verdict; `compared` and `deviation` map a kind of number to how
     many were compared with the published ones and to the largest relative deviation (of an error
     bound: the largest share of its bound); `disagreements` is everything that must not be;
-    `left_out` names cells on other data or models; `records` is the digest of the published
-    records that were compared with.
+    `left_out` names cells on other data or models, and under an emulated arithmetic experiments
+    that measure time, each with the reason after its last ": "; `records` is the digest of the
+    published records that were compared with.
     """
 
     verdicts: dict[str, int]

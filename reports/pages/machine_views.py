@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -72,8 +73,9 @@ class Verified:
             notes.append("compared with older records")
         if not machine.full:
             notes.append(f"only {', '.join(machine.papers)}")
-        if left_out := sum(len(found.left_out) for found in machine.papers.values()):
-            notes.append(f"{count(left_out, 'cell')} left out: other data or models")
+        left_out = [line for found in machine.papers.values() for line in found.left_out]
+        for why, n in Counter(line.rpartition(": ")[2] for line in left_out).items():
+            notes.append(f"{n} left out: {why}")
         if machine.git is None:
             notes.append("commit unknown")
         elif machine.git["dirty"]:

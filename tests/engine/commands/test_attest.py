@@ -41,6 +41,7 @@ class Toy:
         self.means = {"bm25": 0.55, "double": 0.6}
         self.largest = 2.295
         self.failure = ""
+        self.timed = False
         self.caches: list[Path] = []
 
     def experiments(self, paper: str) -> dict[str, Experiment]:
@@ -59,9 +60,10 @@ class Toy:
         def score(config: Config, context: Context) -> Outcome:
             return Outcome(facts={"largest_score": self.largest, "time_s": float(os.getpid())})
 
+        scored = [{"system": "double"}]
         return {
             "E1": Experiment("E1", "retrieval", cells, retrieve, {}),
-            "E2": Experiment("E2", "scores", lambda plan: [{"system": "double"}], score, {}),
+            "E2": Experiment("E2", "scores", lambda plan: scored, score, {}, timed=self.timed),
         }
 
 
@@ -129,6 +131,24 @@ def test_a_verdict_that_changed_is_red(replicate: Replicate, toy: Toy, tmp_path:
     toy.largest = 0.5  # C1, expected to be false, now holds
     assert replicate("attest", "--out", tmp_path / "machines").status == 1
     assert any(line.startswith("C1") for line in _only(tmp_path).disagreements)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_times_are_measured_under_the_processors_own_arithmetic_alone(
+    replicate: Replicate, toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    here = lambda cells, store, n_jobs: executors.execute(cells, store)  # noqa: E731
+    monkeypatch.setattr(attestation, "execute", here)
+    toy.timed, toy.largest = True, 0.5  # C1 on E2 would be red
+    options = ("--out", tmp_path / "machines", "--jobs", jobs)
+    assert replicate("attest", *options).status == 1
+    (tmp_path / "machines" / f"{_only(tmp_path).digest[:16]}.json").unlink()
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    assert replicate("attest", *options).status == 0
+    found = _only(tmp_path).papers["toy"]
+    assert found.left_out == ["E2: times, which are measured natively alone"]
+    assert sum(found.compared.values()) == 4  # E1's two means and their per-query values
+    assert not found.disagreements
 
 
 def test_nothing_private_is_written(

@@ -52,13 +52,16 @@ def test_a_row_says_what_limits_it() -> None:
     partial = machine(
         full=False,
         git={"commit": "c" * 40, "dirty": True},
-        papers={"toy": agreement(OLD, left_out=["E5/x: other data", "E5/y: other data"])},
+        papers={
+            "toy": agreement(OLD, left_out=["E5/x: other data", "E5/y: other data", "E7: times"])
+        },
     )
     (row,) = Verified([partial], PUBLISHED).rows
     assert row.notes == [
         "compared with older records",
         "only toy",
-        "2 cells left out: other data or models",
+        "2 left out: other data",
+        "1 left out: times",
         "code with uncommitted changes",
     ]
     (row,) = Verified([machine()], PUBLISHED).rows

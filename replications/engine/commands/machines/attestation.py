@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ir_replications.engine import registry
 from ir_replications.engine.door import tell
 from ir_replications.engine.evidence import Evidence, gather
 from ir_replications.engine.executors import execute
@@ -38,6 +39,8 @@ def attest_here(
 ) -> Machine:
     """Run papers' embedded tier, `jobs` cells at a time, into `store`; what the machine got.
 
+    Under another arithmetic than the processor's, experiments that measure time are left out.
+
     `values` is a folder for the largest deviation of every number. `full` says that these are all
     the papers there are.
     """
@@ -56,14 +59,20 @@ def _attest(
     lines = ignored(arithmetic, real, native)
     _say(arithmetic, real, lines)
     started = datetime.now(UTC)
+    # Times say nothing of an emulated processor, and are compared with nothing.
+    timed = {paper: timed_experiments(paper) if arithmetic.emulated else [] for paper in chosen}
+    only = {
+        paper: [name for name in registry.experiments(paper) if name not in timed[paper]]
+        for paper in chosen
+    }
     if jobs > 1:  # those of all papers at once; `gather` then finds them in the store
-        cells = [job for paper in chosen for job in plan_jobs(paper, TIER)]
+        cells = [job for paper in chosen for job in plan_jobs(paper, TIER, only=only[paper])]
         for _ in execute(cells, store, n_jobs=jobs):
             pass
     found, moved = {}, {}
     for paper in chosen:
-        evidence = gather(paper, TIER, store=store, data_root=None, run=True)
-        found[paper] = _agreement(evidence)
+        evidence = gather(paper, TIER, store=store, data_root=None, run=True, only=only[paper])
+        found[paper] = _agreement(evidence, timed[paper])
         moved[paper] = largest_deviations(evidence)
         say_agreement(paper, found[paper])
     if values is not None:
@@ -125,14 +134,20 @@ def largest_deviations(evidence: Evidence) -> dict[str, dict[str, dict[str, obje
     return largest
 
 
-def _agreement(evidence: Evidence) -> Agreement:
+def timed_experiments(paper: str) -> list[str]:
+    """Names of the experiments whose numbers are times and speeds."""
+    return [name for name, experiment in registry.experiments(paper).items() if experiment.timed]
+
+
+def _agreement(evidence: Evidence, timed: Sequence[str]) -> Agreement:
     comparison = evidence.comparison
+    times = [f"{name}: times, which are measured natively alone" for name in timed]
     return Agreement(
         verdicts={verdict.word: n for verdict, n in evidence.judged.counts().items()},
         compared={kind: n for kind, n in comparison.compared.items() if n},
         deviation={k: float(x) for k, x in comparison.deviation.items() if comparison.compared[k]},
         disagreements=[_line(text) for text in evidence.disagreements()],
-        left_out=[_line(text) for text in comparison.left_out],
+        left_out=[_line(text) for text in (*comparison.left_out, *times)],
         records=records_digest(evidence.published),
     )
 
