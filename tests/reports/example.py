@@ -212,3 +212,16 @@ def write_paper(root: Path, text: str = CLAIMS, name: str = "toy", numbers: str 
     (folder / "claims.toml").write_text(text, encoding="utf-8")
     (folder / "numbers.toml").write_text(numbers, encoding="utf-8")
     return folder
+
+
+# Of the toy paper: hostile texts in every place where a figure has one.
+FIGURES = (
+    "from ir_replications.reports.pages.drawings import bars, forest\n"
+    "from ir_replications.reports.pages.plots import Figure, lines\n"
+    "def figures(records):\n"
+    "    rows = [('<script>x</script> $1_a$', .1, .05, .2), ('b', -.1, -.2, .1)]\n"
+    "    return [Figure('one', 'A <b>figure</b>', 'c', forest(rows), 'alt \"<i>\"',\n"
+    "                   [['system', 'mean'], ['<script>y</script>', .1]]),\n"
+    "            Figure('two', 'B', 'c', bars(['x'], {'a': [1.0]}), 'bars'),\n"
+    "            Figure('three', 'C', 'c', lines({'a': [(0, 1), (1, 2)]}), 'a \"line\"')]\n"
+)

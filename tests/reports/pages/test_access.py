@@ -26,8 +26,7 @@ from ir_replications.reports.bench.findings import find
 from ir_replications.reports.bench.page import bench_page
 from ir_replications.reports.pages.render import render_site
 from tests.reports.bench.example import BASE, BETTER, QIDS, TEXTS, WORSE, entry
-from tests.reports.example import records, write_paper
-from tests.reports.pages.test_render import FIGURES
+from tests.reports.example import FIGURES, records, write_paper
 
 pytest.importorskip("axe_core_python")  # it carries axe.min.js
 
