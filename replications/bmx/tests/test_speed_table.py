@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
 import pytest
 
+from ir_replications.bmx.retrieval.index import BITMAP_DOCS
+from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -21,16 +24,21 @@ NAMES = {
 }
 
 
+@cache
+def grid() -> list[Record]:
+    """The published records of the small tier's grid."""
+    records = Store(ROOT / "reports" / "results").records("bmx", "small")
+    return [record for record in records if record.experiment == "E10"]
+
+
 def cells() -> dict[tuple[str, str], dict[str, Any]]:
     """Facts of the grid's records by collection (or size) and length of queries."""
-    records = Store(ROOT / "reports" / "results").records()
-    grid = [r for r in records if (r.paper, r.experiment, r.tier) == ("bmx", "E10", "small")]
     return {
         (
             str(record.config.get("collection") or record.config["synthetic"]),
             "short" if record.config["queries"] == "short" else "long",
         ): record.facts
-        for record in grid
+        for record in grid()
         if "speed_ratio" in record.facts
     }
 
@@ -75,5 +83,34 @@ def test_the_spans_of_other_systems_are_of_the_records() -> None:
     text = " ".join((ROOT / "docs/papers/bmx.md").read_text("utf-8").split())
     by_system = spans()
     (low, high), (authors_low, authors_high) = by_system["tantivy"], by_system["baguetter"]
-    assert f"tantivy takes {low:.1f} to {high:.0f} times BMX's time at k = 10" in text
+    assert f"At k = 10 tantivy takes {low:.1f} to {high:.0f} times BMX's time" in text
     assert f"the authors' code {authors_low:.0f} to {authors_high:.0f} times" in text
+    low, high = by_system["pyterrier-pisa"]
+    assert f"PISA {low:.1f} to {high:.0f} times" in text
+    wrapper = [
+        by_system["bm25s"] / by_system["bm25"]
+        for facts in cells().values()
+        for by_system in facts["speed_ratio"].values()
+    ]
+    assert f"answers {min(wrapper):.1f} to {max(wrapper):.1f} times as fast" in text
+
+
+def test_what_is_said_of_the_choice_and_of_growth_is_of_the_records() -> None:
+    text = " ".join((ROOT / "docs/papers/bmx.md").read_text("utf-8").split())
+    choices = sorted(x for facts in cells().values() for x in facts["speed_choice"].values())
+    assert f"1 / {choices[1]:.2f} of the better way's time in {len(choices) - 1} of the" in text
+    assert f"k = 10: 1 / {choices[0]:.2f})" in text
+    facts = cells()["beir/scifact", "short"]
+    assert facts["documents"] < BITMAP_DOCS, "nothing is pruned there: both ways are one"
+    assert facts["speed_choice"]["k=10"] == choices[0]
+    (growth,) = (r.facts for r in grid() if "speed_exponents" in r.facts)
+    slopes, times = growth["speed_exponents"], growth["time_microseconds"]
+    said = (
+        f"short queries grows as N^{slopes['short']['bmx']:.2f} and for long ones as "
+        f"N^{slopes['long']['bmx']:.2f} (bm25s: N^{slopes['short']['bm25s']:.2f} and "
+        f"N^{slopes['long']['bm25s']:.2f})"
+    )
+    assert said in text
+    ratios = [times[kind]["1000000"] for kind in ("short", "long")]
+    words = " and ".join(f"{each['bm25s'] / each['bmx']:.1f}" for each in ratios)
+    assert f"at a million it is {words} times as fast as bm25s" in text
