@@ -72,6 +72,6 @@ EXPERIMENT = Experiment(
     title="dense retrieval with two sentence embedders",
     cells=cells,
     run=run,
-    cost={"small": "4 h of CPU, nearly all of it the 109M model; 480 MB of models"},
+    cost={"small": "2.5 h of CPU, nearly all of it the 109M model; 480 MB of models"},
     needs_model=True,
 )
