@@ -215,8 +215,9 @@ def own_cache(tmp_path: Path, monkeypatch: Patch) -> None:
     load_pydocs(find_cache_dir())  # built where it is not yet
     (tmp_path / "cache").mkdir()
     for kept in ("models", "pydocs"):
-        link = tmp_path / "cache" / kept
-        link.symlink_to((find_cache_dir() / kept).resolve(), target_is_directory=True)
+        folder = (find_cache_dir() / kept).resolve()
+        folder.mkdir(exist_ok=True)  # of models, where none was fetched yet
+        (tmp_path / "cache" / kept).symlink_to(folder, target_is_directory=True)
     monkeypatch.setenv("IR_REPLICATIONS_CACHE", str(tmp_path / "cache"))
 
 
