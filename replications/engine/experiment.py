@@ -44,4 +44,4 @@ class Experiment:
     run: Callable[[Config, Context], Outcome]
     cost: Mapping[str, str]
     needs_model: bool = False  # left out on a user's own collection unless asked for by id
-    timed: bool = False  # its numbers are times and speeds, which no two machines share
+    measures_time: bool = False  # times and speeds, which no two machines share

@@ -151,5 +151,5 @@ EXPERIMENT = Experiment(
     cells=cells,
     run=run,
     cost={"embedded": "30 s", "small": "8 min, 3 GB of memory", "paper": "hours"},
-    timed=True,
+    measures_time=True,
 )

@@ -80,5 +80,5 @@ EXPERIMENT = Experiment(
     cells=cells,
     run=run,
     cost={"embedded": "10 s", "small": "4 min, 3 GB of memory", "paper": "hours"},
-    timed=True,
+    measures_time=True,
 )

@@ -63,7 +63,9 @@ class Toy:
         scored = [{"system": "double"}]
         return {
             "E1": Experiment("E1", "retrieval", cells, retrieve, {}),
-            "E2": Experiment("E2", "scores", lambda plan: scored, score, {}, timed=self.timed),
+            "E2": Experiment(
+                "E2", "scores", lambda plan: scored, score, {}, measures_time=self.timed
+            ),
         }
 
 

@@ -136,7 +136,9 @@ def largest_deviations(evidence: Evidence) -> dict[str, dict[str, dict[str, obje
 
 def timed_experiments(paper: str) -> list[str]:
     """Names of the experiments whose numbers are times and speeds."""
-    return [name for name, experiment in registry.experiments(paper).items() if experiment.timed]
+    return [
+        name for name, experiment in registry.experiments(paper).items() if experiment.measures_time
+    ]
 
 
 def _agreement(evidence: Evidence, timed: Sequence[str]) -> Agreement:
