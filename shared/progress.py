@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event, Lock, Thread
 from time import monotonic
 
 from ir_replications.shared.entry import say
@@ -39,23 +40,49 @@ class Follower:
 
 
 class Lines(Follower):
-    """Plain lines: the first after FIRST_S seconds, each later one after twice as long."""
+    """Plain lines: the first after FIRST_S seconds, each later one after twice as long.
 
-    def __init__(self, total: int, unit: str, clock: Callable[[], float] = monotonic) -> None:
+    Until anything is done there is no pace; a line then names the `first` thing instead.
+    """
+
+    def __init__(
+        self, total: int, unit: str, clock: Callable[[], float] = monotonic, first: str = ""
+    ) -> None:
         super().__init__(total, unit, clock)
         self._pause = FIRST_S
         self._due = self._began + FIRST_S
+        self._first = first
+        self._one_at_a_time = Lock()
+
+    @contextmanager
+    def also_while_one_thing_lasts(self) -> Iterator[Lines]:
+        """Lines come when they are due, however long a single one of the things takes."""
+        end = Event()
+
+        def lines() -> None:
+            while not end.wait(max(0.0, self._due - self._clock())):
+                self.show(None)
+
+        Thread(target=lines, daemon=True).start()
+        try:
+            yield self
+        finally:
+            end.set()
 
     def show(self, label: str | None) -> None:
         """Write a line where one is due."""
-        now = self._clock()
-        if now < self._due or self.done >= self.total:
-            return
-        self._pause = min(2 * self._pause, LONGEST_S)
-        self._due = now + self._pause
-        left = self.seconds_left
-        rest = "" if left is None else f", about {duration(left)} left"
-        say(f"{self.done:,} of {self.total:,} {self.unit}{rest}")
+        with self._one_at_a_time:
+            now = self._clock()
+            if now < self._due:
+                return
+            self._pause = min(2 * self._pause, LONGEST_S)
+            self._due = now + self._pause
+            if self.done >= self.total:
+                return
+            left = self.seconds_left
+            rest = "" if left is None else f", about {duration(left)} left"
+            first = f", first {self._first}" if self._first and not self.done else ""
+            say(f"{self.done:,} of {self.total:,} {self.unit}{first or rest}")
 
 
 @contextmanager
@@ -65,7 +92,8 @@ def progress(total: int, unit: str, label: str = "") -> Iterator[Follower]:
     `label` names the first.
     """
     if not sys.stderr.isatty():
-        yield Lines(total, unit)
+        with Lines(total, unit, first=label).also_while_one_thing_lasts() as lines:
+            yield lines
         return
     from rich.console import Console
     from rich.progress import (

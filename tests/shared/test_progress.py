@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 
 import pytest
 
@@ -47,6 +48,20 @@ def test_what_an_earlier_run_made_is_no_measure_of_pace(capsys: pytest.CaptureFi
     clock.now = 60.0
     lines.advance()
     assert capsys.readouterr().err == "", "the end says itself"
+
+
+def test_one_long_thing_is_no_silence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ir_replications.shared.progress.FIRST_S", 0.05)
+    with progress(2, "cells", "E2 a training") as follower:
+        time.sleep(0.3)
+        follower.advance(2)
+        time.sleep(0.3)
+    lines = capsys.readouterr().err.splitlines()
+    assert set(lines) == {"0 of 2 cells, first E2 a training"}
+    assert 1 <= len(lines) <= 3, "each after twice as long"
+    assert PROGRESS.match(lines[0])
 
 
 def test_short_work_says_nothing_and_a_terminal_gets_a_bar(
