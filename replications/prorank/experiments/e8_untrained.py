@@ -191,6 +191,6 @@ EXPERIMENT = Experiment(
     title="untrained models of two sizes, asked in three ways",
     cells=cells,
     run=run,
-    cost={"small": "1 h; 577 MB of models"},
+    cost={"small": "2 h; 577 MB of models"},
     needs_model=True,
 )
