@@ -63,11 +63,13 @@ class Lines(Follower):
             while not end.wait(max(0.0, self._due - self._clock())):
                 self.show(None)
 
-        Thread(target=lines, daemon=True).start()
+        writer = Thread(target=lines, daemon=True)
+        writer.start()
         try:
             yield self
         finally:
             end.set()
+            writer.join()
 
     def show(self, label: str | None) -> None:
         """Write a line where one is due."""
