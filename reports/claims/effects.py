@@ -69,9 +69,9 @@ def macro(
     collection, with the (stratified) sign-flip randomisation p: a bootstrap p of few queries is far
     too small. Over several collections where both sides have two or more seeds in common: two-level
     bootstrap interval (seeds, then queries within each collection) with the same p. Over seeds:
-    Student's t on the differences per seed; a side with one run counts as a constant, unless the
-    other has a run of its seed: then those two are compared. A measure that has no per-query
-    values is compared over seeds alone.
+    Student's t on the differences per seed; a side with one run counts as a constant, unless it was
+    trained and the other has a run of its seed: then those two are compared. A measure that has no
+    per-query values is compared over seeds alone.
     Raises SelectionError when queries, data or seeds of the two sides do not agree.
     """
     shares = shares or dict.fromkeys(pairs, 1 / len(pairs))
@@ -163,14 +163,15 @@ def _macro(
 def _match(a: Sample, b: Sample) -> tuple[Sample, Sample]:
     """Both sides on the same data, and on the seeds that both have.
 
-    One run of a seed that the other side lacks, or of none, is left to stand against all of them.
+    One run of a seed that the other side lacks, of none, or of a system that is not trained, is
+    left to stand against all of them.
     """
     for name in {*_data(a)} & {*_data(b)}:
         if _data(a)[name] != _data(b)[name]:
             raise SelectionError(f"the two sides were measured on different versions of {name}")
     seeds = {record.seed for record in a.good} & {record.seed for record in b.good}
     several = min(len(a.good), len(b.good)) > 1
-    if not several and not seeds:
+    if not several and (not seeds or not (a.trained_once or b.trained_once)):
         return a, b
     if several and len(seeds) < 2:
         raise SelectionError("the two sides share fewer than two seeds; run the same seeds on both")

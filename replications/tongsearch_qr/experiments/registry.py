@@ -11,6 +11,8 @@ from ir_replications.tongsearch_qr.experiments import (
     e6_baseline,
     e7_published_runs,
     e8_dense,
+    e9_prompted,
+    e10_reward_model,
 )
 from ir_replications.tongsearch_qr.rewriting.reasoned_files import PROXY
 
@@ -29,6 +31,8 @@ EXPERIMENTS = (
     e6_baseline.EXPERIMENT,
     e7_published_runs.EXPERIMENT,
     e8_dense.EXPERIMENT,
+    e9_prompted.EXPERIMENT,
+    e10_reward_model.EXPERIMENT,
 )
 
 __all__ = ["COLLECTIONS", "EXPERIMENTS"]

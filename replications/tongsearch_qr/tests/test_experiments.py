@@ -1,4 +1,4 @@
-"""E1, E5 and E6 as experiments: their cells, and whole small runs on tiny random models."""
+"""Experiments: their cells, and whole small runs on tiny random models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from ir_replications.engine.experiment import Plan
 from ir_replications.engine.jobs import plan_jobs
 from ir_replications.shared.data import BRIGHT_SUBSETS
 from ir_replications.shared.errors import MissingDependencyError
-from ir_replications.tongsearch_qr.experiments import e1_goldens, e5_training, e6_baseline
+from ir_replications.tongsearch_qr.experiments import (
+    e1_goldens,
+    e5_training,
+    e6_baseline,
+    e9_prompted,
+    e10_reward_model,
+    measuring,
+)
 from ir_replications.tongsearch_qr.experiments.registry import COLLECTIONS
 from ir_replications.tongsearch_qr.rewriting.reasoned_files import PROXY
 from ir_replications.tongsearch_qr.training.recipe import Lora, Recipe, load_recipe
@@ -46,10 +53,12 @@ def test_paper_tier_is_bright_alone() -> None:
 
 def test_small_tier_has_each_system_on_each_test_set() -> None:
     cells = e5_training.cells(plan("small"))
-    pairs = {(c["collection"], c["system"]) for c in cells}
-    assert {(PROXY, s) for s in e5_training.SYSTEMS} <= pairs
-    assert ("qa/stackexchange", "think") in pairs
+    pairs = {(c["collection"], c["system"], c["seed"]) for c in cells}
+    assert {(PROXY, s, 42) for s in e5_training.SYSTEMS} <= pairs
+    assert ("qa/stackexchange", "think", 42) in pairs
     assert len(pairs) == len(cells)
+    again = {(name, system) for name, system, seed in pairs if seed != 42}
+    assert again == {(c["collection"], s) for c in cells for s in e5_training.TRAINED}
     assert {c["system"] for c in e5_training.cells(plan("small", "local/mine"))} == set(
         e5_training.SYSTEMS
     )
@@ -124,9 +133,10 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def load(name: str, **changes: Any) -> Recipe:
         return replace(recipe, **{k: v for k, v in changes.items() if v is not None})
 
-    for module in (e5_training, e6_baseline):
+    for module in (e5_training, e6_baseline, e9_prompted, e10_reward_model):
         monkeypatch.setattr(module, "load_recipe", load)
-    monkeypatch.setattr(e5_training, "WORDLLAMA", str(encoder))
+    monkeypatch.setattr(measuring, "WORDLLAMA", str(encoder))
+    monkeypatch.setattr(measuring, "MINILM", str(encoder))
     monkeypatch.setenv("IR_REPLICATIONS_CACHE", str(tmp_path / "cache"))
     return root
 
@@ -170,10 +180,33 @@ def test_retrieval_with_a_fine_tuned_model(tiny: Path) -> None:
     found = outcome(cell("sft", "local/mine"), tiny)
     assert set(found.scores.means) == {
         f"nDCG@10, {retriever}{mode}"
-        for retriever in e5_training.RETRIEVERS
+        for retriever in (*measuring.RETRIEVERS, *measuring.OTHERS)
         for mode in ("", ", append")
     }
     assert found.facts["outputs"]["queries"] == 3
+
+
+def test_a_prompted_model_and_another_reward_have_the_test_sets_of_e5() -> None:
+    prompted = e9_prompted.cells(plan("small"))
+    assert len(prompted) == 2 * (1 + len(COLLECTIONS["small"]))
+    assert {c["max_new_tokens"] for c in prompted} == {40, 160}
+    rewarded = e10_reward_model.cells(plan("small"))
+    grpo = [c for c in e5_training.cells(plan("small")) if c["system"] == "grpo"]
+    assert [{k: v for k, v in c.items() if k != "embedder"} for c in rewarded] == grpo
+    assert e9_prompted.cells(plan("embedded")) == e10_reward_model.cells(plan("embedded")) == []
+
+
+def test_a_prompted_model_and_another_reward_are_measured_as_the_trained_one(tiny: Path) -> None:
+    trained = {name: outcome(cell("grpo", name), tiny) for name in ("qa", "local/mine")}
+    lm, encoder = (str(tiny.parent / name) for name in ("lm", "encoder"))
+    for name, expected in trained.items():
+        other = e9_prompted.run(cell("prompted", name) | {"model": lm}, Context(tiny))
+        assert other.scores.per_query.keys() == expected.scores.per_query.keys()
+        assert "training" not in other.facts and lm in other.models
+        assert other.scores.means != expected.scores.means
+        same = e10_reward_model.run(cell("grpo", name) | {"embedder": encoder}, Context(tiny))
+        assert same.scores.per_query == expected.scores.per_query
+        assert same.facts["training"]["weights_sha256"]
 
 
 def test_training_notes_the_files_it_read(tiny: Path) -> None:

@@ -20,7 +20,9 @@ MEASURE = "nDCG@10"
 SIZES = {"a": 30, "b": 12}
 
 
-def side(system: str, collection: str, table: np.ndarray, seeds: list[int] | None) -> Sample:
+def side(
+    system: str, collection: str, table: np.ndarray, seeds: list[int] | None, *, trained: bool
+) -> Sample:
     """One record per row of per-query values (seeds, queries)."""
     records = []
     named: list[int] | list[None] = seeds or [None]
@@ -32,6 +34,7 @@ def side(system: str, collection: str, table: np.ndarray, seeds: list[int] | Non
                 paper="toy", experiment="E1", tier="small", label=f"{collection} {system}",
                 config=config if seed is None else {**config, "seed": seed},
                 means={MEASURE: float(np.mean(row))}, per_query={MEASURE: queries},
+                facts={"training": {"train_rows": 8}} if trained else {},
             )
         )  # fmt: skip
     return Sample(tuple(records))
@@ -48,14 +51,24 @@ def tables(sd_seed: float, seeds: int = 4) -> dict[str, np.ndarray]:
 
 
 def pairs(
-    diffs: dict[str, np.ndarray], seeds: list[int], base_seeds: list[int] | None
+    diffs: dict[str, np.ndarray],
+    seeds: list[int],
+    base_seeds: list[int] | None,
+    *,
+    trained_base: bool = True,
 ) -> dict[str, tuple[Sample, Sample]]:
     """Each collection's differences as a system above a base of .25 on every query."""
     base = len(base_seeds or [0])
     return {
         name: (
-            side("new", name, 0.25 + table, seeds),
-            side("old", name, np.full((base, table.shape[1]), 0.25), base_seeds),
+            side("new", name, 0.25 + table, seeds, trained=True),
+            side(
+                "old",
+                name,
+                np.full((base, table.shape[1]), 0.25),
+                base_seeds,
+                trained=trained_base and base_seeds is not None,
+            ),
         )
         for name, table in diffs.items()
     }
@@ -149,6 +162,13 @@ def test_one_run_is_compared_with_the_other_sides_run_of_its_seed() -> None:
     )
     assert numbers(macro(several, MEASURE)) == numbers(macro(one, MEASURE))
     assert macro(several, MEASURE).seeds == 1
+
+
+def test_one_run_of_an_untrained_system_stands_against_all_seeds() -> None:
+    diffs = tables(0.2)
+    same_seed = macro(pairs(diffs, [1, 2, 3, 4], [3], trained_base=False), MEASURE)
+    assert numbers(same_seed) == numbers(macro(pairs(diffs, [1, 2, 3, 4], None), MEASURE))
+    assert (same_seed.seeds, same_seed.trained_once) == (4, False)
 
 
 def test_one_seed_keeps_the_bootstrap_over_queries() -> None:
