@@ -204,6 +204,11 @@ def _result(task: ray.ObjectRef, job: Job) -> Measured:
     try:
         found = ray.get(task)
     except exceptions.RayTaskError as error:
+        if isinstance(error.cause, exceptions.RayError):
+            raise InputError(
+                f"{job.experiment} {job.label}: Ray lost what the cell was given "
+                f"({_line(error.cause)}); finished cells are kept: run the same command again"
+            ) from error
         raise InputError(
             f"{job.experiment} {job.label}: a Ray worker cannot run it ({_line(error.cause)}); "
             "every node needs this version of ir-replications and what the paper needs"

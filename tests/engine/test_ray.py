@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -234,10 +236,17 @@ def test_an_address_where_no_cluster_is_is_one_line(
 
 
 def test_without_a_cluster_one_is_started_and_ended(
-    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folders: dict[str, Path], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "local")
-    monkeypatch.setenv("IR_REPLICATIONS_CACHE", str(tmp_path / "cache"))
+    """In a process of its own, which a cluster of its own leaves in Ray's mode with a token."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+        alone.submit(run_on_a_cluster_of_its_own, folders, tmp_path).result()
+
+
+def run_on_a_cluster_of_its_own(folders: dict[str, Path], tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    os.environ |= {"RAY_ADDRESS": "local", "IR_REPLICATIONS_CACHE": str(cache)}
+    os.environ["HOME"] = str(tmp_path)  # Ray writes the token there
     cell = jobs.plan_jobs("bmx", "small", collections=["tiny"], only=["E2"])[0]
     absent = replace(cell, config={**cell.config, "collection": "no/such"})
     results = executors.execute(
@@ -248,7 +257,7 @@ def test_without_a_cluster_one_is_started_and_ended(
     with pytest.raises(InputError, match=r"^no/such: no such folder, not in the data root"):
         next(results)
     assert not ray.is_initialized()
-    assert not (tmp_path / "cache" / "sent").exists(), "the folder lies on this machine"
+    assert not (cache / "sent").exists(), "the folder lies on this machine"
 
 
 def test_a_bench_with_models_of_the_user_s_is_that_of_one_machine(
