@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
+from ir_replications.reports.claims.select import Sample
 from ir_replications.reports.pages.drawings import forest
 from ir_replications.reports.pages.figures import Plan, drawn
 from ir_replications.reports.pages.plots import Figure, lines
@@ -129,8 +131,9 @@ def held_out(records: Sequence[Record], tier: str) -> Figure | None:
         id="held-out",
         title="Reward on held-out questions, against the untrained model",
         caption=(
-            f"Difference of the mean reward, tier {tier}; 95 % bootstrap intervals over questions. "
-            "The second embedder took no part in training."
+            f"Difference of the mean reward, tier {tier}, a question's value being its mean over "
+            "the trainings; 95 % bootstrap intervals over questions alone. The second embedder "
+            "took no part in training."
         ),
         xlabel="reward",
     )
@@ -145,7 +148,9 @@ def trained_retrieval(records: Sequence[Record], tier: str) -> Figure | None:
         id="trained-retrieval",
         title="Retrieval with reasoned queries, against the untrained model",
         caption=(
-            f"Difference in points of nDCG@10, tier {tier}; 95 % bootstrap intervals over queries."
+            f"Difference in points of nDCG@10, tier {tier}, a query's value being its mean over "
+            "the trainings; 95 % bootstrap intervals over queries alone. The reasoned query in "
+            "place of the original one; behind it: in the table."
         ),
         xlabel="points of nDCG@10",
     )
@@ -154,29 +159,35 @@ def trained_retrieval(records: Sequence[Record], tier: str) -> Figure | None:
 def _against_untrained(
     records: Sequence[Record], prefix: str, scale: float, *, xlabel: str, **texts: str
 ) -> Figure | None:
-    base = {_run(r): r for r in records if r.config["system"] == "untrained"}
+    """Each system, a query's value being its mean over the trainings, minus the untrained model."""
+    systems: dict[tuple[Any, ...], dict[str, list[Record]]] = {}
+    for record in records:
+        system = record.config["system"]
+        systems.setdefault(_test_set(record), {}).setdefault(system, []).append(record)
     rows: list[Row] = []
     table: list[list[object]] = [
-        ["collection", "system", "seed", "measure", "value", "untrained", "difference", "low",
+        ["collection", "system", "seeds", "measure", "value", "untrained", "difference", "low",
          "high"]
     ]  # fmt: skip
-    for record in records:
-        other = base.get(_run(record))
-        if other is None or record is other:
-            continue
-        for measure in record.per_query:
-            if not measure.startswith(prefix) or measure not in other.per_query:
-                continue
-            effect = paired_bootstrap(record.per_query[measure], other.per_query[measure])
-            numbers = [scale * value for value in (effect.estimate, effect.low, effect.high)]
-            config = record.config
-            label = f"{config['system']} · {config['collection']} · {measure}"
-            rows.append((label, numbers[0], numbers[1], numbers[2]))
-            means = [f"{scale * each.means[measure]:.3f}" for each in (record, other)]
-            table.append(
-                [config["collection"], config["system"], config.get("seed"), measure, *means]
-                + [_signed(value) for value in numbers]
-            )
+    for (collection, *_), found in systems.items():
+        untrained = Sample(tuple(found.pop("untrained", ())))
+        for system, runs in found.items():
+            side = Sample(tuple(runs))
+            for measure in runs[0].per_query:
+                base = untrained.per_query(measure)
+                if not measure.startswith(prefix) or not base:
+                    continue
+                values = side.per_query(measure)
+                effect = paired_bootstrap(values, base)
+                numbers = [scale * value for value in (effect.estimate, effect.low, effect.high)]
+                if not measure.endswith("append"):
+                    label = f"{system} · {collection} · {measure}"
+                    rows.append((label, numbers[0], numbers[1], numbers[2]))
+                means = [f"{scale * fmean(each.values()):.3f}" for each in (values, base)]
+                seeds = ", ".join(str(run.seed) for run in runs if "training" in run.facts)
+                table.append(
+                    [collection, system, seeds, measure, *means] + [_signed(v) for v in numbers]
+                )
     if not rows:
         return None
     alt = "Difference between each trained and the untrained model with its interval."
@@ -269,8 +280,8 @@ def _place(record: Record) -> tuple[str, str]:
     return record.config["collection"], record.config["system"]
 
 
-def _run(record: Record) -> tuple[Any, ...]:
-    return tuple(record.config.get(key) for key in ("collection", "recipe", "model", "seed"))
+def _test_set(record: Record) -> tuple[Any, ...]:
+    return tuple(record.config.get(key) for key in ("collection", "recipe", "model"))
 
 
 def _training(record: Record) -> str:
