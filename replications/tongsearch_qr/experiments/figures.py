@@ -174,10 +174,9 @@ def _against_untrained(
         for system, runs in found.items():
             side = Sample(tuple(runs))
             for measure in runs[0].per_query:
-                base = untrained.per_query(measure)
-                if not measure.startswith(prefix) or not base:
+                values, base = side.per_query(measure), untrained.per_query(measure)
+                if not (measure.startswith(prefix) and values and base):
                     continue
-                values = side.per_query(measure)
                 effect = paired_bootstrap(values, base)
                 numbers = [scale * value for value in (effect.estimate, effect.low, effect.high)]
                 if not measure.endswith("append"):
