@@ -89,14 +89,20 @@ class Table(RichTable):
         chosen: dict[str, Any] = {"overflow": "fold", "no_wrap": number} | options
         super().add_column(header, footer, **chosen)
 
+    def fits(self, width: int, folded: int = 12) -> bool:
+        """Whether columns with `no_wrap` stay whole and every other has `folded` characters."""
+        needed = 1
+        for column in self.columns:
+            texts = [str(column.header), *map(str, column.cells)]
+            longest = max(map(cell_len, texts))
+            needed += 3 + (longest if column.no_wrap else min(longest, folded))
+        return needed <= width
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """As in rich, once it is known what fits."""
-        whole = [column for column in self.columns if column.no_wrap]
-        texts = [[str(column.header), *map(str, column.cells)] for column in whole]
-        needed = sum(max(map(cell_len, cells)) + 3 for cells in texts) + 1
-        if needed + 4 * (len(self.columns) - len(whole)) > options.max_width:
-            for column in whole:
-                column.no_wrap = column.justify == "right"
+        if not self.fits(options.max_width, folded=1):
+            for column in self.columns:
+                column.no_wrap = column.no_wrap and column.justify == "right"
         yield from super().__rich_console__(console, options)
 
 

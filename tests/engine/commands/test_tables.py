@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,26 @@ def test_a_plan_shows_names_as_they_are(capsys: pytest.CaptureFixture[str], tmp_
     text = capsys.readouterr().out
     assert f"collection {SEEN}: folder {tmp_path}/a" + r"\x1b[2J" in text
     assert f"MB into {SEEN}" in text and not set(text) & {"\x1b", "\x07", "\u202e"}
+
+
+@pytest.mark.parametrize("cells", [1, 3])
+def test_more_measures_than_fit_beside_each_other_stand_below(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, cells: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    configs = [{"collection": "beir/scifact", "system": f"system {i}"} for i in range(cells)]
+    jobs = [Job("bmx", "small", "E2", config) for config in configs]
+    means = {f"nDCG@10, retriever {n}, append": n / 8 for n in range(6)}
+    records = [
+        Record.create(
+            paper="bmx", experiment="E2", tier="small", label="x", config=config, means=means
+        )
+        for config in configs
+    ]
+    show_results(jobs, records)
+    text = capsys.readouterr().out
+    assert [text.count(f"{name} ") for name in means] == [cells] * 6
+    assert [text.count(c["system"]) for c in configs] == [1] * text.count("beir/scifact")
+    assert "0.6250" in text and max(map(len, text.splitlines())) <= 100
+    show_results(jobs, [replace(record, means={"nDCG@10": 0.5}) for record in records])
+    assert capsys.readouterr().out.count("nDCG@10") == 1

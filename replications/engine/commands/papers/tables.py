@@ -102,27 +102,60 @@ def show_results(cells: Sequence[Job], records: Sequence[Record]) -> None:
         keys, shared = [], []
         for key in columns[paper, experiment]:
             values = {record.config.get(key) for record in group}
-            if len(values) > 1 or len(group) == 1 or key in ("collection", "system"):
+            if len(values) > 1 or key in ("collection", "system"):
                 keys.append(key)
             else:
                 shared.append(f"{key} {values.pop()}")
         title = f"{paper} {experiment}{': ' if shared else ''}{', '.join(shared)}"
-        table = Table(title=printable(title), title_justify="left")
-        for key in keys:
-            table.add_column(printable(key))
         found = {measure for record in group for measure in record.means}
         measures = [m for m in DEFAULT_MEASURES if m in found]
         measures += sorted(found - set(measures))
-        for measure in measures:
-            table.add_column(printable(measure), justify="right")
-        if not measures:
-            table.add_column("measured")
-        for record in group:
-            texts = ["" if (v := record.config.get(key)) is None else str(v) for key in keys]
-            means = [f"{record.means[m]:.4f}" if m in record.means else "" for m in measures]
-            measured = means or [", ".join(_scalars(record.facts))]
-            table.add_row(*map(printable, [*texts, *measured]))
-        console().print(table)
+        table = _across(title, keys, measures, group)
+        out = console()
+        out.print(table if table.fits(out.width) else _down(title, keys, measures, group))
+
+
+def _across(
+    title: str, keys: Sequence[str], measures: Sequence[str], records: Sequence[Record]
+) -> Table:
+    """A row for each cell, a column for each measure; facts where there is none."""
+    table = _table(title, keys)
+    for measure in measures:
+        table.add_column(printable(measure), justify="right")
+    if not measures:
+        table.add_column("measured")
+    for record in records:
+        means = [f"{record.means[m]:.4f}" if m in record.means else "" for m in measures]
+        facts = [", ".join(_scalars(record.facts))]
+        table.add_row(*map(printable, [*_texts(record, keys), *(means or facts)]))
+    return table
+
+
+def _down(
+    title: str, keys: Sequence[str], measures: Sequence[str], records: Sequence[Record]
+) -> Table:
+    """A row for each measure of each cell, for more measures than there is room for columns."""
+    table = _table(title, keys)
+    table.add_column("measured")
+    table.add_column("mean", justify="right")
+    for record in records:
+        texts = _texts(record, keys)
+        for measure in measures or [", ".join(_scalars(record.facts))]:
+            mean = f"{record.means[measure]:.4f}" if measure in record.means else ""
+            table.add_row(*map(printable, [*texts, measure, mean]))
+            texts = [""] * len(keys)
+    return table
+
+
+def _table(title: str, keys: Sequence[str]) -> Table:
+    table = Table(title=printable(title), title_justify="left")
+    for key in keys:
+        table.add_column(printable(key))
+    return table
+
+
+def _texts(record: Record, keys: Sequence[str]) -> list[str]:
+    return ["" if (v := record.config.get(key)) is None else str(v) for key in keys]
 
 
 def planned(job: Job, folders: Mapping[str, Path]) -> dict[str, Any]:
