@@ -15,6 +15,7 @@ import pytest
 
 from ir_replications.bmx.experiments import e2_retrieval, testbeds
 from ir_replications.engine import execute
+from ir_replications.engine.cores import usable_cores
 from ir_replications.engine.experiment import Config
 from ir_replications.reports.records.store import Store
 from ir_replications.shared import files as shared_files
@@ -182,7 +183,8 @@ def test_a_killed_run_goes_on_where_it_was(
 @pytest.mark.usefixtures("replicate")
 def test_two_runs_side_by_side_share_a_store(tiny: Path, tmp_path: Path) -> None:
     store = tmp_path / "s"
-    asked = ("--collection", str(tiny), "--where", "analyzer=bm25s", "--jobs", "2")
+    jobs = str(min(2, usable_cores()))  # more than the machine has would be a note
+    asked = ("--collection", str(tiny), "--where", "analyzer=bm25s", "--jobs", jobs)
     processes = [_start(store, *asked) for _ in range(2)]
     for process in processes:
         out, err = process.communicate(timeout=120)
