@@ -15,6 +15,7 @@ SHOWN = (
     "docs/**/*.md",
     "docs/*.png",
     "replications/*/*.md",
+    "replications/*/training/recipes/*.yaml",
     "reports/html/**/*",
     "reports/results/**/*",
 )
