@@ -17,6 +17,7 @@ from ir_replications.shared.data import Collection
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.evaluation.metrics import Scores, evaluate
 from ir_replications.shared.models.embedder import MINILM, WORDLLAMA, Embedder, load_embedder
+from ir_replications.shared.models.references import fetch_model
 from ir_replications.shared.retrieval.dense import dense_search, load_dense
 from ir_replications.shared.retrieval.runs import Run
 from ir_replications.shared.retrieval.search import named_retriever, search
@@ -103,7 +104,7 @@ def retrieval(config: Config, recipe: Recipe, trained: Trained | None, context: 
             key = f"{MEASURE}, {retriever}" + (", append" if mode == "append" else "")
             scores.per_query[key] = measured.per_query[MEASURE]
             scores.means[key] = measured.means[MEASURE]
-    models = {MINILM: _embedder(MINILM).sha256} if "dense" in stages else {}
+    models = {MINILM: fetch_model(MINILM).sha256} if "dense" in stages else {}
     return Outcome(scores=scores, facts=facts, models=models)
 
 

@@ -112,7 +112,8 @@ def show_results(cells: Sequence[Job], records: Sequence[Record]) -> None:
         measures += sorted(found - set(measures))
         table = _across(title, keys, measures, group)
         out = console()
-        out.print(table if table.fits(out.width) else _down(title, keys, measures, group))
+        narrow = measures and not table.fits(out.width)
+        out.print(_down(title, keys, measures, group) if narrow else table)
 
 
 def _across(
@@ -140,7 +141,7 @@ def _down(
     table.add_column("mean", justify="right")
     for record in records:
         texts = _texts(record, keys)
-        for measure in measures or [", ".join(_scalars(record.facts))]:
+        for measure in measures:
             mean = f"{record.means[measure]:.4f}" if measure in record.means else ""
             table.add_row(*map(printable, [*texts, measure, mean]))
             texts = [""] * len(keys)
