@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -186,7 +185,7 @@ def write_beir(collection: Collection, folder: Path | str) -> Path:
             made.mkdir()
             _write_files(collection, made)
             if folder.exists():
-                shutil.rmtree(folder)
+                os.replace(folder, scratch / "before")  # never half there for who reads it now
             os.replace(made, folder)
     except OSError as error:
         # Another process may have finished the same folder first: its content is as good.

@@ -26,6 +26,7 @@ from typing import NamedTuple
 from ir_replications.shared.data.beir import read_beir, read_source, write_beir
 from ir_replications.shared.data.collection import Collection, Grades, make_collection
 from ir_replications.shared.errors import InputError
+from ir_replications.shared.locks import turn_at
 from ir_replications.shared.scratch import usable
 from ir_replications.shared.versions import version
 
@@ -215,8 +216,7 @@ def load_pydocs(cache_dir: Path | None = None) -> Collection:
             except InputError:
                 pass  # absent or damaged: built below
             try:
-                _build_apart(folder)
-                return _read_checked(folder)
+                return _built(folder)
             except InputError:
                 if base == Path(temporary):
                     raise
@@ -231,10 +231,20 @@ def _read_checked(folder: Path) -> Collection:
     return collection
 
 
-def _build_apart(folder: Path) -> None:
-    """Build the collection into `folder` in a fresh interpreter."""
+def _built(folder: Path) -> Collection:
+    """Build the collection, or wait for the process that does and read what it made."""
     if not usable(folder.parent):
         raise InputError(f"PyDocs could not be built in {folder} (it cannot be written)")
+    with turn_at(folder.with_name(f".{folder.name}.lock")):
+        try:
+            return _read_checked(folder)
+        except InputError:
+            _build_apart(folder)
+        return _read_checked(folder)
+
+
+def _build_apart(folder: Path) -> None:
+    """Build the collection into `folder` in a fresh interpreter."""
     unset = ("SCIPY_ARRAY_API", "PYTHONOPTIMIZE", "PYTHONSTARTUP")
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     done = subprocess.run(

@@ -17,6 +17,7 @@ from ir_replications.shared.data.pydocs import load_pydocs
 from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import find_cache_dir
+from ir_replications.shared.locks import turn_at
 from ir_replications.shared.reading import user_path
 
 
@@ -61,13 +62,25 @@ def fetch_collection(
     if ref == "pydocs":
         load_pydocs(cache)
         return cache / "pydocs"
-    if ref.startswith("ir-datasets:"):
-        dataset = ref.removeprefix("ir-datasets:")
-        folder = cache / "collections" / check_id(f"ir-datasets/{dataset}")
-        return folder if folder.is_dir() else write_beir(load_irds(dataset), folder)
     id, place, folder = _locate(ref, None, cache)
     if place is not None:
         return place
+    if not _has_source(ref, id):
+        raise InputError(_not_found(ref, find_data_root(data_root), cache))
+    with turn_at(cache / "turns" / f"{id.replace('/', '-')}.lock"):
+        _, place, _ = _locate(ref, None, cache)  # there, where another process was first
+        return place or _fetch(ref, id, folder, data_root)
+
+
+def _has_source(ref: str, id: str) -> bool:
+    pin = pinned(id)
+    return ref.startswith(("hub:", "ir-datasets:")) or bool(pin and (pin.hub or pin.ir_datasets))
+
+
+def _fetch(ref: str, id: str, folder: Path, data_root: Path | str | None) -> Path:
+    """Download a collection that has a source and write it to `folder`."""
+    if ref.startswith("ir-datasets:"):
+        return write_beir(load_irds(ref.removeprefix("ir-datasets:")), folder)
     if ref.startswith("hub:"):
         return fetch_hub(id, *parse_hub_ref(ref), folder)
     pin = pinned(id)
@@ -79,11 +92,10 @@ def fetch_collection(
             if id.startswith("bright/") and here and (here / id).is_dir():
                 raise InputError(f"{missing_corpus(here / id, id)} ({error})") from error
             raise
-    if pin and pin.ir_datasets:
-        collection = load_irds(pin.ir_datasets, id)
-        check_counts(collection, pin)
-        return write_beir(collection, folder)
-    raise InputError(_not_found(ref, find_data_root(data_root), cache))
+    assert pin is not None
+    collection = load_irds(pin.ir_datasets, id)
+    check_counts(collection, pin)
+    return write_beir(collection, folder)
 
 
 def check_available(
@@ -98,9 +110,7 @@ def check_available(
         return
     root, cache = find_data_root(data_root), find_cache_dir(cache_dir)
     id, place, _ = _locate(ref, root, cache)
-    pin = pinned(id)
-    source = ref.startswith("hub:") or (pin and (pin.hub or pin.ir_datasets))
-    if place is None and not (download and source):
+    if place is None and not (download and _has_source(ref, id)):
         raise InputError(_not_found(ref, root, cache))
 
 
@@ -111,7 +121,7 @@ def _locate(ref: str, root: Path | None, cache: Path) -> tuple[str, Path | None,
         id = check_id(f"hub/{hub}")
         cached = cache / "collections" / id / revision
         return id, cached if cached.is_dir() else None, cached
-    id = check_id(ref)
+    id = check_id(ref.replace("ir-datasets:", "ir-datasets/", 1))
     cached = cache / "collections" / id
     for folder in ((root / id) if root else None, cached):
         # A BRIGHT folder may hold queries only; then the cache or the hub has the corpus.

@@ -19,9 +19,15 @@ _ZIPPED = 4  # text is about so much longer than its gzip
 
 
 def is_large(path: Path) -> bool:
-    """Whether the texts of a file stay on disk, for which there must be positional reads."""
-    size = path.stat().st_size * (_ZIPPED if path.name.endswith(".gz") else 1)
-    return size >= LARGE and hasattr(os, "pread")
+    """Whether the texts of a file stay on disk, for which there must be positional reads.
+
+    Raises InputError where the file is gone.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    return size * (_ZIPPED if path.name.endswith(".gz") else 1) >= LARGE and hasattr(os, "pread")
 
 
 class StoredDocuments(Mapping[str, tuple[str, str]]):

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ir_replications.shared.data import make_collection, read_beir, read_qrels, write_beir
+from ir_replications.shared.data.beir import read_documents
 from ir_replications.shared.errors import InputError
 from tests.shared.data.conftest import CORPUS, QRELS, QUERIES, write_folder
 
@@ -191,6 +192,11 @@ def test_plain_and_gzip_at_once(folder: Path) -> None:
 
 def test_folder_that_is_not_there(tmp_path: Path) -> None:
     refused(tmp_path / "none", "", "no such folder")
+
+
+def test_corpus_that_vanishes_before_it_is_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"corpus.jsonl: cannot be read \(No such file"):
+        read_documents(tmp_path / "corpus.jsonl")
 
 
 def test_excluded_documents(folder: Path) -> None:

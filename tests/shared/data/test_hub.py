@@ -200,7 +200,7 @@ def test_failure_halfway_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_pat
         load_collection(REF)
     assert "(ConnectionError: reset); connect to the network" in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "cache" / "collections").exists()
 
 
 def test_through_datasets_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

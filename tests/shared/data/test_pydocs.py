@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -155,6 +159,29 @@ def test_cache_is_used_and_mended(
     corpus = next((cache / "pydocs").glob("*/corpus.jsonl"))
     corpus.write_text(corpus.read_text().replace("array", "arrow"))
     assert load_collection("pydocs", cache_dir=cache).sha256 == pydocs.sha256
+
+
+def test_of_two_processes_one_builds(
+    pydocs: Collection, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[Path] = []
+    together = threading.Barrier(2)
+    source = next((cache / "pydocs").glob("*/corpus.jsonl")).parent
+
+    def build(folder: Path) -> None:
+        built.append(folder)
+        time.sleep(0.2)  # the other one is at the lock by then
+        shutil.copytree(source, folder)
+
+    def load() -> Collection:
+        together.wait()
+        return load_pydocs(tmp_path)
+
+    monkeypatch.setattr("ir_replications.shared.data.pydocs._build_apart", build)
+    with ThreadPoolExecutor(2) as pool:
+        loaded = [pool.submit(load) for _ in range(2)]
+    assert [found.result().sha256 for found in loaded] == [pydocs.sha256] * 2
+    assert len(built) == 1
 
 
 def test_cache_that_cannot_be_written(pydocs: Collection, tmp_path: Path) -> None:

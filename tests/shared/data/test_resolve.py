@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -80,6 +83,31 @@ def test_fetch_known_offline(tmp_path: Path) -> None:
         load_collection("beir/fiqa", download=False)
     kept = write_folder(tmp_path / "cache" / "collections" / "beir" / "fiqa")
     assert fetch_collection("beir/fiqa") == kept
+
+
+def test_of_two_processes_one_fetches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[Path] = []
+    together = threading.Barrier(2)
+
+    def fetch_hub(id: str, hub: str, revision: str, folder: Path, *_: object) -> Path:
+        fetched.append(folder)
+        time.sleep(0.2)  # the other one is at the lock by then
+        return write_folder(folder)
+
+    def load() -> str:
+        together.wait()
+        return load_collection(f"hub:mine/tiny@{'0' * 40}", cache_dir=tmp_path).sha256
+
+    monkeypatch.setattr("ir_replications.shared.data.resolve.fetch_hub", fetch_hub)
+    with ThreadPoolExecutor(2) as pool:
+        loaded = [pool.submit(load) for _ in range(2)]
+    assert len({found.result() for found in loaded}) == 1 and len(fetched) == 1
+
+
+def test_a_collection_without_a_source_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no download is known"):
+        fetch_collection("beir/none", cache_dir=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
 
 
 def test_list_says_where_each_comes_from(tmp_path: Path) -> None:
