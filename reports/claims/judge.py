@@ -162,7 +162,7 @@ def _apply_gates(claims: Sequence[Claim], findings: Sequence[Finding]) -> list[F
             if name not in by_id:
                 continue
             if not words or any(f.verdict not in SUPPORTS for f in findings if f.claim == name):
-                return f"needs {name}, which is: {', '.join(dict.fromkeys(words)) or 'not run'}"
+                return f"its precondition {name}: {', '.join(dict.fromkeys(words)) or 'not run'}"
             if above := blocked(name):
                 return above
         return None

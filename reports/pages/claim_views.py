@@ -77,6 +77,7 @@ class FrontLine:
     interval: str
     scale: list[str]
     quantity: str  # what a bound is about; "" of differences, which need no name
+    why: str  # what keeps a single finding from a decision; "" of others
 
 
 def is_published(paper: Paper, source: str | None) -> bool:
@@ -323,7 +324,7 @@ def _front_line(paper: Paper, claim: Claim, judgements: Mapping[str, Judgement])
     tally = Counter(finding.verdict for finding in own)
     if not run:
         verdicts = [(Verdict.NOT_RUN, 1)]
-        return FrontLine(claim, verdicts, "", "", [model] if model else [], "")
+        return FrontLine(claim, verdicts, "", "", [model] if model else [], "", "")
     unit = unit_of(claim)
     ours = span = ""
     if len(own) == 1:
@@ -345,6 +346,7 @@ def _front_line(paper: Paper, claim: Claim, judgements: Mapping[str, Judgement])
         span,
         _scale(model, own),
         "" if own[0].effect or not ours else quantity(claim, paper.words),
+        own[0].why if len(own) == 1 and own[0].verdict is Verdict.INCONCLUSIVE else "",
     )
 
 

@@ -70,10 +70,12 @@ def table_grid(item: TableView) -> Grid:
 
 def index_grid(views: Iterable[PaperView]) -> Grid:
     """The headline claims of all papers, as the index shows them."""
-    rows: Grid = [["paper", "claim", "verdict", "quantity", "ours", "95 % interval", "measured on"]]
+    rows: Grid = [
+        ["paper", "claim", "verdict", "why", "quantity", "ours", "95 % interval", "measured on"]
+    ]
     for view in views:
         for line in view.front:
             verdicts = ", ".join(f"{n} {v.word}" if n > 1 else v.word for v, n in line.verdicts)
-            rows.append([view.paper.name, line.claim.text, verdicts, line.quantity, line.ours,
-                         line.interval, ", ".join(line.scale)])  # fmt: skip
+            rows.append([view.paper.name, line.claim.text, verdicts, line.why, line.quantity,
+                         line.ours, line.interval, ", ".join(line.scale)])  # fmt: skip
     return rows

@@ -299,7 +299,7 @@ def test_gate_that_fails_makes_later_claims_inconclusive(tmp_path: Path) -> None
     pair = [record("double", "a", 0.6, spread=0.25), record("bm25", "a", 0.5)]
     finding = judged(tmp_path, text, pair).findings[0]
     assert finding.verdict.word == "inconclusive"
-    assert finding.why == "needs C0, which is: not run"
+    assert finding.why == "its precondition C0: not run"
     passed = [*pair, record("teacher", "a", 0.9, spread=0.05)]
     assert words(judged(tmp_path, text, passed))["C1"] == "reproduced"
     failed = [*pair, record("teacher", "a", 0.7)]
