@@ -9,13 +9,16 @@ from typing import Any
 
 from ir_replications.engine.context import files_sha256
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.models.embedder import WORDLLAMA
+from ir_replications.shared.models.embedder import MINILM, MPNET, WORDLLAMA
 from ir_replications.shared.models.references import fetch_model
-from ir_replications.shared.reading import read_json, user_path
+from ir_replications.shared.reading import is_whole, read_json, user_path
 
 CAUSAL, CROSS, DISTILLED, EMBEDDER, STATIC = (
     "causal", "cross-encoder", "distilled", "embedder", "static",
 )  # fmt: skip
+SMOLLM = "embedded:smollm2-135m-instruct"
+SIZES = {MINILM: 10.6, MPNET: 85.0, SMOLLM: 106.0}
+"""Millions of parameters in the layers of models that need not be on this machine yet."""
 FOLDER = "model:"
 """Before the name of a folder of the user's in a cell's config: its path is in the context."""
 
@@ -72,3 +75,22 @@ def kind_of(place: str, *, download: bool = True) -> str:
     if named[0].endswith("ForSequenceClassification"):
         return CROSS
     return CAUSAL if named[0].endswith(("ForCausalLM", "LMHeadModel")) else EMBEDDER
+
+
+def size_of(place: str) -> float | None:
+    """Millions of parameters in a transformer's layers, about; None where it is not known yet.
+
+    What its time grows with. Reads the config of a model that is on this machine.
+    """
+    if place in SIZES:
+        return SIZES[place]
+    try:
+        stated = read_json(fetch_model(place, download=False).path / "config.json")
+    except InputError:
+        return None
+    names = ("num_hidden_layers", "hidden_size", "intermediate_size")
+    found = [stated.get(name) if isinstance(stated, dict) else None for name in names]
+    if not all(is_whole(value, 1) for value in found):
+        return None
+    layers, width, inner = found
+    return layers * width * (4 * width + 2 * inner) / 1e6

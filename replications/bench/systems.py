@@ -16,11 +16,14 @@ from ir_replications.bench.models import (
     DISTILLED,
     EMBEDDER,
     FOLDER,
+    SIZES,
+    SMOLLM,
     STATIC,
     Model,
     kind_of,
     named_model,
     place_of,
+    size_of,
 )
 from ir_replications.bmx.method.augmentation import REFERENCE_WEIGHT
 from ir_replications.engine.jobs import Job
@@ -28,7 +31,6 @@ from ir_replications.engine.registry import BENCH
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.models.embedder import MINILM, MPNET, WORDLLAMA
 
-SMOLLM = "embedded:smollm2-135m-instruct"
 BASELINE = "bm25"
 LUCENE = "pip install 'ir-replications[lucene]'"
 TIER = "small"  # of the records: collections as they are, models that fit a CPU
@@ -155,6 +157,8 @@ class BenchJob(Job):
     """A cell of a bench, whose command is that of the whole bench, down to its system."""
 
     asked: str = ""
+    size: float | None = None
+    """Of its model, as `size_of`; None where that is not known."""
 
     def command(self, folders: Mapping[str, Path] | None = None) -> str:
         """The command that runs this system and the baseline."""
@@ -279,7 +283,8 @@ def _job(system: System, request: Request, first: Mapping[str, Any]) -> BenchJob
         config |= {"candidates": depth, "max_length": preset.max_length, **first}
         if system.further:
             config |= request.models[system.further].config("weights")
-    return BenchJob(BENCH, TIER, system.experiment, config, asked=request.command)
+    size = size_of(place_of(model.ref, request.folders)) if model else None
+    return BenchJob(BENCH, TIER, system.experiment, config, asked=request.command, size=size)
 
 
 _KNOWN = {WORDLLAMA: STATIC, MINILM: EMBEDDER, MPNET: EMBEDDER, SMOLLM: CAUSAL}
@@ -314,22 +319,34 @@ def bench_command(collection: str, options: Mapping[str, object]) -> str:
     return shlex.join(parts)
 
 
-def weight(job: Job, documents: int, queries: int) -> float:
+# Seconds of one text or pair by the kind of model, at the size that goes with them.
+_PACES = {
+    CAUSAL: (0.7, SIZES[SMOLLM]),
+    CROSS: (0.1, SIZES[MINILM]),
+    DISTILLED: (0.05, SIZES[MINILM]),
+    EMBEDDER: (0.05, SIZES[MINILM]),
+}
+
+
+def weight(job: BenchJob, documents: int, queries: int) -> float:
     """A rough guess of the seconds of a cell on two cores, for the time left.
 
     Only the proportions matter: what has run so far sets the scale.
     """
     config, thousand = job.config, documents / 1000
     queries = min(queries, config["queries"] or queries)
-    kind = config.get("kind")
+    kind = config.get("kind", CAUSAL)  # those without one write texts
     if job.experiment == "lexical":
         return 1 + 0.3 * thousand
+    if kind == STATIC:
+        return 3 + 0.6 * thousand
+    pace, usual = _PACES[kind]
+    larger = (job.size or usual) / usual
     if job.experiment == "dense":
-        return 3 + thousand * {STATIC: 0.6}.get(kind or "", 50.0)
+        return 3 + documents * pace * larger
     if job.experiment == "reranked":
-        pairs = queries * config["candidates"]
-        pace = {CAUSAL: 0.7, CROSS: 0.1, DISTILLED: 0.05, STATIC: 0.001}.get(kind or "", 0.05)
-        return 5 + pairs * pace * (config["max_length"] / 192 if kind == CAUSAL else 1)
+        length = config["max_length"] / 192 if kind == CAUSAL else 1
+        return 5 + queries * config["candidates"] * pace * larger * length
     tokens = config.get("max_new_tokens", 32 * config.get("paraphrases", 1))
     again = config.get("mode") == "append"  # the texts are there
-    return 5 + 0.3 * thousand + (0 if again else queries * (0.3 + tokens * 0.02))
+    return 5 + 0.3 * thousand + (0 if again else queries * (0.3 + tokens * 0.02) * larger)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ir_replications.bench.models import size_of
+from ir_replications.bench.systems import PRESETS, Request, first_jobs, rerank_jobs, weight
 from ir_replications.reports.records.store import Store
 from tests.bench.tiny import own_collection, tiny_models
 from tests.cli import Replicate
@@ -60,6 +63,27 @@ def test_a_users_models_are_told_by_their_files_and_take_their_roles(
         assert str(own.parent) not in Path("bench/own", name).read_text()
     again = replicate("bench", own, *options, "--systems", ",".join(names), "--depth", "4")
     assert again.err.count("kept from before") == 9
+
+
+def test_the_time_left_grows_with_the_size_of_the_model(models: dict[str, Path]) -> None:
+    place = models["causal"] / "config.json"
+    stated = json.loads(place.read_text())
+    stated |= {"num_hidden_layers": 24, "hidden_size": 896, "intermediate_size": 4864}
+    place.write_text(json.dumps(stated))
+    assert size_of(str(place.parent)) == pytest.approx(286.2, abs=0.1)  # Qwen2.5-0.5B's
+    place.write_text(json.dumps(stated | {"hidden_size": "896"}))
+    assert size_of(str(place.parent)) is None
+    assert size_of(f"hub:nobody/nothing@{'0' * 40}") is None
+
+    request = Request(
+        "pydocs", PRESETS["full"], ("dense-minilm", "dense-mpnet", "rerank-minilm"), {}, "lucene"
+    )
+    small, large = first_jobs(request)
+    assert weight(large, 1000, 10) > 7 * weight(small, 1000, 10)
+    (behind,) = rerank_jobs(request, small)
+    assert weight(behind, 1000, 20) > weight(behind, 1000, 10)
+    unknown = replace(large, size=None)
+    assert weight(unknown, 1000, 10) == weight(small, 1000, 10)
 
 
 def test_another_model_in_the_same_folder_is_another_cell(
