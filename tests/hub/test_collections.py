@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ir_replications.reports.records.store import Store
 from ir_replications.shared.data import load_collection
 from ir_replications.shared.data.manifest import pinned
 from tests.cli import DOCS, QUERIES
@@ -34,6 +35,22 @@ def test_layout_of_mteb(hub: LoopbackHub, client: Client, tmp_path: Path) -> Non
     again = client("data", "fetch", ref, cache=cache)
     assert again == done
     assert len([r for r in hub.requests if "org/tiny" in r.path]) == len(asked)
+
+
+def test_a_collection_of_the_hub_is_benched(
+    hub: LoopbackHub, client: Client, tmp_path: Path
+) -> None:
+    hub.add_dataset("org/benched", REVISION, write_tiny(tmp_path / "served"))
+    out = tmp_path / "out"
+    ref = f"hub:org/benched@{REVISION}"
+    done = client(
+        "bench", ref, "--systems", "bm25-0.9", "--out", str(out), cache=tmp_path / "cache"
+    )
+    assert done.status == 0, done
+    assert f"on 2 queries of {ref}" in done.out
+    commands = {record.provenance["command"] for record in Store(out / "records").records()}
+    assert len(commands) == 2 and all(ref in command for command in commands)
+    assert (out / "bench.html").is_file()
 
 
 def test_layout_of_bright_under_its_real_id(

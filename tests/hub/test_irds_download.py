@@ -49,8 +49,9 @@ def test_its_cache_folder_serves_real_ids(home: Path, tmp_path: Path) -> None:
         rows = "".join(f"{q}\t{d}\t{grade}\n" for q, d, grade in QRELS)
         zipped.writestr("scifact/qrels/test.tsv", "query-id\tcorpus-id\tscore\n" + rows)
     refs = [f"ir-datasets:beir/{name}" for name in ("scifact/test", "nfcorpus/test", "arguana")]
+    bench = f"bench {refs[0]} --systems bm25-0.9 --out {tmp_path / 'out'}"
     done = subprocess.run(
-        [sys.executable, "-c", CODE, *(f"data fetch {ref}" for ref in refs)],
+        [sys.executable, "-c", CODE, *(f"data fetch {ref}" for ref in refs), bench],
         env={**os.environ, "IR_REPLICATIONS_CACHE": str(cache)},
         cwd=ROOT,
         capture_output=True,
@@ -58,7 +59,9 @@ def test_its_cache_folder_serves_real_ids(home: Path, tmp_path: Path) -> None:
         timeout=60,
         check=False,
     )
-    assert done.stdout.splitlines()[-1] == "statuses 0 2 2"
+    assert done.stdout.splitlines()[-1] == "statuses 0 2 2 0", done.stderr
+    assert f"on 2 queries of {refs[0]}" in done.stdout
+    assert (tmp_path / "out" / "bench.html").is_file()
     assert "Traceback" not in done.stderr
     damaged, absent = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert damaged == (
