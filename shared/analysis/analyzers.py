@@ -10,10 +10,11 @@ from functools import cache
 
 import Stemmer
 
+from ir_replications.shared.analysis.nltk_stemmers import nltk_stemmer
 from ir_replications.shared.errors import InputError, MissingDependencyError
 from ir_replications.shared.versions import version
 
-# bm25s and nltk (for its stemmers, with all it imports: 2 s) are imported by those who need them.
+# bm25s and nltk's stemmers are imported by those who need them.
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,11 @@ def _split_baguetter(text: str) -> list[str]:
 
 def _baguetter() -> Analyzer:
     from bm25s.stopwords import STOPWORDS_EN_PLUS
-    from nltk.stem.snowball import EnglishStemmer
 
     # nltk's Snowball English, because PyStemmer's later version stems 1 word in 1,000 otherwise
     # ("organization" -> organ / organiz).
     stop = frozenset(STOPWORDS_EN_PLUS)  # the 179 words of NLTK's list of 2024
-    stem = EnglishStemmer().stem
+    stem = nltk_stemmer("snowball").EnglishStemmer().stem
     return Analyzer(
         "baguetter",
         f"1/nltk {version('nltk')}/bm25s {version('bm25s')}",

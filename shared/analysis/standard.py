@@ -16,7 +16,8 @@ from functools import lru_cache
 
 import regex  # type: ignore[import-untyped]
 from bm25s.stopwords import STOPWORDS_EN
-from nltk.stem.porter import PorterStemmer
+
+from ir_replications.shared.analysis.nltk_stemmers import nltk_stemmer
 
 MAX_TOKEN_LENGTH = 255  # Lucene's default: a longer token is cut, not dropped
 
@@ -91,7 +92,8 @@ def _cut(text: str, start: int, end: int, match: Callable) -> list[str]:
 
 
 _STOP_WORDS = frozenset(STOPWORDS_EN)  # bm25s's English list is Lucene's ENGLISH_STOP_WORDS_SET
-_PORTER = PorterStemmer(mode=PorterStemmer.MARTIN_EXTENSIONS)  # the variant of Lucene's Java class
+_STEMMER = nltk_stemmer("porter").PorterStemmer
+_PORTER = _STEMMER(mode=_STEMMER.MARTIN_EXTENSIONS)  # the variant of Lucene's Java class
 
 
 def _lower(word: str) -> str:

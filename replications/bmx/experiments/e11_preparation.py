@@ -19,6 +19,7 @@ from ir_replications.bmx.retrieval.retriever import BMX
 from ir_replications.engine.context import Context
 from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
 from ir_replications.shared.analysis import Tokens
+from ir_replications.shared.analysis.nltk_stemmers import nltk_stemmer
 from ir_replications.shared.errors import MissingDependencyError
 from ir_replications.shared.evaluation.metrics import evaluate
 from ir_replications.shared.retrieval.bm25 import BM25
@@ -184,9 +185,8 @@ def _padded(found: Run, doc_ids: Sequence[str]) -> Run:
 
 
 def _nltk() -> Callable[[str], str]:
-    from nltk.stem.snowball import EnglishStemmer
-
-    return EnglishStemmer().stem
+    stem: Callable[[str], str] = nltk_stemmer("snowball").EnglishStemmer().stem
+    return stem
 
 
 def _snowball_2() -> Callable[[str], str]:
