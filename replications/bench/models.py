@@ -88,9 +88,11 @@ def size_of(place: str) -> float | None:
         stated = read_json(fetch_model(place, download=False).path / "config.json")
     except InputError:
         return None
-    names = ("num_hidden_layers", "hidden_size", "intermediate_size")
-    found = [stated.get(name) if isinstance(stated, dict) else None for name in names]
-    if not all(is_whole(value, 1) for value in found):
+    shape: list[Any] = [
+        stated.get(name) if isinstance(stated, dict) else None
+        for name in ("num_hidden_layers", "hidden_size", "intermediate_size")
+    ]
+    if not all(is_whole(value, 1) for value in shape):
         return None
-    layers, width, inner = found
-    return layers * width * (4 * width + 2 * inner) / 1e6
+    layers, width, inner = shape
+    return float(layers * width * (4 * width + 2 * inner) / 1e6)

@@ -17,10 +17,8 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from ir_replications.shared.errors import DivergedError, InputError
-from ir_replications.shared.progress import Lines
 from ir_replications.shared.reading import read_json
 from ir_replications.shared.training.distributed import (
     is_first,
@@ -30,6 +28,7 @@ from ir_replications.shared.training.distributed import (
     total,
 )
 from ir_replications.shared.training.folder import KEPT, TrainingFolder
+from ir_replications.shared.training.followed import Steps, followed
 from ir_replications.shared.training.updates import Updates
 
 
@@ -80,22 +79,18 @@ class UpdateLoop:
         if checkpoint := folder.start((1 + 3 * KEPT) * weights, settings.steps):
             self._resume(checkpoint)
         start_alike(self.trainable.values(), self.done)
-        self._bar: Any = None
+        self._followed: Steps | None = None
 
     def steps(self) -> Iterator[int]:
         """Batch numbers from 0, checkpointing after every `save_steps` of them."""
         steps = self.settings.steps
-        hidden = None if is_first() else True  # None: hidden where stderr is no terminal
         name = self.folder.request.get("stage") or self.folder.request.get("kind")
-        lines = Lines(steps, f"updates of the {name}" if name else "updates")
-        lines.advance(self.done, kept=True)
-        with tqdm(total=steps, initial=self.done, desc=name, disable=hidden) as self._bar:
+        unit = f"updates of the {name}" if name else "updates"
+        with followed(steps, unit, done=self.done, name=name) as self._followed:
             while self.done < steps:
                 yield self.done
                 self.done += 1
-                self._bar.update()
-                if is_first() and self._bar.disable:
-                    lines.advance()
+                self._followed.advance()
                 if is_first() and self.done % self.settings.save_steps == 0 and self.done < steps:
                     self._save()
         total(0.0)  # the log is complete for every process
@@ -136,9 +131,9 @@ class UpdateLoop:
         """Write the metrics of the batch at hand."""
         if is_first():
             self.folder.log({"step": self.done + 1, **entry})
-        if self._bar is not None:
+        if self._followed is not None:
             shown = {name: entry[name] for name in ("loss", "reward") if name in entry}
-            self._bar.set_postfix(shown, refresh=False)
+            self._followed.note(**shown)
 
     def summary(self) -> dict[str, Any]:
         """What the run's own record says of every loop."""

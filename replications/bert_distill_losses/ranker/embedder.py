@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -20,16 +20,22 @@ def cosines(
     *,
     max_length: int,
     bf16: bool = False,
+    done: Callable[[int], None] = lambda _: None,
 ) -> np.ndarray:
     """Cosines, float32, of queries[query] and documents[document], index arrays of one shape.
 
-    Of the mean states of all tokens, each text cut to `max_length` tokens.
+    Of the mean states of all tokens, each text cut to `max_length` tokens. `done` is told of every
+    batch how many texts it had.
     """
-    first, second = (_embedded(ref, texts, max_length, bf16) for texts in (queries, documents))
+    first, second = (
+        _embedded(ref, texts, max_length, bf16, done) for texts in (queries, documents)
+    )
     return np.einsum("...d,...d->...", first[query], second[document])
 
 
-def _embedded(ref: str, texts: Sequence[str], max_length: int, bf16: bool) -> np.ndarray:
+def _embedded(
+    ref: str, texts: Sequence[str], max_length: int, bf16: bool, done: Callable[[int], None]
+) -> np.ndarray:
     """Unit vectors, float32 (n, d), of the texts."""
     import torch
 
@@ -50,4 +56,5 @@ def _embedded(ref: str, texts: Sequence[str], max_length: int, bf16: bool) -> np
         mask = inputs["attention_mask"][..., None]
         mean = torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=1)
         vectors[rows] = mean.cpu().numpy()
+        done(len(rows))
     return vectors

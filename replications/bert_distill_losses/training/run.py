@@ -54,12 +54,16 @@ def train_teacher(
 def _guide(recipe: Recipe, data: TrainingData) -> np.ndarray:
     """What the model says of the groups as a sentence embedder, in the scale of the head."""
     from ir_replications.bert_distill_losses.method.heads import COSINE_SCALE
+    from ir_replications.shared.training.followed import followed
 
     groups = data.groups
-    return COSINE_SCALE * cosines(
-        recipe.teacher_model, groups.queries, groups.documents, groups.query[:, None],
-        groups.groups, max_length=recipe.max_length, bf16=recipe.precision == "bfloat16",
-    )  # fmt: skip
+    texts = len(groups.queries) + len(groups.documents)
+    with followed(texts, "texts embedded to guide the teacher") as steps:
+        return COSINE_SCALE * cosines(
+            recipe.teacher_model, groups.queries, groups.documents, groups.query[:, None],
+            groups.groups, max_length=recipe.max_length, bf16=recipe.precision == "bfloat16",
+            done=steps.advance,
+        )  # fmt: skip
 
 
 def train_student(

@@ -19,6 +19,7 @@ from ir_replications.shared.files import atomic_write, find_cache_dir
 from ir_replications.shared.locks import turn_at
 from ir_replications.shared.reading import parse_json
 from ir_replications.shared.training.folder import digest_of
+from ir_replications.shared.training.followed import followed
 
 Score = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(query indices (k,), document indices (k,)) of a set, int64 -> float32 scores (k,)."""
@@ -62,10 +63,12 @@ def teacher_scores(
     couples = asked.couples
     with turn_at(path.with_suffix(".lock")):  # of two processes the second waits
         found, done = _read(path, request, len(couples))
-        for start in range(done, len(couples), chunk):
-            part = couples[start : start + chunk]
-            found[start : start + len(part)] = _checked(score, part)
-            _write(path, request, found, start + len(part))
+        with followed(len(couples), "pairs scored by the teacher", done=done) as steps:
+            for start in range(done, len(couples), chunk):
+                part = couples[start : start + chunk]
+                found[start : start + len(part)] = _checked(score, part)
+                _write(path, request, found, start + len(part))
+                steps.advance(len(part))
     keys = couples[:, 0] * len(set.documents) + couples[:, 1]
     by_group = found[np.searchsorted(keys, asked.couple_keys)]
     if rows is None:

@@ -15,6 +15,7 @@ from ir_replications.bert_distill_losses.checks.tiny_ranker import save_tiny
 from ir_replications.bert_distill_losses.checks.tiny_training import tiny_recipe, toy_data
 from ir_replications.bert_distill_losses.ranker.embedder import cosines
 from ir_replications.bert_distill_losses.training.run import train_teacher
+from ir_replications.shared import progress
 from ir_replications.shared.models.references import load_encoder
 
 
@@ -44,9 +45,13 @@ def test_cosines_of_texts_read_apart(model: str) -> None:
 
 
 def test_a_guided_teacher_learns_the_embedders_margins(
-    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("IR_REPLICATIONS_CACHE", str(tmp_path))
+    monkeypatch.setattr(progress, "FIRST_S", 0.0)
     recipe, data = tiny_recipe(model, teacher_guided=True), toy_data()
     log = train_teacher(recipe, 11, data).log
     plain = train_teacher(replace(recipe, teacher_guided=False), 11, data).log
@@ -58,3 +63,4 @@ def test_a_guided_teacher_learns_the_embedders_margins(
     assert log[0]["hard"] == pytest.approx(plain[0]["hard"], rel=1e-5)
     assert log[0]["loss"] == pytest.approx(log[0]["hard"] + log[0]["soft"], rel=1e-5)
     assert log[0]["soft"] > 0
+    assert " texts embedded to guide the teacher, about " in capsys.readouterr().err
