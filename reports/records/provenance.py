@@ -21,6 +21,7 @@ from typing import Any
 
 import ir_replications
 from ir_replications import shared
+from ir_replications.shared.processor import cpuinfo, processor_flags
 from ir_replications.shared.rehearsal import KEY, rehearsal
 from ir_replications.shared.versions import version
 
@@ -167,13 +168,12 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 def cpu_model() -> str | None:
     """The processor by its maker's name, e.g. "AMD EPYC"."""
-    return _cpuinfo("model name") or platform.processor() or None
+    return cpuinfo("model name") or platform.processor() or None
 
 
 def instruction_sets() -> list[str]:
     """Names of the vector instruction sets that the processor offers, as the kernel says them."""
-    flags = (_cpuinfo("flags") or _cpuinfo("Features") or "").split()  # x86; ARM
-    return sorted(flag for flag in flags if _VECTORS.match(flag))
+    return sorted(flag for flag in processor_flags() if _VECTORS.match(flag))
 
 
 def operating_system() -> str:
@@ -191,16 +191,6 @@ def torch_capability() -> str | None:
     """Instruction set that torch's own kernels use; None where torch is not loaded."""
     torch = sys.modules.get("torch")  # never import it just to ask
     return torch.backends.cpu.get_cpu_capability() if torch else None
-
-
-def _cpuinfo(name: str) -> str | None:
-    """The first value of a field of Linux's /proc/cpuinfo."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return None
-    found = (line.partition(":") for line in lines)
-    return next((value.strip() for key, _, value in found if key.strip() == name), None)
 
 
 def _gpu_name() -> str | None:

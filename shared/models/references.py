@@ -45,6 +45,7 @@ from ir_replications.shared.models.wheels import (
     extract_members,
     join_wheels,
 )
+from ir_replications.shared.processor import note_slow_bfloat16
 from ir_replications.shared.reading import user_path
 from ir_replications.shared.sealed_folder import ensure_sealed, problem_of
 
@@ -344,6 +345,8 @@ def _load(kind: str, ref: str, dtype: str, cache_dir: Path | str | None) -> tupl
     torch, transformers = require("torch"), require("transformers")
     if dtype not in ("float32", "bfloat16", "float16"):
         raise InputError(f"dtype {dtype!r}: expected float32, bfloat16 or float16")
+    if dtype == "bfloat16":
+        note_slow_bfloat16()
     folder = fetch_model(ref, cache_dir).path
     path = str(folder)
     check_texts(folder)

@@ -11,7 +11,7 @@ import typing
 from collections.abc import Hashable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from ir_replications.shared.errors import InputError
 
@@ -75,6 +75,7 @@ Depth = Annotated[int, Bounds(1, 10_000)]  # documents of a query
 Few = Annotated[int, Bounds(1, 4_096)]  # ranks, processes, threads, repeated updates
 Seed = Annotated[int, Bounds(0, 2**32 - 1)]  # NumPy's
 Rate = Annotated[float, Bounds(0, 1, above=True)]
+Precision = Literal["bfloat16", "float32", "auto"]  # "auto": see recipes.named_recipe
 Share = Annotated[float, Bounds(0, 1, below=True)]
 Inner = Annotated[float, Bounds(0, 1, above=True, below=True)]
 Weight = Annotated[float, Bounds(0, 1_000)]

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from ir_replications.shared.errors import DivergedError, InputError
+from ir_replications.shared.processor import note_slow_bfloat16
 from ir_replications.shared.reading import read_json
 from ir_replications.shared.training.distributed import (
     is_first,
@@ -55,6 +56,8 @@ class UpdateLoop:
 
         self.trainable, self.settings, self.folder = dict(parameters), settings, folder
         self.precision = precision
+        if precision == "bfloat16":
+            note_slow_bfloat16()
         self.generator = torch.Generator().manual_seed(seed)
         self.resumed_from: str | None = None
         self.done = 0  # batches

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ir_replications.shared.errors import InputError
+from ir_replications.shared.processor import has_bfloat16
 from ir_replications.shared.reading import finite_number, is_finite, is_whole, read_text, user_path
 from ir_replications.shared.rehearsal import shortened
 from ir_replications.shared.training.bounds import bounds_of, check_value, hints_of, options_of
@@ -34,6 +35,7 @@ class _Place:
 def named_recipe(folder: Path, name: str, kind: type[T], /, **changes: Any) -> T:
     """The recipe `name`.yaml of a folder, or the file that `name` is the path of.
 
+    A precision "auto" becomes the one that this machine computes faster in.
     Raises InputError for a name that is neither, and as `read_recipe`.
     """
     known = sorted(path.stem for path in folder.glob("*.yaml"))
@@ -44,7 +46,11 @@ def named_recipe(folder: Path, name: str, kind: type[T], /, **changes: Any) -> T
             raise InputError(
                 f"no recipe {name!r:.200}; expected a .yaml file or one of {', '.join(known)}"
             )
-    return read_recipe(path, kind, **changes)
+    recipe = read_recipe(path, kind, **changes)
+    if getattr(recipe, "precision", None) == "auto":
+        suited = "bfloat16" if has_bfloat16() else "float32"
+        return replace(typing.cast(Any, recipe), precision=suited)
+    return recipe
 
 
 def read_recipe(path: Path | str, kind: type[T], /, **changes: Any) -> T:

@@ -64,7 +64,7 @@ class Recipe:
     # scale: few labelled queries would make it forget the others.
     teacher_guided: bool = False
     freeze_word_embeddings: bool = True  # four in five parameters of a small student
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    precision: bounds.Precision = "bfloat16"
     threads: bounds.Few = (
         1  # on a CPU, so that every arm is rounded alike; run several arms side by side
     )

@@ -107,7 +107,7 @@ class Recipe:
     positives: Literal["retrieved", "judged"] = "retrieved"  # ours: see pairs.labelled_pairs
     max_length: bounds.Length = 512  # query and document together; TRL 2025's max_prompt_length
     # The released weights' type. It is what is computed in, by autocast: load weights in float32.
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    precision: bounds.Precision = "bfloat16"
     gradient_checkpointing: bool = False
     seed: bounds.Seed = 42
     note: str = ""

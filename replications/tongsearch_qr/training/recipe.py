@@ -82,7 +82,7 @@ class Recipe:
     vllm_importance_correction: bool = False  # none in TRL 0.16 and 0.17; on in 0.23
     # --- weights
     lora: Lora | None = None
-    precision: Literal["bfloat16", "float32"] = "bfloat16"  # paper script
+    precision: bounds.Precision = "bfloat16"  # paper script
     gradient_checkpointing: bool = True  # paper script, non-reentrant
     # --- run
     seed: bounds.Seed = (
