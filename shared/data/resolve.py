@@ -121,7 +121,9 @@ def _locate(ref: str, root: Path | None, cache: Path) -> tuple[str, Path | None,
         id = check_id(f"hub/{hub}")
         cached = cache / "collections" / id / revision
         return id, cached if cached.is_dir() else None, cached
-    id = check_id(ref.replace("ir-datasets:", "ir-datasets/", 1))
+    if ref.startswith("ir-datasets:"):
+        ref = ref.replace(":", "/", 1)
+    id = check_id(ref)
     cached = cache / "collections" / id
     for folder in ((root / id) if root else None, cached):
         # A BRIGHT folder may hold queries only; then the cache or the hub has the corpus.
