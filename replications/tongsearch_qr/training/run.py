@@ -165,6 +165,7 @@ def _run(
             "trainable_parameters": sum(
                 p.numel() for p in trainer.model.parameters() if p.requires_grad
             ),
+            "precision": recipe.precision,
             "train_rows": len(rows.train),
             "held_out_rows": len(rows.held_out),
             "resumed_from": checkpoint.name if checkpoint else None,
