@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from functools import cache
 from pathlib import Path
 
 from ir_replications.shared.scratch import note_once
 
 _BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}  # x86, the last ARM
+_GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA, the same under WSL, AMD
 
 
 def cpuinfo(name: str) -> str | None:
@@ -36,9 +38,17 @@ def has_bfloat16() -> bool:
     """
     if _BFLOAT16.intersection(processor_flags()):
         return True
-    if importlib.util.find_spec("torch") is None:
+    # Importing PyTorch takes seconds: only where there can be a GPU that it knows.
+    if not _may_have_gpu() or importlib.util.find_spec("torch") is None:
         return False
     return bool(importlib.import_module("torch").cuda.is_available())
+
+
+def _may_have_gpu() -> bool:
+    """Whether this system can have an NVIDIA or AMD GPU; on Linux its driver has a device file."""
+    if sys.platform.startswith("linux"):
+        return any(Path(node).exists() for node in _GPU_DRIVERS)
+    return sys.platform != "darwin"
 
 
 def note_slow_bfloat16() -> None:

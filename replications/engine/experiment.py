@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ir_replications.engine.context import Context
-from ir_replications.shared.evaluation.metrics import Scores
-from ir_replications.shared.retrieval.runs import Run
+if TYPE_CHECKING:
+    from ir_replications.engine.context import Context
+    from ir_replications.shared.evaluation.metrics import Scores
+    from ir_replications.shared.retrieval.runs import Run
 
 TIERS = ("embedded", "small", "paper")
 

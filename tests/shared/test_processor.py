@@ -62,3 +62,27 @@ def test_bfloat16_where_there_are_instructions(
     processor.note_slow_bfloat16()
     processor.note_slow_bfloat16()
     assert capsys.readouterr().err.count("no bfloat16 instructions") == (not fast)
+
+
+@pytest.mark.parametrize(
+    ("system", "driver", "asked"),
+    [
+        ("linux", False, False),
+        ("linux", True, True),
+        ("win32", False, True),
+        ("darwin", False, False),
+    ],
+)
+def test_torch_is_asked_where_there_can_be_a_gpu(
+    system: str, driver: bool, asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Importing it takes seconds, and every command that plans cells reads the recipes."""
+    (tmp_path / "nvidiactl").touch()
+    node = tmp_path / ("nvidiactl" if driver else "none")
+    monkeypatch.setattr(processor, "_GPU_DRIVERS", (str(node),))
+    monkeypatch.setattr(processor, "processor_flags", list)
+    monkeypatch.setattr(processor.sys, "platform", system)
+    looked: list[str] = []
+    monkeypatch.setattr(importlib.util, "find_spec", looked.append)
+    assert not processor.has_bfloat16()
+    assert looked == ["torch"] * asked

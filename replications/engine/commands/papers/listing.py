@@ -10,8 +10,8 @@ import click
 from ir_replications.engine.commands.options import Table, console, json_option, show_json
 from ir_replications.engine.door import tell
 from ir_replications.engine.experiment import TIERS
-from ir_replications.engine.paper_check import broken_line, unreadable
-from ir_replications.engine.registry import experiments, papers
+from ir_replications.engine.outline import outline
+from ir_replications.engine.registry import papers
 
 
 @click.command("list")
@@ -21,14 +21,10 @@ def list_papers(as_json: bool) -> None:
     found: list[dict[str, Any]] = []
     broken = {}
     for paper in papers():
-        if reason := unreadable(paper):
-            broken[paper] = broken_line(paper, reason)
-            continue
-        found += [
-            {"paper": paper, "experiment": each.id, "what": each.title,
-             "cost": {tier: each.cost.get(tier) for tier in TIERS}}
-            for each in experiments(paper).values()
-        ]  # fmt: skip
+        rows, why = outline(paper)
+        found += [{"paper": paper} | row for row in rows]
+        if why:
+            broken[paper] = why
     if as_json:
         show_json({"experiments": found, "cannot be used": broken})
         return
