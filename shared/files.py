@@ -116,6 +116,25 @@ def scratch_folder(path: Path | str) -> Iterator[Path]:
         _release(lock)
 
 
+def replace_folder(made: Path, folder: Path) -> None:
+    """Move `made`, which lies beside `folder` or in a scratch folder there, to its place.
+
+    What was there goes, and is there again where the disk refuses the new one. Raises OSError.
+    """
+    if not os.path.lexists(folder):
+        os.replace(made, folder)
+        return
+    old = made.with_name(f"{made.name}.old")
+    os.replace(folder, old)  # never half there for who reads it now
+    try:
+        os.replace(made, folder)
+    except BaseException:
+        with contextlib.suppress(OSError):  # another process has put one there meanwhile
+            os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def remove_abandoned(folder: Path, name: str | None = None) -> None:
     """Remove temporary files and folders whose writer was killed: those for `name`, or all.
 

@@ -20,7 +20,7 @@ from ir_replications.shared.data.qrels import read_qrels, tabbed
 from ir_replications.shared.data.stored import StoredDocuments, is_large
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.fields import check_id, check_text, check_title
-from ir_replications.shared.files import atomic_write, scratch_folder
+from ir_replications.shared.files import atomic_write, replace_folder, scratch_folder
 from ir_replications.shared.reading import read_json, user_path
 
 
@@ -184,9 +184,7 @@ def write_beir(collection: Collection, folder: Path | str) -> Path:
             made = scratch / "collection"
             made.mkdir()
             _write_files(collection, made)
-            if folder.exists():
-                os.replace(folder, scratch / "before")  # never half there for who reads it now
-            os.replace(made, folder)
+            replace_folder(made, folder)
     except OSError as error:
         # Another process may have finished the same folder first: its content is as good.
         if not (folder / "SOURCE.json").exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from ir_replications.shared import files
 from ir_replications.shared.files import (
     atomic_write,
     remove_abandoned,
+    replace_folder,
     scratch_folder,
     sha256_unchanged,
 )
@@ -102,6 +104,30 @@ def test_writers_of_one_file_at_once_do_not_take_each_others(tmp_path: Path) -> 
         list(pool.map(write, range(8)))
     assert left(tmp_path) == ["a.json"]
     assert path.read_text() in {f"{number}" * 1000 for number in range(8)}
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_folder_is_replaced_whole_or_stays(
+    refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, replace = tmp_path / "index", os.replace
+    folder.mkdir()
+    (folder / "old").touch()
+    with scratch_folder(folder) as scratch:
+        made = scratch / "made"
+        made.mkdir()
+        (made / "new").touch()
+
+        def refuse(source: Path, target: Path) -> None:
+            if refused and source == made:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            replace(source, target)
+
+        monkeypatch.setattr(os, "replace", refuse)
+        with pytest.raises(OSError, match="No space") if refused else nullcontext():
+            replace_folder(made, folder)
+    assert left(folder) == (["old"] if refused else ["new"])
+    assert left(tmp_path) == ["index"]
 
 
 def test_only_files_of_that_kind_are_removed(tmp_path: Path) -> None:

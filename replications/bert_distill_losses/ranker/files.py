@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +19,7 @@ import torch
 from ir_replications.bert_distill_losses.ranker.model import HEADS, Ranker
 from ir_replications.bert_distill_losses.ranker.tokens import TYPES
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.files import scratch_folder
+from ir_replications.shared.files import replace_folder, scratch_folder
 from ir_replications.shared.models.folder import check_finite, loading
 from ir_replications.shared.models.references import load_encoder
 from ir_replications.shared.reading import is_whole, read_json, user_path
@@ -61,9 +59,7 @@ def save_ranker(ranker: Ranker, folder: Path | str, reads: Mapping[str, Any] | N
             stated: dict[str, Any] = {"format": FORMAT, "version": VERSION}
             stated |= {"head": ranker.head_name} | ({"reads": dict(reads)} if reads else {})
             (made / "ranker.json").write_text(json.dumps(stated, indent=1) + "\n", "utf-8")
-            if folder.exists():
-                shutil.rmtree(folder)
-            os.replace(made, folder)
+            replace_folder(made, folder)
     except OSError as error:
         raise InputError(f"{folder}: not written ({error.strerror or error})") from error
     return folder

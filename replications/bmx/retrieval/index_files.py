@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ import numpy as np
 from ir_replications.bmx.retrieval.index import ARRAYS, Index
 from ir_replications.bmx.retrieval.index_checks import check_index
 from ir_replications.shared.errors import InputError
-from ir_replications.shared.files import scratch_folder, sha256_file
+from ir_replications.shared.files import replace_folder, scratch_folder, sha256_file
 from ir_replications.shared.printable import printable, shown
 from ir_replications.shared.reading import is_whole, read_json, user_path
 
@@ -42,7 +39,9 @@ def save_index(folder: Path | str, index: Index, options: dict[str, Any]) -> Non
         if not isinstance(token, str) or (not token.isascii() and _HALVES.search(token)):
             raise InputError(f"token {shown(token)}: only texts of whole characters can be saved")
     try:
-        with scratch_folder(folder) as new:
+        with scratch_folder(folder) as scratch:
+            new = scratch / "index"
+            new.mkdir()
             for name in ARRAYS:
                 np.save(new / f"{name}.npy", getattr(index, name), allow_pickle=False)
             text = json.dumps(index.vocabulary, ensure_ascii=True)
@@ -57,13 +56,7 @@ def save_index(folder: Path | str, index: Index, options: dict[str, Any]) -> Non
             }
             text = json.dumps(manifest, indent=1) + "\n"
             (new / MANIFEST).write_text(text, encoding="utf-8")
-            new.chmod(0o755)
-            old = new.with_suffix(".old")
-            if folder.exists():
-                os.replace(folder, old)
-            os.replace(new, folder)
-        for old in folder.parent.glob(f".{glob.escape(folder.name)}.????????.old"):
-            shutil.rmtree(old, ignore_errors=True)
+            replace_folder(new, folder)
     except OSError as error:
         raise InputError(
             f"{folder}: not written ({error.strerror}); free some space and save again"
