@@ -189,22 +189,6 @@ def test_every_claim_selects_a_planned_cell() -> None:
                 assert any(matches(job, wanted) for job in jobs), (claim.id, wanted)
 
 
-# ---- E1
-
-
-@pytest.mark.parametrize("check", sorted(e1_goldens.CHECKS))
-def test_goldens_give_the_numbers_that_claims_ask_for(
-    check: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # test_goldens_training.py trains the toys of A12.
-    toy = SimpleNamespace(format=1.0, accuracy=1.0, collapsed_to=None)
-    monkeypatch.setattr("ir_replications.prorank.checks.toy_policy.train_toy", lambda *_, **__: toy)
-    facts = e1_goldens.EXPERIMENT.run({"check": check}, Context()).facts
-    asked = {claim.check.measure for claim in CLAIMS if claim.check.select.get("check") == check}
-    assert asked
-    assert all(isinstance(facts[name], int | float) for name in asked)
-
-
 def use_tiny(patch: pytest.MonkeyPatch, folder: Path) -> Path:
     """Tiny models and recipes in place of the real ones, a cache of its own; the data root."""
     model, larger = (str(save_tiny(folder / f"lm{seed}", seed)) for seed in (0, 1))

@@ -41,14 +41,6 @@ def test_combination(checked: Checked) -> None:
     }
 
 
-@pytest.mark.parametrize(("check", "losses"), [("hard", 4), ("soft", 8), ("layers", 8)])
-def test_every_loss_falls(checked: Checked, check: str, losses: int) -> None:
-    facts = checked(f"G13-{check}")
-    assert facts["losses"] == losses
-    assert facts["least_fall"] > 0.05
-    assert facts.get("hinge_least_margin", 2.0) > 1.0
-
-
 def test_margins_become_the_teachers(checked: Checked) -> None:
     facts = checked("G13-margins")
     assert facts["correlation"] > 0.9 > 0.5 > facts["correlation_before"]
