@@ -105,9 +105,11 @@ def on_ray(nodes: Nodes, tmp_path: Path, *arguments: object) -> subprocess.Compl
         "IR_REPLICATIONS_CACHE": str(tmp_path / "cache"),
     }
     environment.pop("IR_REPLICATIONS_DATA", None)
-    return subprocess.run(
+    done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
     )
+    done.stderr = said(done.stderr)
+    return done
 
 
 def same(record: Record) -> dict[str, Any]:
@@ -125,7 +127,7 @@ def test_records_and_run_files_are_those_of_a_local_run(
     local, remote = tmp_path / "local", tmp_path / "remote"
     replicate("run", "bmx", "--collection", tiny, *E2, "--store", local)
     done = on_ray(nodes, tmp_path, "--collection", tiny, *E2, "--store", remote)
-    assert (done.returncode, said(done.stderr)) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "")
     assert f"{SYSTEMS} cells: {SYSTEMS} run, 0 kept from before\n" in done.stdout
     expected = [same(record) for record in Store(local).records()]
     assert [same(record) for record in Store(remote).records()] == expected
