@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-from typing import Any
-
 import click
 
 from ir_replications.engine.commands.options import Table, console, json_option, show_json
 from ir_replications.engine.door import tell
 from ir_replications.engine.experiment import TIERS
-from ir_replications.engine.outline import outline
-from ir_replications.engine.registry import papers
+from ir_replications.engine.outlines import outlines
 
 
 @click.command("list")
 @json_option
 def list_papers(as_json: bool) -> None:
     """List papers, experiments and the cost of each tier."""
-    found: list[dict[str, Any]] = []
-    broken = {}
-    for paper in papers():
-        rows, why = outline(paper)
-        found += [{"paper": paper} | row for row in rows]
-        if why:
-            broken[paper] = why
+    sound, broken = outlines()
     if as_json:
-        show_json({"experiments": found, "cannot be used": broken})
+        every = [{"paper": paper} | row for paper, rows in sound.items() for row in rows]
+        show_json({"experiments": every, "cannot be used": broken})
         return
-    for paper, rows in groupby(found, key=lambda row: row["paper"]):
+    for paper, rows in sound.items():
         table = Table(title=paper, title_justify="left")
         table.add_column("id", no_wrap=True)
         for column in ("what", *TIERS):
