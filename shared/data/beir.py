@@ -186,10 +186,17 @@ def write_beir(collection: Collection, folder: Path | str) -> Path:
             _write_files(collection, made)
             replace_folder(made, folder)
     except OSError as error:
-        # Another process may have finished the same folder first: its content is as good.
-        if not (folder / "SOURCE.json").exists():
+        if not _holds(folder, collection):  # else another process has finished first
             raise InputError(f"{folder}: not written ({error.strerror or error})") from error
     return folder
+
+
+def _holds(folder: Path, collection: Collection) -> bool:
+    """Whether `write_beir` has written this collection there."""
+    try:
+        return bool(read_json(folder / "SOURCE.json")["sha256"] == collection.sha256)
+    except (InputError, KeyError, TypeError):
+        return False
 
 
 def _write_files(collection: Collection, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 from pathlib import Path
 
@@ -214,7 +215,7 @@ def test_write_leaves_nothing_when_it_fails(
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ir_replications.shared.data.beir.os.replace", full)
+    monkeypatch.setattr("os.replace", full)
     target = tmp_path / "out" / "tiny"
     with pytest.raises(InputError, match="No space left on device"):
         write_beir(collection, target)
@@ -225,6 +226,25 @@ def test_write_replaces_what_is_there(folder: Path, tmp_path: Path) -> None:
     old = write_folder(tmp_path / "old", qrels="q1\td1\t1\n")
     collection = read_beir(folder, "tiny")
     assert read_beir(write_beir(collection, old), "tiny").sha256 == collection.sha256
+
+
+def test_what_is_there_stays_where_the_disk_refuses(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = read_beir(write_folder(tmp_path / "old", qrels="q1\td1\t1\n"), "tiny")
+    there = write_beir(first, tmp_path / "there")
+    replace = os.replace
+
+    def full(source: Path, target: Path) -> None:
+        if target == there and source.name == "collection":
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        write_beir(read_beir(folder, "tiny"), there)
+    assert read_beir(there, "tiny").sha256 == first.sha256
+    assert write_beir(first, there) == there  # what was to be written is there
 
 
 names = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1, max_size=5)
