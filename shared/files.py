@@ -117,7 +117,7 @@ def scratch_folder(path: Path | str) -> Iterator[Path]:
 
 
 def replace_folder(made: Path, folder: Path) -> None:
-    """Move `made`, which lies beside `folder` or in a scratch folder there, to its place.
+    """Move `made`, which lies in a scratch folder beside `folder`, to its place.
 
     What was there goes, and is there again where the disk refuses the new one. Raises OSError.
     """
