@@ -22,6 +22,8 @@ from ir_replications.engine.cores import usable_cores
 T = TypeVar("T")
 R = TypeVar("R")
 
+_STOPS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+
 # What numerical libraries read when they are loaded, where the user has not set it.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -99,7 +101,7 @@ class _Worker:
         context = get_context("spawn")  # a fork would inherit the threads of NumPy and torch
         self.line, other = context.Pipe()
         self.process = context.Process(target=_serve, args=(other, work), daemon=True)
-        with threads_split(n_workers), _no_interrupt():
+        with threads_split(n_workers), _no_signals():
             self.process.start()
         other.close()
 
@@ -123,8 +125,9 @@ class _Worker:
 
 def _serve(line: Connection, work: Callable[[Any], Any]) -> None:
     """What a worker does until the line is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that runs the workers
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    for number in (signal.SIGINT, signal.SIGHUP):  # for the process that runs the workers
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
     while True:
         try:
             item = line.recv()
@@ -139,10 +142,13 @@ def _serve(line: Connection, work: Callable[[Any], Any]) -> None:
 
 
 @contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """A process started meanwhile gets no Ctrl-C until `_serve`; here it comes afterwards."""
-    resource_tracker.ensure_running()  # its start would let the signal through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+def _no_signals() -> Iterator[None]:
+    """A process started meanwhile can be stopped from `_serve` on; this one, afterwards.
+
+    Stopped in the middle of a start, this process would leave the other half of what it sends.
+    """
+    resource_tracker.ensure_running()  # its start would let the signals through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     try:
         yield
     finally:

@@ -145,6 +145,25 @@ def test_the_whole_group_of_a_run_with_workers_is_stopped(
         assert (process.returncode, said) == (128 + sent, [LINES[sent]])
 
 
+@pytest.mark.parametrize("sent", LINES)
+def test_a_stop_while_a_worker_starts(folder: Path, sent: signal.Signals) -> None:
+    """The worker is there and has not yet been told what it is for."""
+    hook = """
+import os
+from multiprocessing import util
+start = util.spawnv_passfds
+def started(path, args, passed):
+    process = start(path, args, passed)
+    if any("spawn_main" in str(part) for part in args):
+        os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+    return process
+util.spawnv_passfds = started
+"""
+    (folder / "hook" / "sitecustomize.py").write_text(hook)
+    done = _run([*RUN, "--jobs", "2"], folder, "", sent)
+    assert (done.returncode, said(done.stderr)) == (128 + sent, LINES[sent])
+
+
 def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
     code = """
 import os, signal, time
