@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ir_replications.engine.cores import usable_cores
 from tests.cli import E2, said
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,6 +146,7 @@ def test_the_whole_group_of_a_run_with_workers_is_stopped(
         assert (process.returncode, said) == (128 + sent, [LINES[sent]])
 
 
+@pytest.mark.skipif(usable_cores() < 2, reason="a run has workers where there are two cores")
 @pytest.mark.parametrize("sent", LINES)
 def test_a_stop_while_a_worker_starts(folder: Path, sent: signal.Signals) -> None:
     """The worker is there and has not yet been told what it is for."""

@@ -32,7 +32,7 @@ def cells(plan: Plan) -> list[dict[str, Any]]:
     if plan.tier == "paper":
         return []
     if plan.tier == "embedded":
-        few = {"recipe": "embedded", "depth": 5, "queries": 6, "couples": 4}
+        few = {"recipe": "embedded", "depth": 4, "queries": 4, "couples": 4}
         return [
             few | {"collection": name, "system": system} | _seed(system, 42)
             for name in plan.collections
