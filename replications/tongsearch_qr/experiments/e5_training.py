@@ -135,6 +135,6 @@ EXPERIMENT = Experiment(
     title="training with GRPO against the untrained model and fine-tuning",
     cells=cells,
     run=run,
-    cost={"embedded": "90 s; 180 MB of models", "small": "6 h; 200 MB of models"},
+    cost={"embedded": "50 s; 180 MB of models", "small": "6 h; 200 MB of models"},
     needs_model=True,
 )
