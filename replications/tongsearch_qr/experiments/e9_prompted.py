@@ -48,6 +48,6 @@ EXPERIMENT = Experiment(
     title="a prompted model of 0.5B against the trained one of 135M",
     cells=cells,
     run=run,
-    cost={"small": "1 h of CPU; 500 MB of models"},
+    cost={"small": "90 min of CPU; 500 MB of models"},
     needs_model=True,
 )
