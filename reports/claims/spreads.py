@@ -143,8 +143,11 @@ def _cells(store: Path, paper: str) -> Cells:
 
 def _arithmetic(cells: Cells) -> dict[str, Any]:
     """What made a store: processor, instruction set of torch, threads; and cells that count."""
-    known = next(iter(cells.values())).provenance if cells else {}
-    cpu, threads = known.get("cpu", {}), known.get("threads", {})
+    known = [cell.provenance for cell in cells.values()]
+    # Where a cell does without torch, nothing says which instruction set it would take.
+    known.sort(key=lambda made: made.get("cpu", {}).get("instruction_set") is None)
+    made = known[0] if known else {}
+    cpu, threads = made.get("cpu", {}), made.get("threads", {})
     return {
         "processor": cpu.get("model"),
         "instruction_set": cpu.get("instruction_set"),
