@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -150,9 +151,30 @@ def _no_signals() -> Iterator[None]:
     resource_tracker.ensure_running()  # its start would let the signals through
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     try:
-        yield
+        with _put_off():
+            yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _put_off() -> Iterator[None]:
+    """Handlers of signals are called afterwards: another thread's mask may let them through."""
+    if threading.current_thread() is not threading.main_thread():  # handlers do not stop this one
+        yield
+        return
+    came: dict[int, None] = {}
+    before = {number: signal.getsignal(number) for number in _STOPS}
+    caught = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in caught:
+        signal.signal(number, lambda sent, _frame: came.setdefault(sent))
+    try:
+        yield
+    finally:
+        for number, handler in caught.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 @contextmanager

@@ -143,26 +143,31 @@ def test_the_whole_group_of_a_run_with_workers_is_stopped(
         # Python itself may say that it clears up what the workers' queues were made of.
         own = re.compile(r"note: |.*resource_tracker")
         said = [line for line in err.splitlines(keepends=True) if not own.match(line)]
-        assert (process.returncode, said) == (128 + sent, [LINES[sent]])
+        assert (process.returncode, said) == (128 + sent, [LINES[sent]]), (wait, err)
 
 
 @pytest.mark.skipif(usable_cores() < 2, reason="a run has workers where there are two cores")
+@pytest.mark.parametrize("thread", ["main", "another"])
 @pytest.mark.parametrize("sent", LINES)
-def test_a_stop_while_a_worker_starts(folder: Path, sent: signal.Signals) -> None:
+def test_a_stop_while_a_worker_starts(folder: Path, sent: signal.Signals, thread: str) -> None:
     """The worker is there and has not yet been told what it is for."""
     hook = """
-import os
+import os, signal, threading, time
 from multiprocessing import util
 start = util.spawnv_passfds
+other = threading.Thread(target=time.sleep, args=(60,), daemon=True)
+other.start()
 def started(path, args, passed):
     process = start(path, args, passed)
     if any("spawn_main" in str(part) for part in args):
-        os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+        to = other if os.environ["AT"] == "another" else threading.main_thread()
+        signal.pthread_kill(to.ident, int(os.environ["SIGNAL"]))
+        time.sleep(.1)
     return process
 util.spawnv_passfds = started
 """
     (folder / "hook" / "sitecustomize.py").write_text(hook)
-    done = _run([*RUN, "--jobs", "2"], folder, "", sent)
+    done = _run([*RUN, "--jobs", "2"], folder, thread, sent)
     assert (done.returncode, said(done.stderr)) == (128 + sent, LINES[sent])
 
 
