@@ -132,14 +132,17 @@ def _serve(line: Connection, work: Callable[[Any], Any]) -> None:
     while True:
         try:
             item = line.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         answer: tuple[Exception | None, Any] = (None, None)
         try:
             answer = (None, work(item))
         except Exception as error:
             answer = (error, None)
-        line.send(answer)
+        try:
+            line.send(answer)
+        except ConnectionError:  # the process that asked was killed
+            return
 
 
 @contextmanager
