@@ -176,8 +176,8 @@ def _put_off() -> Iterator[None]:
     finally:
         for number, handler in caught.items():
             signal.signal(number, handler)
-        for number in came:
-            signal.raise_signal(number)
+        for sent in came:
+            signal.raise_signal(sent)
 
 
 @contextmanager
