@@ -23,7 +23,8 @@ from ir_replications.engine.cores import usable_cores
 T = TypeVar("T")
 R = TypeVar("R")
 
-_STOPS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+_STOPS = {getattr(signal, name) for name in _NAMES if hasattr(signal, name)}
 
 # What numerical libraries read when they are loaded, where the user has not set it.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -126,7 +127,7 @@ class _Worker:
 
 def _serve(line: Connection, work: Callable[[Any], Any]) -> None:
     """What a worker does until the line is closed."""
-    for number in (signal.SIGINT, signal.SIGHUP):  # for the process that runs the workers
+    for number in _STOPS - {signal.SIGTERM}:  # for the process that runs the workers
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
     while True:
@@ -167,8 +168,7 @@ def _put_off() -> Iterator[None]:
         yield
         return
     came: dict[int, None] = {}
-    before = {number: signal.getsignal(number) for number in _STOPS}
-    caught = {number: handler for number, handler in before.items() if callable(handler)}
+    caught = {n: handler for n in _STOPS if callable(handler := signal.getsignal(n))}
     for number in caught:
         signal.signal(number, lambda sent, _frame: came.setdefault(sent))
     try:

@@ -143,10 +143,12 @@ def _cells(store: Path, paper: str) -> Cells:
 
 def _arithmetic(cells: Cells) -> dict[str, Any]:
     """What made a store: processor, instruction set of torch, threads; and cells that count."""
-    known = [cell.provenance for cell in cells.values()]
-    # Where a cell does without torch, nothing says which instruction set it would take.
-    known.sort(key=lambda made: made.get("cpu", {}).get("instruction_set") is None)
-    made = known[0] if known else {}
+    # A cell that does without torch does not say which instruction set torch would take.
+    made: Mapping[str, Any] = min(
+        (cell.provenance for cell in cells.values()),
+        key=lambda made: made.get("cpu", {}).get("instruction_set") is None,
+        default={},
+    )
     cpu, threads = made.get("cpu", {}), made.get("threads", {})
     return {
         "processor": cpu.get("model"),
