@@ -137,8 +137,9 @@ def test_the_whole_group_of_a_run_with_workers_is_stopped(
             os.killpg(process.pid, sent)
         else:
             process.send_signal(sent)
-        err = process.communicate(timeout=60)[1]
-        if process.returncode == 0:  # a fast machine
+        out, err = process.communicate(timeout=60)
+        # On a fast machine all is said by then, and the signal ends what is left of Python.
+        if process.returncode in (0, -sent) and out.rstrip().endswith("for pages"):
             return
         # Python itself may say that it clears up what the workers' queues were made of.
         own = re.compile(r"note: |.*resource_tracker")
