@@ -323,11 +323,14 @@ def test_unknown_names_are_refused_with_those_that_exist(runs: list[str]) -> Non
         list(executors.execute([toy_job()], Path("s"), executor="cloud"))
 
 
-def test_cells_that_need_a_model_come_first_and_an_experiment_is_one_lane() -> None:
+def test_lanes_are_experiments_with_a_model_and_what_a_paper_has_without() -> None:
     jobs = [job for paper in ("bmx", "prorank") for job in plan_jobs(paper, "embedded")]
     lanes = executors.lanes_of(jobs)
-    assert [*lanes][:2] == [("bmx", "E5"), ("prorank", "E2")]
+    assert [*lanes] == [("bmx", "E5"), "bmx", ("prorank", "E2"), ("prorank", "E3"), "prorank"]
     assert sorted(job.key for lane in lanes.values() for job in lane) == sorted(
         job.key for job in jobs
     )
-    assert all({(j.paper, j.experiment) for j in lane} == {name} for name, lane in lanes.items())
+    for name, lane in lanes.items():
+        model = isinstance(name, tuple)
+        assert {(j.paper, j.experiment) if model else j.paper for j in lane} == {name}
+        assert {registry.experiments(j.paper)[j.experiment].needs_model for j in lane} == {model}
