@@ -10,7 +10,7 @@ from typing import Any
 from ir_replications.engine import registry
 from ir_replications.engine.experiment import Plan
 from ir_replications.reports.records.commands import run_command
-from ir_replications.reports.records.record import config_hash
+from ir_replications.reports.records.record import Record, config_hash
 from ir_replications.shared.errors import InputError
 
 
@@ -42,6 +42,12 @@ class Job:
         own = {name: f"./{folder.name}" for name, folder in (folders or {}).items()}
         selector = {"experiment": self.experiment, **self.config}
         return run_command(self.paper, self.tier, [selector], own)
+
+
+def told(cell: Job | Record) -> str:
+    """How a line for a person names a cell: by its seed too, which labels leave out."""
+    seed = cell.config.get("seed")
+    return f"{cell.experiment} {cell.label}" + ("" if seed is None else f" seed={seed}")
 
 
 def plan_jobs(

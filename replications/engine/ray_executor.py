@@ -25,7 +25,7 @@ from filelock import FileLock
 
 from ir_replications.engine.context import Context, files_sha256
 from ir_replications.engine.execute import code_digest, finished, measure, save
-from ir_replications.engine.jobs import Job
+from ir_replications.engine.jobs import Job, told
 from ir_replications.engine.registry import experiments
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
@@ -206,16 +206,16 @@ def _result(task: ray.ObjectRef, job: Job) -> Measured:
     except exceptions.RayTaskError as error:
         if isinstance(error.cause, exceptions.RayError):
             raise InputError(
-                f"{job.experiment} {job.label}: Ray lost what the cell was given "
+                f"{told(job)}: Ray lost what the cell was given "
                 f"({_line(error.cause)}); finished cells are kept: run the same command again"
             ) from error
         raise InputError(
-            f"{job.experiment} {job.label}: a Ray worker cannot run it ({_line(error.cause)}); "
+            f"{told(job)}: a Ray worker cannot run it ({_line(error.cause)}); "
             "every node needs this version of ir-replications and what the paper needs"
         ) from error
     except exceptions.RayError as error:
         raise InputError(
-            f"{job.experiment} {job.label}: its worker was killed {RETRIES + 1} times, most often "
+            f"{told(job)}: its worker was killed {RETRIES + 1} times, most often "
             f"for want of memory ({type(error).__name__}); finished cells are kept: run the same "
             "command with fewer --jobs or on nodes with more memory"
         ) from error

@@ -1,6 +1,6 @@
 """Cells side by side in worker processes of this machine, each keeping to what it has loaded.
 
-A worker that goes on with the cells of one experiment has its libraries, kernels, collection and
+A worker that goes on with the cells of one lane has their libraries, kernels, collection and
 tokens in memory already. A queue that all workers share would load everything everywhere, and
 would let two of them wait for one and the same training.
 """

@@ -20,7 +20,7 @@ from ir_replications.engine.context import Context
 from ir_replications.engine.execute import reusable, run_job
 from ir_replications.engine.experiment import TIERS, Config, Experiment, Outcome, Plan
 from ir_replications.engine.first_stages import judgements
-from ir_replications.engine.jobs import Job, plan_jobs
+from ir_replications.engine.jobs import Job, plan_jobs, told
 from ir_replications.engine.registry import PAPERS_FOLDER, experiments, papers
 from ir_replications.reports.claims.judge import judge
 from ir_replications.reports.claims.reader import load_paper
@@ -321,6 +321,13 @@ def test_unknown_names_are_refused_with_those_that_exist(runs: list[str]) -> Non
         plan_jobs("toy", "small", only=["E7"])
     with pytest.raises(InputError, match="no executor named 'cloud'; expected local or ray"):
         list(executors.execute([toy_job()], Path("s"), executor="cloud"))
+
+
+@pytest.mark.parametrize("paper", papers())
+def test_no_two_cells_of_a_tier_have_one_name(paper: str) -> None:
+    for tier in TIERS:
+        names = [told(job) for job in plan_jobs(paper, tier)]
+        assert len(set(names)) == len(names), tier
 
 
 def test_lanes_are_experiments_with_a_model_and_what_a_paper_has_without() -> None:

@@ -25,7 +25,7 @@ from ir_replications.engine.commands.papers.tables import measured, planned, sho
 from ir_replications.engine.context import IN_COLLECTION, cached_collection
 from ir_replications.engine.door import tell
 from ir_replications.engine.executors import execute
-from ir_replications.engine.jobs import Job, plan_jobs
+from ir_replications.engine.jobs import Job, plan_jobs, told
 from ir_replications.engine.paper_check import sound_papers
 from ir_replications.engine.registry import experiments
 from ir_replications.reports.records.record import Record
@@ -163,10 +163,10 @@ def run(
     _say_notes(records, folders, data_root, download=not no_download)
     for record in records:
         if reason := record.facts.get("run_file"):
-            tell(f"note: {record.experiment} {record.label}: run file {reason}", err=True)
+            tell(f"note: {told(record)}: run file {reason}", err=True)
     failed = [record for record in records if record.status == "error"]
     for record in failed:
-        tell(f"failed: {record.experiment} {record.label}: {record.error}", err=True)
+        tell(f"failed: {told(record)}: {record.error}", err=True)
     context.exit(1 if failed else 0)
 
 
@@ -255,13 +255,12 @@ def _run(cells: list[Job], store: Path, quiet: bool, **options: Any) -> list[Rec
     Where stdout is for JSON, `quiet`, the last line goes to stderr.
     """
     records, reused = [], 0
-    with progress(len(cells), "cells", f"{cells[0].experiment} {cells[0].label}") as follower:
+    with progress(len(cells), "cells", told(cells[0])) as follower:
         for record, was_reused in execute(cells, store, **options):
             records.append(record)
             reused += was_reused
             coming = cells[min(len(records), len(cells) - 1)]
-            label = f"{coming.experiment} {coming.label}"
-            follower.advance(label=label, kept=was_reused)
+            follower.advance(label=told(coming), kept=was_reused)
     tell(f"{len(records)} cells: {len(records) - reused} run, {reused} kept from before", err=quiet)
     by_key = {record.key: record for record in records}
     return [by_key[job.key] for job in cells]
