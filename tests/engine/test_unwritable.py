@@ -24,6 +24,7 @@ SEARCH = (
     "print(BM25().index([['a'], ['b']]).retrieve([['b']], k=1)[0].tolist())"
 )
 BM25 = ("system=bm25", "analyzer=bm25s", "method=lucene")
+DRAWN = "prorank"  # a paper with records and figures
 HOME = "/dev/null/home"  # can be made by nobody
 HOMELESS = {"HOME": HOME, "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -42,6 +43,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         ("reports", own / "reports"),
     ):
         shutil.copytree(ROOT / name, place, ignore=leave_out)
+    drawn = Path("reports", "results", DRAWN)
+    shutil.copytree(ROOT / drawn, own / drawn)
     closed = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
     for path in closed:
         path.chmod(0o555)
@@ -83,6 +86,7 @@ def test_kernels_and_caches_go_to_a_private_folder_which_is_said(
     pages = ["report", "--published-only", "--out", str(tmp_path / "pages")]
     drawn = unprivileged(["-m", "ir_replications", *pages], tmp_path, package, **options)
     assert (drawn.returncode, drawn.stderr) == (0, ""), "matplotlib has nothing to say either"
+    assert "<svg" in (tmp_path / "pages" / f"{DRAWN}.html").read_text("utf-8")
 
 
 def test_without_any_folder_kernels_are_compiled_anew(package: Path, tmp_path: Path) -> None:
