@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -14,8 +14,11 @@ from typing import Any
 import numba as nb
 from numba.core import event
 from numba.core.caching import FunctionCache, NullCache
+from numba.core.compiler_lock import global_compiler_lock
 
 from ir_replications.shared.entry import say
+from ir_replications.shared.errors import InputError
+from ir_replications.shared.locks import turn_at
 from ir_replications.shared.scratch import private_folder
 
 config: Any = import_module("numba.core.config")
@@ -43,9 +46,28 @@ def compiled(sources: tuple[Path, ...] = (), **options: Any) -> Callable[[Callab
             dispatcher._cache = _kept_elsewhere(function)
         if sources and isinstance(dispatcher._cache, FunctionCache):  # else nothing is kept
             dispatcher._cache._cache_file._source_stamp = _stamp(sources)
+        dispatcher.compile = _in_turn(dispatcher, dispatcher.compile)
         return dispatcher
 
     return decorate
+
+
+def _in_turn(dispatcher: Any, compile: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`compile` by one process at a time: the next finds what the first one kept.
+
+    Two that wrote numba's index of a function at once would lose entries or mix them up.
+    """
+
+    def compile_in_turn(signature: Any) -> Any:
+        with ExitStack() as held:
+            held.enter_context(global_compiler_lock)  # first: another thread may hold it
+            if isinstance(dispatcher._cache, FunctionCache) and not dispatcher.is_compiling:
+                index = Path(dispatcher._cache._cache_file._index_path)
+                with suppress(InputError, NotImplementedError):  # no file, or no locks there
+                    held.enter_context(turn_at(index.with_suffix(".lock")))
+            return compile(signature)
+
+    return compile_in_turn
 
 
 @cache

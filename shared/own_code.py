@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -74,8 +73,10 @@ def _file(module: str) -> Path | None:
     return None
 
 
-def _imported(path: Path, module: str) -> Iterator[str]:
+@cache
+def _imported(path: Path, module: str) -> frozenset[str]:
     """Every module that a file may import, and every name that may be one."""
+    found: set[str] = set()
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
@@ -90,4 +91,5 @@ def _imported(path: Path, module: str) -> Iterator[str]:
             continue
         for name in names:
             parts = name.split(".")  # importing a.b.c runs a and a.b first
-            yield from (".".join(parts[:n]) for n in range(1, len(parts) + 1))
+            found.update(".".join(parts[:n]) for n in range(1, len(parts) + 1))
+    return frozenset(found)

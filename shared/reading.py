@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
@@ -15,6 +16,7 @@ from typing import Any, NoReturn
 from ir_replications.shared.errors import InputError
 
 _WRITER_S = 2.0  # how long a named pipe may stay without a writer
+_AGAIN_S = 0.01
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)  # what 64 bits hold
 _NUMBER = re.compile(r"[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,4})?", re.ASCII)
 BOM = "\ufeff"
@@ -56,17 +58,37 @@ def open_input(path: Path | str) -> io.BufferedReader:
 
 def _open_pipe(path: Path) -> int:
     """A descriptor of the pipe; opening waits for a writer, so it waits in a thread."""
-    opened: list[int] = []
-    thread = threading.Thread(target=lambda: opened.append(os.open(path, os.O_RDONLY)), daemon=True)
+    opened: list[int | OSError] = []
+
+    def wait() -> None:
+        try:
+            opened.append(os.open(path, os.O_RDONLY))
+        except OSError as error:
+            opened.append(error)
+
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     thread.join(_WRITER_S)
-    if opened:
-        return opened[0]
-    # A writer for a moment lets the thread go.
-    os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
-    thread.join()
-    os.close(opened[0])
-    raise InputError(f"{path}: a named pipe that nobody writes to; name a file")
+    if not opened:
+        _release(path, thread, opened)
+        raise InputError(f"{path}: a named pipe that nobody writes to; name a file")
+    (found,) = opened
+    if isinstance(found, OSError):
+        raise found
+    return found
+
+
+def _release(path: Path, thread: threading.Thread, opened: list[int | OSError]) -> None:
+    """Let the thread go that waits for a writer: by one for a moment, as soon as it waits."""
+    while not opened:
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # not: nobody reads it yet. It may wait on, as a daemon
+                return
+        thread.join(_AGAIN_S)
+    if isinstance(opened[0], int):
+        os.close(opened[0])
 
 
 def read_bytes(path: Path | str) -> bytes:

@@ -16,8 +16,9 @@ from click.testing import CliRunner
 from click.testing import Result as ClickResult
 
 from ir_replications.__main__ import main
-from ir_replications.engine import context, execute, registry
+from ir_replications.engine import context, registry
 from ir_replications.engine.paper_check import unreadable
+from ir_replications.reports.records import provenance
 
 DOCS = [
     {"_id": "d1", "title": "Wings", "text": "lift and drag of a wing in subsonic flow"},
@@ -118,7 +119,7 @@ def forget() -> None:
     """Drop what a process remembers."""
     context.cached_collection.cache_clear()
     context._tokens.cache_clear()
-    execute.code_digest.cache_clear()
+    provenance.running_code.cache_clear()
 
 
 OURS = registry.PAPERS_FOLDER

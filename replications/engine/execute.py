@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,11 @@ from ir_replications.shared.rehearsal import KEY, rehearsal
 from ir_replications.shared.retrieval.runs import Run, why_not_writable
 
 
-@lru_cache(maxsize=8)
 def code_digest(paper: str) -> str:
     """Digest of the paper's code as it was when this process first asked: what it then runs."""
     if paper == registry.BENCH:  # made of all papers' methods: whatever its stages import
         return code_of(f"ir_replications.{paper}.experiments.registry")
-    return provenance.code_digest(paper)
+    return provenance.running_code(paper)
 
 
 def reusable(record: Record, job: Job, context: Context, *, keep: bool = False) -> bool:
@@ -110,6 +109,7 @@ def measure(job: Job, context: Context) -> tuple[Record, Run | None]:
     Raises InputError for bad input; any other failure is in the record.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
+    code = code_digest(job.paper)  # before it runs: files may be edited meanwhile
     if split := job.config.get("split"):
         context = replace(context, splits={job.config["collection"]: split})
     outcome, error = Outcome(), None
@@ -140,7 +140,7 @@ def measure(job: Job, context: Context) -> tuple[Record, Run | None]:
         models=outcome.models,
         started=started,
         wall_s=time.perf_counter() - clock,
-        code_sha256=code_digest(job.paper),
+        code_sha256=code,
         data_mismatch=list(context.mismatches),
     )
     try:

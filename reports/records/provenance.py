@@ -62,7 +62,7 @@ def collect(
 
     `data` maps a collection id to its sha256, `models` a model reference to its sha256;
     `started` is an aware datetime, `wall_s` seconds, `code_sha256` what `code_digest` gave when
-    the code was loaded (default: asked now); `extra` is kept as given, paths cut off.
+    the code was loaded (default: `running_code`); `extra` is kept as given, paths cut off.
     Works without git and outside a checkout: what cannot be known is None.
     """
     collected = {
@@ -71,7 +71,7 @@ def collect(
         "data": dict(data or {}),
         "models": dict(models or {}),
         "git": git_state(root),
-        "code_sha256": code_sha256 or code_digest(paper),
+        "code_sha256": code_sha256 or running_code(paper),
         "packages": package_versions(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -126,6 +126,12 @@ def code_digest(paper: str, *, papers: Path = PAPERS, common: Path = SHARED) -> 
                 digest.update(f"{part}/{name.as_posix()}\0{len(content)}\0".encode())
                 digest.update(content)
     return digest.hexdigest()
+
+
+@cache
+def running_code(paper: str) -> str:
+    """`code_digest` of the paper as it was when this process first asked: what it then runs."""
+    return code_digest(paper)
 
 
 def git_state(root: Path = ROOT) -> dict[str, Any] | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -92,7 +94,7 @@ def warn_without_tokens(n_queries: int, n_tokens: int) -> None:
 
 def retriever_names() -> list[str]:
     """Names that `named_retriever` knows, sorted."""
-    return sorted(_retrievers())
+    return sorted(_retrievers(tuple(sys.path)))
 
 
 def named_retriever(name: str, **options: Any) -> Any:
@@ -102,7 +104,7 @@ def named_retriever(name: str, **options: Any) -> Any:
     InputError for an unknown name, for one that two packages claim and for an option it does not
     have; MissingDependencyError when its module needs a package that is not installed.
     """
-    known = _retrievers()
+    known = _retrievers(tuple(sys.path))
     if not isinstance(name, str) or name not in known:
         listed = ", ".join(sorted(known)) or "none; install this package: pip install -e ."
         raise InputError(f"no retriever named {name!r}; the retrievers are: {listed}")
@@ -124,7 +126,8 @@ def named_retriever(name: str, **options: Any) -> Any:
         raise InputError(f"retriever {name!r}: {error}; correct its options") from error
 
 
-def _retrievers() -> dict[str, dict[str, EntryPoint]]:
+@cache
+def _retrievers(path: tuple[str, ...]) -> dict[str, dict[str, EntryPoint]]:
     """Name -> package -> entry point; the first of two installations of a package counts.
 
     `importlib.metadata.entry_points` would read the first alone, and a checkout may hold metadata
@@ -133,7 +136,7 @@ def _retrievers() -> dict[str, dict[str, EntryPoint]]:
     from importlib.metadata import distributions
 
     found: dict[str, dict[str, EntryPoint]] = {}
-    for package in distributions():
+    for package in distributions(path=list(path)):
         for point in package.entry_points.select(group=GROUP):
             found.setdefault(point.name, {}).setdefault(package.name, point)
     return found

@@ -88,7 +88,6 @@ def _record(
             models=dict(models),
             started=loop.began,
             wall_s=loop.seconds,
-            code_sha256=provenance.code_digest("bert_distill_losses"),
             training_code_sha256=folder.request.get("code_sha256"),
         ),
     }

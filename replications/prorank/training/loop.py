@@ -89,7 +89,6 @@ def finish(
                 models={recipe.model: str(request.get("model_sha256"))},
                 started=began,
                 wall_s=seconds,
-                code_sha256=provenance.code_digest("prorank"),
                 training_code_sha256=request.get("code_sha256"),
             ),
         }

@@ -179,7 +179,6 @@ def _run(
                 models={recipe.model: files.sha256},
                 started=started,
                 wall_s=time.perf_counter() - clock,
-                code_sha256=provenance.code_digest("tongsearch_qr"),
                 training_code_sha256=folder.request.get("code_sha256"),
             ),
         }

@@ -16,6 +16,7 @@ from ir_replications.shared.retrieval.bm25 import BM25, QuerySideBM25
 from ir_replications.shared.retrieval.search import (
     GROUP,
     Retriever,
+    _retrievers,
     named_retriever,
     retriever_names,
     search,
@@ -144,7 +145,8 @@ def test_searches_that_are_none(doc_ids: Any, topics: Any, options: Any, message
 
 
 def package(folder: Path, name: str, entry_points: str) -> None:
-    """An installed package that registers retrievers."""
+    """An installed package that registers retrievers; what was found before is forgotten."""
+    _retrievers.cache_clear()
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
