@@ -8,7 +8,7 @@ import pytest
 
 from ir_replications.__main__ import main
 from ir_replications.engine.commands.papers import publish as command
-from ir_replications.engine.jobs import plan_jobs
+from ir_replications.engine.jobs import plan_jobs, told
 from ir_replications.reports.records.files import read_pack
 from ir_replications.reports.records.record import Record
 from ir_replications.reports.records.store import Store
@@ -42,7 +42,7 @@ def test_a_cell_is_published_and_said(
     assert read_pack(pack) == [record]
     assert capsys.readouterr().out.splitlines() == [
         f"bmx/embedded/{pack.name}: 1 added, 0 replaced, 0 as before, 0 left",
-        f"  added: {record.label} ({record.config_hash[:10]})",
+        f"  added: {told(record)} ({record.config_hash[:10]})",
     ]
     assert main(["publish", *asked, "--store", str(tmp_path / "published")]) == 0
     assert capsys.readouterr().out == "bmx/embedded: all records are packed\n"

@@ -15,7 +15,7 @@ from ir_replications.engine.commands.options import (
 )
 from ir_replications.engine.door import tell
 from ir_replications.engine.experiment import TIERS
-from ir_replications.engine.jobs import plan_jobs
+from ir_replications.engine.jobs import plan_jobs, told
 from ir_replications.engine.paper_check import sound_papers
 from ir_replications.engine.registry import papers
 from ir_replications.reports.records.provenance import git_state
@@ -81,6 +81,6 @@ def _say(change: Change) -> None:
 
 def _name(word: str, found: Sequence[Record]) -> None:
     for record in found[:_NAMED]:
-        tell(f"  {word}: {record.label} ({record.config_hash[:10]})")
+        tell(f"  {word}: {told(record)} ({record.config_hash[:10]})")
     if (more := len(found) - _NAMED) > 0:
         tell(f"  {word}: {more} more")
