@@ -63,7 +63,7 @@ def _in_turn(dispatcher: Any, compile: Callable[[Any], Any]) -> Callable[[Any], 
             held.enter_context(global_compiler_lock)  # first: another thread may hold it
             if isinstance(dispatcher._cache, FunctionCache) and not dispatcher.is_compiling:
                 index = Path(dispatcher._cache._cache_file._index_path)
-                with suppress(InputError, NotImplementedError):  # no file, or no locks there
+                with suppress(InputError):  # no file can be made there, or no locks
                     held.enter_context(turn_at(index.with_suffix(".lock")))
             return compile(signature)
 

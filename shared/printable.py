@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 import reprlib
 
+from ir_replications.shared.reading import finite_number
+
 # Controls and escapes; overrides that turn the direction of what follows; line and paragraph
 # separators; halves of characters, which no encoding can write.
 _ACTING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _IN_LINES = re.compile(_ACTING.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b-\x1f"))
+
+# What a spreadsheet takes for a formula; the last four are full-width.
+_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
 class _Short(reprlib.Repr):
@@ -40,3 +45,8 @@ def printable(text: object, *, lines: bool = False) -> str:
 def shown(value: object) -> str:
     """A parsed value as a message quotes it: short and in one line, whatever its size and depth."""
     return printable(_short.repr(value))
+
+
+def spreadsheet_text(text: str) -> str:
+    """The text, behind an apostrophe where a spreadsheet would run it (OWASP, CSV Injection)."""
+    return f"'{text}" if _FORMULA.match(text) and finite_number(text) is None else text

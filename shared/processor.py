@@ -44,6 +44,11 @@ def has_bfloat16() -> bool:
     return bool(importlib.import_module("torch").cuda.is_available())
 
 
+def usual_device() -> str:
+    """Where models run: "cuda" where PyTorch finds a GPU, else "cpu"."""
+    return "cuda" if importlib.import_module("torch").cuda.is_available() else "cpu"
+
+
 def _may_have_gpu() -> bool:
     """Whether this system can have an NVIDIA or AMD GPU; on Linux its driver has a device file."""
     if sys.platform.startswith("linux"):

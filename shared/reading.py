@@ -166,6 +166,11 @@ def parse_json(text: str, where: str, *, repeats: bool = False) -> Any:
     return value
 
 
+def is_cut_line(rest: bytes, start: bytes) -> bool:
+    """Whether what follows the last line end is a cut off line of those that begin with `start`."""
+    return rest.startswith(start) or start.startswith(rest)
+
+
 def whole_number(text: str) -> int | None:
     """The whole number an ASCII text of at most 18 digits writes; None where it is none.
 

@@ -6,11 +6,11 @@ import contextlib
 import gc
 import hashlib
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ir_replications.reports.records.provenance import peak_rss_mib
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import atomic_write, find_cache_dir
 from ir_replications.shared.reading import is_finite, read_json
@@ -53,9 +53,4 @@ def peak_mib() -> float:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return round(int(line.split()[1]) / 1024, 1)
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0.0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+    return peak_rss_mib() or 0.0

@@ -19,15 +19,13 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
 from ir_replications.engine.cores import usable_cores
+from ir_replications.reports.records.provenance import THREADS
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 _STOPS = {getattr(signal, name) for name in _NAMES if hasattr(signal, name)}
-
-# What numerical libraries read when they are loaded, where the user has not set it.
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class Lanes(Generic[T]):
@@ -184,7 +182,7 @@ def _put_off() -> Iterator[None]:
 def threads_split(n_workers: int) -> Iterator[None]:
     """Processes started meanwhile compute with their share of the cores, unless the user says."""
     threads = str(max(1, usable_cores() // n_workers))
-    added = [name for name in _THREADS if name not in os.environ]
+    added = [name for name in THREADS if name not in os.environ]
     os.environ.update(dict.fromkeys(added, threads))
     try:
         yield

@@ -6,15 +6,13 @@ import csv
 import io
 import json
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from ir_replications.reports.bench.findings import Bench, Row
-from ir_replications.shared.reading import finite_number
+from ir_replications.shared.printable import spreadsheet_text
 
-_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last four are full-width
 COLUMNS = (
     "system", "what", "nDCG@10", "R@100", "difference", "low", "high", "p_holm", "detectable",
     "query_ms", "index_s", "memory_mib", "overlap@10", "rank_similarity", "pareto_front", "error",
@@ -67,13 +65,9 @@ def _rounded(value: float | None, decimals: int = 3) -> float | None:
 
 
 def _csv(rows: Iterable[Sequence[Any]]) -> str:
-    """CSV whose texts no spreadsheet runs as a formula (OWASP, CSV Injection)."""
+    """CSV whose texts no spreadsheet runs as a formula."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     for row in rows:
-        writer.writerow([_text(cell) if isinstance(cell, str) else cell for cell in row])
+        writer.writerow([spreadsheet_text(cell) if isinstance(cell, str) else cell for cell in row])
     return out.getvalue()
-
-
-def _text(text: str) -> str:
-    return f"'{text}" if _FORMULA.match(text) and finite_number(text) is None else text

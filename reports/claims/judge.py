@@ -79,7 +79,7 @@ def judge(paper: Paper, records: Iterable[Record], tier: str) -> Judgement:
     """
     own = [record for record in records if record.paper == paper.id and record.tier == tier]
     cells = [
-        _cell(paper, table, i, row, j, column, own, tier)
+        _cell(table, i, row, j, column, own, tier)
         for table in paper.tables
         for i, row in enumerate(table.rows)
         for j, column in enumerate(table.columns)
@@ -106,7 +106,6 @@ def _marked(judged: Judged) -> Judged:
 
 
 def _cell(
-    paper: Paper,
     table: Table,
     i: int,
     row: Row,

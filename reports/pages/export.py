@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 from ir_replications.reports.pages.cite import tex
 from ir_replications.reports.pages.formatting import MINUS
-from ir_replications.shared.printable import printable
+from ir_replications.shared.printable import printable, spreadsheet_text
 from ir_replications.shared.reading import finite_number
 
-_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last four are full-width
 _SEPARATORS = re.compile(r"""[,;\t\r\n"']""")
 FORMATS = ("csv", "md.txt", "tex")  # .md alone would become a page of a site's own
 Grid = Sequence[Sequence[object]]  # header row first
@@ -60,9 +59,9 @@ def as_latex(grid: Grid) -> str:
 
 
 def csv_cell(text: str) -> str:
-    """A text as a cell, by the rules of OWASP (CSV Injection)."""
-    runs = _FORMULA.match(text) is not None and finite_number(text) is None
-    text = f"'{text}" if runs else text
+    """A text as a cell, quoted where it holds a separator or a spreadsheet would run it."""
+    runs = (safe := spreadsheet_text(text)) != text
+    text = safe
     quoted = '"' + text.replace('"', '""') + '"'
     return quoted if runs or not text or _SEPARATORS.search(text) else text
 

@@ -82,7 +82,7 @@ def collect(
         },
         "gpu": _gpu_name(),
         "threads": threads(),
-        "peak_rss_mib": _peak_rss_mib(),
+        "peak_rss_mib": peak_rss_mib(),
         "wall_s": None if wall_s is None else round(wall_s, 3),
         "started": (started or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         **extra,
@@ -215,7 +215,8 @@ def threads() -> dict[str, Any]:
     return found
 
 
-def _peak_rss_mib() -> float | None:
+def peak_rss_mib() -> float | None:
+    """The peak resident memory of this process, MiB; None where nobody knows."""
     try:
         import resource
     except ImportError:  # Windows

@@ -122,6 +122,7 @@ class Store:
         path = self.path(record)
         if run is None:
             self._write(path, record.to_json())
+            self.run_path(record).unlink(missing_ok=True)  # of an older record of this cell
         else:
             try:
                 # Beside it first: the run of an older record stays until both are written.

@@ -6,9 +6,8 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ir_replications.shared.data.bright import has_corpus
-from ir_replications.shared.data.lines import only_file
 from ir_replications.shared.data.manifest import Pin, manifest, pinned
+from ir_replications.shared.data.places import locate
 from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.files import find_cache_dir
 from ir_replications.shared.reading import user_path
@@ -79,13 +78,9 @@ def _entry(id: str, root: Path | None, cache: Path) -> Entry:
 def _place(pin: Pin, root: Path | None, cache: Path) -> str:
     if pin.id == "pydocs":
         return "embedded"
-    for name, base in (("data root", root), ("cache", cache / "collections")):
-        if base is None:
-            continue
-        folder = base / pin.id
-        bright = pin.id.startswith("bright/")
-        if has_corpus(folder) if bright else only_file(folder, "corpus.jsonl"):
-            return f"{name} ({folder})"
+    _, folder, cached = locate(pin.id, root, cache)
+    if folder is not None:
+        return f"{'cache' if folder == cached else 'data root'} ({folder})"
     if pin.hub:
         return f"hub ({pin.hub}@{pin.revision[:8]})"
     if pin.ir_datasets:

@@ -9,7 +9,6 @@ subset.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
@@ -33,19 +32,6 @@ from ir_replications.shared.hub.errors import explain
 from ir_replications.shared.rehearsal import rehearsal
 
 Rows = Iterable[Mapping[str, Any]]
-
-_REF = re.compile(r"hub:([A-Za-z0-9][\w.-]*)/([A-Za-z0-9][\w.-]*)@([0-9a-f]{40})")
-
-
-def parse_hub_ref(ref: str) -> tuple[str, str]:
-    """Split "hub:<org>/<name>@<40 hex digits>" into "<org>/<name>" and the revision."""
-    match = _REF.fullmatch(ref)
-    if match is None or ".." in ref:
-        raise InputError(
-            f"{ref}: expected hub:<organisation>/<name>@<revision> with the full revision of 40 "
-            "hexadecimal digits; a branch or a short revision can change under your feet"
-        )
-    return f"{match[1]}/{match[2]}", match[3]
 
 
 def load_rows(path: str, config: str, revision: str | None, split: str | None) -> dict[str, Rows]:

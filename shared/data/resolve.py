@@ -7,16 +7,18 @@ import re
 from pathlib import Path
 
 from ir_replications.shared.data.beir import read_beir, write_beir
-from ir_replications.shared.data.bright import has_corpus, missing_corpus, read_bright
-from ir_replications.shared.data.collection import Collection, check_id
-from ir_replications.shared.data.hub import check_counts, fetch_hub, parse_hub_ref
+from ir_replications.shared.data.bright import missing_corpus, read_bright
+from ir_replications.shared.data.collection import Collection
+from ir_replications.shared.data.hub import check_counts, fetch_hub
 from ir_replications.shared.data.irds import load_irds
 from ir_replications.shared.data.lines import only_file
 from ir_replications.shared.data.manifest import manifest, pinned
+from ir_replications.shared.data.places import locate
 from ir_replications.shared.data.pydocs import load_pydocs
 from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import find_cache_dir
+from ir_replications.shared.hub.reference import parse_hub_ref
 from ir_replications.shared.locks import turn_at
 from ir_replications.shared.reading import user_path
 
@@ -46,7 +48,7 @@ def load_collection(
     if ref.startswith("ir-datasets:"):
         return load_irds(ref.removeprefix("ir-datasets:"))
     root = find_data_root(data_root)
-    id, place, _ = _locate(ref, root, cache)
+    id, place, _ = locate(ref, root, cache)
     if place is None:
         if not download:
             raise InputError(_not_found(ref, root, cache))
@@ -62,13 +64,13 @@ def fetch_collection(
     if ref == "pydocs":
         load_pydocs(cache)
         return cache / "pydocs"
-    id, place, folder = _locate(ref, None, cache)
+    id, place, folder = locate(ref, None, cache)
     if place is not None:
         return place
     if not _has_source(ref, id):
         raise InputError(_not_found(ref, find_data_root(data_root), cache))
     with turn_at(cache / "turns" / f"{id.replace('/', '-')}.lock"):
-        _, place, _ = _locate(ref, None, cache)  # there, where another process was first
+        _, place, _ = locate(ref, None, cache)  # there, where another process was first
         return place or _fetch(ref, id, folder, data_root)
 
 
@@ -109,28 +111,9 @@ def check_available(
     if ref == "pydocs" or ref.startswith("ir-datasets:"):
         return
     root, cache = find_data_root(data_root), find_cache_dir(cache_dir)
-    id, place, _ = _locate(ref, root, cache)
+    id, place, _ = locate(ref, root, cache)
     if place is None and not (download and _has_source(ref, id)):
         raise InputError(_not_found(ref, root, cache))
-
-
-def _locate(ref: str, root: Path | None, cache: Path) -> tuple[str, Path | None, Path]:
-    """Return id, folder that holds it (None: nowhere) and its folder in the cache."""
-    if ref.startswith("hub:"):
-        hub, revision = parse_hub_ref(ref)
-        id = check_id(f"hub/{hub}")
-        cached = cache / "collections" / id / revision
-        return id, cached if cached.is_dir() else None, cached
-    if ref.startswith("ir-datasets:"):
-        ref = ref.replace(":", "/", 1)
-    id = check_id(ref)
-    cached = cache / "collections" / id
-    for folder in ((root / id) if root else None, cached):
-        # A BRIGHT folder may hold queries only; then the cache or the hub has the corpus.
-        queries_only = id.startswith("bright/") and id.count("/") == 1 and folder
-        if folder and folder.is_dir() and (not queries_only or has_corpus(folder)):
-            return id, folder, cached
-    return id, None, cached
 
 
 def _not_found(ref: str, root: Path | None, cache: Path) -> str:

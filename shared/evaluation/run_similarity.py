@@ -56,19 +56,6 @@ def delta_ri(
     return Ratio((paper_advanced - paper_baseline) / paper_baseline - ours)
 
 
-def rmse(a: Mapping[str, float], b: Mapping[str, float]) -> float:
-    """Root mean square error of per-query values, 0 to 1 for measures in 0..1."""
-    first, second, _ = paired(a, b)
-    return float(np.sqrt(np.mean((first - second) ** 2)))
-
-
-def nrmse(a: Mapping[str, float], reference: Mapping[str, float]) -> float:
-    """RMSE over the largest RMSE that values in 0..1 could have against `reference`."""
-    first, second, _ = paired(a, reference)
-    worst = np.maximum(second, 1 - second)
-    return float(np.sqrt(np.mean((first - second) ** 2) / np.mean(worst**2)))
-
-
 def kendall_tau_union(run: Run, reference: Run, depth: int = 1000) -> dict[str, float]:
     """Kendall's tau between the rankings' documents numbered over their union, per query.
 

@@ -21,7 +21,7 @@ import numpy as np
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.models.sampling import Sampling, Seen, choose, uniforms
 from ir_replications.shared.own_code import code_of
-from ir_replications.shared.reading import parse_json, read_bytes, user_path
+from ir_replications.shared.reading import is_cut_line, parse_json, read_bytes, user_path
 
 Prompt = str | Sequence[Mapping[str, str]]
 
@@ -113,7 +113,7 @@ class CachedGenerator:
         self._sampling = sampling
         self._batch_size = batch_size
         self._produce = produce or _generate_rows
-        self._texts = _read_texts(self.path)
+        self._texts, self._cut = _read_texts(self.path)
 
     def generate(
         self,
@@ -150,13 +150,16 @@ class CachedGenerator:
         results = self._produce(*self._loaded, prompts, rows, self._sampling, self._batch_size)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self._cut is not None:
+                os.truncate(self.path, self._cut)
+                self._cut = None
             handle = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 (closed below)
         except OSError as error:
             raise self._not_written(error) from error
         with handle:
             for row, text in results:
                 try:
-                    handle.write(json.dumps({"key": keys[row], "text": text}) + "\n")
+                    handle.write(_line(keys[row], text))
                     handle.flush()
                     os.fsync(handle.fileno())
                 except OSError as error:
@@ -177,16 +180,21 @@ class CachedGenerator:
         return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _read_texts(path: Path) -> dict[str, str]:
-    """Texts by key; cuts off a last line that has no line end, which a killed write leaves."""
+def _line(key: str, text: str) -> str:
+    return json.dumps({"key": key, "text": text}) + "\n"
+
+
+_START = _line("", "").partition('""')[0].encode()
+
+
+def _read_texts(path: Path) -> tuple[dict[str, str], int | None]:
+    """(texts by key, where the last line begins if a killed write left it without its end)."""
     if not os.path.exists(path):
-        return {}
+        return {}, None
     if not os.path.isfile(path):
         raise InputError(f"{path}: is no regular file; name one to keep the texts in")
     content = read_bytes(path)
     complete = content.rfind(b"\n") + 1
-    if complete < len(content):
-        os.truncate(path, complete)
     texts: dict[str, str] = {}
     for number, line in enumerate(content[:complete].split(b"\n")[:-1], start=1):
         where = f"{path}:{number}"
@@ -204,7 +212,12 @@ def _read_texts(path: Path) -> dict[str, str]:
                 f"{where}: another text than an earlier line has for this key; delete one of the "
                 "two and run again"
             )
-    return texts
+    rest = content[complete:]
+    if not is_cut_line(rest, _START):
+        raise InputError(
+            f"{path}: its last line is no generated text, nor the start of one; name another file"
+        )
+    return texts, complete if rest else None
 
 
 def _rows(n_prompts: int, samples: int, sampling: Sampling) -> list[Row]:

@@ -5,7 +5,6 @@ A reference is "hub:<org>/<name>@<40-hex revision>".
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,9 @@ from typing import Any
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.hub.client import check_network, damaged_files, discard, hub_client
 from ir_replications.shared.hub.errors import explain
+from ir_replications.shared.hub.reference import parse_hub_ref
 
 HUB_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")
-_REF = re.compile(r"hub:([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
-
-
-def parse_hub_ref(ref: str) -> tuple[str, str]:
-    """(name, revision) of a reference. Raises InputError for another form."""
-    match = _REF.fullmatch(ref)
-    if match is None:
-        raise InputError(
-            f"model {ref!r}: expected hub:<org>/<name>@<revision of 40 hex digits>, "
-            "since a branch or a tag can change"
-        )
-    return match[1], match[2]
 
 
 def hub_snapshot(ref: str, cache: Path | None, download: bool) -> Path:

@@ -21,6 +21,7 @@ from typing import Any
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.files import find_cache_dir, sha256_file, sha256_unchanged
 from ir_replications.shared.hub.client import damaged_files
+from ir_replications.shared.hub.reference import parse_hub_ref
 from ir_replications.shared.locks import turn_at
 from ir_replications.shared.models.folder import (
     check_finite,
@@ -35,7 +36,6 @@ from ir_replications.shared.models.hub import (
     HUB_FILES,
     download_snapshot,
     hub_snapshot,
-    parse_hub_ref,
 )
 from ir_replications.shared.models.libraries import hide_progress, require
 from ir_replications.shared.models.pickled import PICKLES, convert_pickles, converted_sums
@@ -163,13 +163,6 @@ def load_cross_encoder(
     Raises InputError where any weight of its head is missing, which would be random numbers.
     """
     return _load("AutoModelForSequenceClassification", ref, dtype, cache_dir)
-
-
-def set_threads(n: int) -> None:
-    """Let torch compute with `n` threads; more than the free cores makes it many times slower."""
-    if n < 1:
-        raise InputError(f"{n} threads: expected a positive number")
-    require("torch").set_num_threads(n)
 
 
 @cache

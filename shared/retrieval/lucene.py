@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import tempfile
+from collections.abc import Collection as Ids
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -131,6 +132,11 @@ class LuceneBM25:
         return canonical(
             {qid: [(hit.docid, float(hit.score)) for hit in found] for qid, found in hits.items()}
         )
+
+    def search_without(self, hidden: Ids[str], text: str, k: int) -> list[tuple[str, float]]:
+        """The top `k` documents of one query but for the `hidden` ids. Raises as `search`."""
+        (found,) = self.search({"": text}, k + len(hidden)).values()
+        return [result for result in found if result[0] not in hidden][:k]
 
     def close(self) -> None:
         """Close the index and remove its folder."""

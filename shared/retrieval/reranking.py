@@ -94,8 +94,7 @@ def _search_texts(
         run: Run = {}
         for qid, text in topics.items():
             hidden = set(collection.excluded.get(qid, ())) | ({qid} if own else set())
-            found = engine.search({qid: text}, k + len(hidden))[qid]
-            run[qid] = [result for result in found if result[0] not in hidden][:k]
+            run[qid] = engine.search_without(hidden, text, k)
         return run
     finally:
         engine.close()

@@ -132,6 +132,10 @@ class TrainingFolder:
             raise InputError(
                 f"{self.path}: cannot be written ({error.strerror or error}); choose another folder"
             ) from error
+        except NotImplementedError as error:  # filelock, of a file system without locks
+            raise InputError(
+                f"{self.path}: its file system has no locks; choose another folder"
+            ) from error
         if free < needed_bytes * _HEADROOM:
             raise InputError(
                 f"{self.path}: {free / 1e9:.1f} GB free, about {needed_bytes / 1e9:.1f} GB needed "

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from time import perf_counter
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -28,6 +27,7 @@ from ir_replications.shared.analysis import Tokens, tokenize, tokenize_queries, 
 from ir_replications.shared.errors import costs_this_cell
 from ir_replications.shared.models.embedder import Embedder, StaticEmbedder, load_embedder
 from ir_replications.shared.models.references import fetch_model
+from ir_replications.shared.processor import usual_device
 from ir_replications.shared.retrieval.bm25 import BM25
 from ir_replications.shared.retrieval.dense import embed
 from ir_replications.shared.retrieval.lucene import LuceneBM25
@@ -51,21 +51,19 @@ def run_dense(config: Config, context: Context) -> Outcome:
 
 
 def first_stage(config: Config, context: Context) -> Found:
-    """What the first stage of a config finds; the last ones are remembered in this process."""
+    """What the first stage of a config finds; the last one is remembered in this process."""
     own = {key: config[key] for key in sorted(config)}
     key = json.dumps([own, context.collection(config["collection"]).sha256])
-    if key not in _remembered():
+    if key not in _last:
         topics = topics_of(config, context)
         make = dense if "model" in config else lucene if config["method"] == "Lucene" else lexical
         found = make(config, context, topics)
-        _remembered().clear()
-        _remembered()[key] = found
-    return _remembered()[key]
+        _last.clear()
+        _last[key] = found
+    return _last[key]
 
 
-@lru_cache(maxsize=1)
-def _remembered() -> dict[str, Found]:
-    return {}
+_last: dict[str, Found] = {}
 
 
 def make_retriever(config: Config) -> BMX | BM25:
@@ -126,9 +124,8 @@ def lucene(config: Config, context: Context, topics: Mapping[str, str]) -> Found
         for qid, text in topics.items():
             hidden = {qid, *collection.excluded.get(qid, ())}
             started = perf_counter()
-            results = engine.search({qid: text}, DEPTH + len(hidden))[qid]
+            run[qid] = engine.search_without(hidden, text, DEPTH)
             seconds.append(perf_counter() - started)
-            run[qid] = [result for result in results if result[0] not in hidden][:DEPTH]
     finally:
         engine.close()
     return Found(canonical(run), index_s, mean_ms(seconds))
@@ -173,13 +170,6 @@ def ready_embedder(ref: str, context: Context) -> Embedder:
         return load_embedder(place, device=usual_device())
 
 
-def usual_device() -> str:
-    """ "cuda" where there is a GPU, else "cpu"."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 class Timed:
     """An embedder that counts the texts that it embeds, and the seconds."""
 
@@ -208,14 +198,10 @@ def static_vectors(embedder: Any, texts: Sequence[str]) -> np.ndarray:
 
 
 class Vectors:
-    """Exact search by cosine over vectors that are there, a `search.Retriever` of texts."""
+    """Exact search of texts by cosine over vectors that are there, as `search` asks for it."""
 
     def __init__(self, embedder: Embedder, vectors: np.ndarray) -> None:
         self.embedder, self.vectors = embedder, vectors
-
-    def index(self, corpus: object) -> Self:
-        """The vectors are the index: return self."""
-        return self
 
     def retrieve(
         self, queries: Sequence[Sequence[str]], k: int = 10
@@ -237,10 +223,6 @@ class Vectors:
             best = near[np.argsort(-cosines[near], kind="stable")][:width]
             found[row], scores[row] = best, cosines[best]
         return found, scores
-
-    def get_scores(self, query: Sequence[str]) -> np.ndarray:
-        """Cosines of all documents with one query, float64 (n_docs,)."""
-        return (self.vectors @ self.embedder.encode([" ".join(query)])[0]).astype(np.float64)
 
 
 LEXICAL = Experiment(

@@ -14,7 +14,6 @@ from ir_replications.bench.experiments.first import (
     first_stage,
     ready_embedder,
     static_vectors,
-    usual_device,
 )
 from ir_replications.bench.experiments.found import mean_ms, measured, topics_of
 from ir_replications.bench.meter import forget_peak
@@ -26,6 +25,7 @@ from ir_replications.shared.errors import InputError, costs_this_cell
 from ir_replications.shared.files import find_cache_dir
 from ir_replications.shared.models.references import fetch_model
 from ir_replications.shared.own_code import code_of
+from ir_replications.shared.processor import usual_device
 from ir_replications.shared.retrieval.reranking import candidates, rerank
 from ir_replications.shared.training import digest_of
 

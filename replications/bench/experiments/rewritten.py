@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ir_replications.bench.experiments.first import lexical, make_retriever, usual_device
+from ir_replications.bench.experiments.first import lexical, make_retriever
 from ir_replications.bench.experiments.found import (
     DEPTH,
     TIMED,
@@ -31,6 +31,7 @@ from ir_replications.shared.files import find_cache_dir
 from ir_replications.shared.locks import turn_at
 from ir_replications.shared.models.generation import CachedGenerator
 from ir_replications.shared.models.references import fetch_model, load_causal_lm
+from ir_replications.shared.processor import usual_device
 from ir_replications.shared.retrieval.search import Retriever, search
 from ir_replications.tongsearch_qr.rewriting.rewriter import RELEASED, combine, make_rewriter
 

@@ -25,6 +25,7 @@ from ir_replications.shared.data.collection import Grades
 from ir_replications.shared.errors import costs_this_cell
 from ir_replications.shared.evaluation.metrics import Scores, evaluate
 from ir_replications.shared.models.references import fetch_model
+from ir_replications.shared.processor import usual_device
 from ir_replications.shared.retrieval.reranking import oracle, rerank
 from ir_replications.shared.retrieval.runs import Run
 
@@ -83,10 +84,7 @@ class Scorer:
     @cached_property
     def ranker(self) -> Any:
         """The ranker, in eval mode, on the GPU if there is one."""
-        import torch
-
-        ranker = self._make()
-        return ranker.to("cuda") if torch.cuda.is_available() else ranker
+        return self._make().to(usual_device())
 
     def score(self, couples: EvaluationSet) -> np.ndarray:
         """Flat scores (n,) of the couples."""

@@ -15,6 +15,7 @@ from ir_replications.bert_distill_losses.ranker.scoring import score_pairs
 from ir_replications.bert_distill_losses.ranker.tokens import PairTokens
 from ir_replications.shared.errors import InputError, InputWarning
 from ir_replications.shared.own_code import code_of
+from ir_replications.shared.processor import usual_device
 from ir_replications.shared.reading import user_path
 from ir_replications.shared.retrieval.reranking import Ranked, by_score, checked_documents
 from ir_replications.shared.training.folder import check_weights, digest_of, weights_checksums
@@ -63,10 +64,7 @@ class CrossEncoder:
 
     @cached_property
     def _ranker(self) -> Any:
-        import torch
-
-        ranker = load_ranker(self.folder)
-        return ranker.to("cuda") if torch.cuda.is_available() else ranker
+        return load_ranker(self.folder).to(usual_device())
 
     def score(self, pairs: Pairs) -> np.ndarray:
         """Scores of (query, document) pairs, float32 (n,), in their order; higher is better.

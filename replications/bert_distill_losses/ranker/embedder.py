@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ir_replications.shared.models.references import load_encoder
+from ir_replications.shared.processor import usual_device
 
 BATCH = 64  # texts
 
@@ -40,7 +41,7 @@ def _embedded(
     import torch
 
     encoder, tokenizer = load_encoder(ref)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = usual_device()
     encoder = encoder.to(device)
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     vectors = np.empty((len(texts), encoder.config.hidden_size), np.float32)

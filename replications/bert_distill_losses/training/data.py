@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -128,17 +128,21 @@ def training_data(recipe: Recipe, kind: Kind, seed: int, context: Context) -> Tr
     Queries near those of a test, and those of development, are left out. A process draws a seed's
     groups once.
     """
-    collections = [context.collection(name) for name in (*recipe.data, *recipe.held_out)]
     key = (
         recipe.data, recipe.split, recipe.held_out, recipe.candidates,
-        *(collection.sha256 for collection in collections),
+        tuple(sorted(context.splits.items())),
     )  # fmt: skip
-    if key not in _sources:
-        _sources[key] = _source(recipe, context)
-    return _drawn(_sources[key], seed, recipe, kind)
+    found = _sources.get(key)
+    if found is None or any(context.fingerprint(name) != sum for name, sum in found[1].items()):
+        own = replace(context, data={}, mismatches=[])
+        found = _source(recipe, own), own.data
+        _sources[key] = found
+    for name in found[1]:
+        context.fingerprint(name)  # noted in this cell's provenance too
+    return _drawn(found[0], seed, recipe, kind)
 
 
-_sources: dict[tuple[Any, ...], Source] = {}
+_sources: dict[tuple[Any, ...], tuple[Source, dict[str, str]]] = {}
 
 
 def _drawn(source: Source, seed: int, recipe: Recipe, kind: Kind) -> TrainingData:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from ir_replications.bert_distill_losses.ranker.files import READS, save_ranker
 from ir_replications.bert_distill_losses.ranker.model import freeze_word_embeddings
@@ -17,6 +16,7 @@ from ir_replications.bert_distill_losses.training.loop import train_ranker
 from ir_replications.bert_distill_losses.training.recipe import Recipe
 from ir_replications.bert_distill_losses.training.threads import fixed_threads
 from ir_replications.reports.records import provenance
+from ir_replications.shared.processor import usual_device
 from ir_replications.shared.training import TrainingFolder
 from ir_replications.shared.training.distributed import is_first, process_group, total
 from ir_replications.shared.training.folder import weights_checksums
@@ -105,4 +105,4 @@ def _followed(
 
 def on_device(model: Any) -> Any:
     """On the GPU of this process, if there is one."""
-    return model.to("cuda") if torch.cuda.is_available() else model
+    return model.to(usual_device())

@@ -23,9 +23,10 @@ class Reranker:
     "hub:<org>/<name>@<revision>") or a short name of released.MODELS, such as
     "mxbai-rerank-base-v2"; a sequence classifier with one label serves too. `weights` is the
     final/ folder of a training (`replicate train prorank`): an adapter, or a whole model.
-    `max_length` limits query and document together, in tokens; the end of a longer document is
-    cut, which an InputWarning counts. `bf16` computes in bfloat16. `engine` is "transformers", or
-    "vllm" on a GPU. The model is loaded by the first score, on the GPU if there is one.
+    `max_length` limits query and document together, in tokens, by default 8192, of cross-encoders
+    512; the end of a longer document is cut, which an InputWarning counts. `bf16` computes in
+    bfloat16. `engine` is "transformers", or "vllm" on a GPU. The model is loaded by the first
+    score, on the GPU if there is one.
 
     Raises InputError for an unknown model, weights of another one, and what the engine cannot do;
     MissingDependencyError where a package is absent.
@@ -36,7 +37,7 @@ class Reranker:
         model: str,
         weights: Path | str | None = None,
         *,
-        max_length: int = 8192,
+        max_length: int | None = None,
         bf16: bool = False,
         engine: str = "transformers",
     ) -> None:

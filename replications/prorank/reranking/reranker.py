@@ -21,6 +21,7 @@ from ir_replications.shared.files import find_cache_dir, sha256_file
 from ir_replications.shared.models.folder import check_finite, check_texts, loading
 from ir_replications.shared.models.references import fetch_model, load_causal_lm
 from ir_replications.shared.own_code import code_of
+from ir_replications.shared.processor import usual_device
 from ir_replications.shared.training import digest_of
 from ir_replications.shared.training.adapters import check_base, load_adapter
 from ir_replications.shared.training.folder import check_weights
@@ -110,14 +111,15 @@ def any_reranker(
     model: Model | str,
     weights: Path | None = None,
     *,
-    max_length: int = 8192,
+    max_length: int | None = None,
     bf16: bool = False,
     engine: str = "transformers",
 ) -> LazyScorer:
     """A reranker by reference or from released.MODELS, scored by transformers or by vLLM.
 
     A reference is of a causal language model or of a sequence classifier with one label
-    (a cross-encoder), as its config.json says. Raises InputError for what the engine or the kind
+    (a cross-encoder), as its config.json says; by default the first reads 8192 tokens of query and
+    document, the other 512. Raises InputError for what the engine or the kind
     of model cannot do.
     """
     ref = model if isinstance(model, str) else model.ref
@@ -126,7 +128,8 @@ def any_reranker(
         name = ref if isinstance(model, str) else model.name
         if weights is not None or engine != "transformers":
             raise InputError(f"{name}: cross-encoders take no weights and no other engine")
-        return cross_encoder_reranker(ref, max_length=min(max_length, 512), bf16=bf16)
+        return cross_encoder_reranker(ref, max_length=max_length or 512, bf16=bf16)
+    max_length = max_length or 8192
     causal = causal_reranker(ref, weights, max_length=max_length, bf16=bf16)
     if engine == "transformers":
         return causal
@@ -170,8 +173,7 @@ def trained_model(ref: str, weights: Path | None = None, dtype: str = "float32")
         with loading(weights, "not this model's weights"):
             model = type(model).from_pretrained(str(weights), dtype=model.dtype).eval()
         check_finite(model.state_dict(), weights)
-    model = model.to(getattr(torch, dtype))
-    return (model.to("cuda") if torch.cuda.is_available() else model), tokenizer
+    return model.to(getattr(torch, dtype)).to(usual_device()), tokenizer
 
 
 def weights_sha256(folder: Path) -> str:

@@ -16,11 +16,19 @@ from typing import IO, Any
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.fields import check_id
 from ir_replications.shared.locks import turn_at
-from ir_replications.shared.reading import is_finite, open_input, parse_json, user_path
+from ir_replications.shared.reading import (
+    is_cut_line,
+    is_finite,
+    open_input,
+    parse_json,
+    user_path,
+)
 from ir_replications.shared.training.folder import digest_of
 
 Produce = Callable[[str, Sequence[str]], tuple[Sequence[float], Mapping[str, float]]]
 """(query id, document ids) -> a score for each of them, and further numbers about the query."""
+
+_START = b'{"digest": "'  # of the first line
 
 Done = Callable[[str, bool], None]
 """Told of each query whose scores are there: its id, and whether an earlier run had made them."""
@@ -130,6 +138,10 @@ class ScoreFile:
                     "delete it or name another file"
                 )
             end += len(raw)
+        if not end and not is_cut_line(_head(self.path), _START):
+            raise InputError(
+                f"{self.path}: is no file of scores, nor the start of one; name another file"
+            )
         return end
 
     def _take(self, line: Mapping[str, Any], where: str) -> None:
@@ -159,6 +171,11 @@ def _reason(error: Exception, where: str) -> str:
     if isinstance(error, InputError):
         return str(error).removeprefix(f"{where}: ").partition(";")[0]
     return type(error).__name__
+
+
+def _head(path: Path) -> bytes:
+    with open_input(path) as handle:
+        return handle.read(len(_START))
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:

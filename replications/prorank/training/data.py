@@ -76,18 +76,19 @@ def recipe_data(recipe: Recipe, context: Context) -> TrainingData:
     A process draws them once for all cells that train by one recipe: on MS MARCO half a million
     queries are searched.
     """
-    found = _drawn.get(recipe)
+    key = recipe, tuple(sorted(context.splits.items()))
+    found = _drawn.get(key)
     if found is None or any(context.fingerprint(name) != sum for name, sum in found[1].items()):
         own = replace(context, data={}, mismatches=[])
         found = _draw(recipe, own), own.data
         _drawn.clear()  # one is large enough
-        _drawn[recipe] = found
+        _drawn[key] = found
     for name in found[1]:
         context.fingerprint(name)  # noted in this cell's provenance too
     return found[0]
 
 
-_drawn: dict[Recipe, tuple[TrainingData, dict[str, str]]] = {}
+_drawn: dict[tuple[Any, ...], tuple[TrainingData, dict[str, str]]] = {}
 
 
 def _draw(recipe: Recipe, context: Context) -> TrainingData:

@@ -10,6 +10,7 @@ import torch
 
 from ir_replications.prorank.training.recipe import Lora, Recipe
 from ir_replications.shared.errors import InputError, MissingDependencyError
+from ir_replications.shared.processor import usual_device
 from ir_replications.shared.training import adapter_sha256
 from ir_replications.shared.training.adapters import check_targets
 
@@ -37,7 +38,7 @@ def prepared(model: Any, recipe: Recipe, start: Path | None = None) -> Any:
             module.p = 0.0
         if hasattr(module, "attention_dropout"):
             module.attention_dropout = 0.0
-    return model.to("cuda") if torch.cuda.is_available() else model
+    return model.to(usual_device())
 
 
 def lora_config(recipe: Recipe, model: Any) -> Any:

@@ -11,11 +11,15 @@ from typing import Any
 
 from ir_replications.engine.context import Context
 from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
-from ir_replications.shared.errors import costs_this_cell
-from ir_replications.shared.models.references import fetch_model
+from ir_replications.shared.models.embedder import MINILM, WORDLLAMA
 from ir_replications.shared.training.runs import Trained
 from ir_replications.tongsearch_qr.experiments.kl_study import kl_by_weight
-from ir_replications.tongsearch_qr.experiments.measuring import held_out, retrieval
+from ir_replications.tongsearch_qr.experiments.measuring import (
+    fetched,
+    held_out,
+    retrieval,
+    stages_of,
+)
 from ir_replications.tongsearch_qr.training.recipe import Recipe, load_recipe
 from ir_replications.tongsearch_qr.training.run import TrainingRows, train, training_rows
 
@@ -73,18 +77,24 @@ def run(config: Config, context: Context) -> Outcome:
     """Train where the system asks for it (resumable), rewrite the test queries, score them."""
     recipe, system = load_recipe(config["recipe"], seed=config["seed"]), config["system"]
     if system == "kl study":
-        with costs_this_cell():
-            sha256 = fetch_model(recipe.model, download=context.download).sha256
+        models = fetched((recipe.model, recipe.embedder), context)
         facts = kl_by_weight(recipe, training_source(recipe, context))
-        return Outcome(facts=facts, models={recipe.model: sha256})
+        return Outcome(facts=facts, models=models)
     return measure(config, recipe, system if system in TRAINED else None, context)
 
 
 def measure(config: Config, recipe: Recipe, method: str | None, context: Context) -> Outcome:
     """The model of `recipe`, trained by `method` (None: as it is), on the test set of `config`."""
     name = config["collection"]
-    with costs_this_cell():
-        models = {recipe.model: fetch_model(recipe.model, download=context.download).sha256}
+    on_questions = name == recipe.data and name != "pydocs"
+    refs = {recipe.model}
+    if method == "grpo" or on_questions:
+        refs.add(recipe.embedder)
+    if on_questions:
+        refs.add(WORDLLAMA)
+    elif "dense" in stages_of(config):
+        refs.add(MINILM)
+    models = fetched(sorted(refs), context)  # before hours of training
     rows, trained = None, None
     if method or name == recipe.data:
         rows = training_source(recipe, context)
@@ -92,7 +102,7 @@ def measure(config: Config, recipe: Recipe, method: str | None, context: Context
         trained = train(recipe, method, rows=rows)
     outcome = (
         held_out(config, recipe, rows, trained)
-        if rows is not None and name == recipe.data and name != "pydocs"
+        if rows is not None and on_questions
         else retrieval(config, recipe, trained, context)
     )
     outcome.facts |= _training_facts(trained)

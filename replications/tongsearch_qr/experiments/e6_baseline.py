@@ -15,9 +15,8 @@ import numpy as np
 
 from ir_replications.engine.context import Context
 from ir_replications.engine.experiment import Config, Experiment, Outcome, Plan
-from ir_replications.shared.errors import costs_this_cell
-from ir_replications.shared.models.references import fetch_model
 from ir_replications.tongsearch_qr.experiments.e5_training import training_source
+from ir_replications.tongsearch_qr.experiments.measuring import fetched
 from ir_replications.tongsearch_qr.training.recipe import Recipe, load_recipe
 from ir_replications.tongsearch_qr.training.run import TrainingRows, train
 
@@ -52,8 +51,7 @@ def run(config: Config, context: Context) -> Outcome:
         per_device_batch=recipe.group_size,
         save_steps=config["steps"] + 1,
     )
-    with costs_this_cell():
-        models = {recipe.model: fetch_model(recipe.model, download=context.download).sha256}
+    models = fetched((recipe.model, recipe.embedder), context)
     rows = training_source(recipe, context)
     with_baseline, log_with, counts = trajectory(recipe, rows)
     without, log_without, _ = trajectory(replace(recipe, subtract_baseline=False), rows)

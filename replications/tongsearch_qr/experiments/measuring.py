@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -14,7 +14,7 @@ from ir_replications.engine.context import Context
 from ir_replications.engine.experiment import Config, Outcome
 from ir_replications.shared.analysis import tokenize_queries
 from ir_replications.shared.data import Collection
-from ir_replications.shared.errors import InputError
+from ir_replications.shared.errors import InputError, costs_this_cell
 from ir_replications.shared.evaluation.metrics import Scores, evaluate
 from ir_replications.shared.models.embedder import MINILM, WORDLLAMA, Embedder, load_embedder
 from ir_replications.shared.models.references import fetch_model
@@ -39,6 +39,17 @@ from ir_replications.tongsearch_qr.training.run import TrainingRows
 RETRIEVERS = ("bm25q", "bm25")  # BRIGHT's query-side BM25 and the bag of words, both k1=.9 b=.4
 OTHERS = ("bmx", "dense")  # not at the embedded tier; dense: cosines of MINILM, the usual reward
 TITLE = "newline"  # of the collections that have titles; in BRIGHT none has
+
+
+def fetched(refs: Iterable[str], context: Context) -> dict[str, str]:
+    """Model -> sha256; one that is not to be had costs this cell alone."""
+    with costs_this_cell():
+        return {ref: fetch_model(ref, download=context.download).sha256 for ref in refs}
+
+
+def stages_of(config: Config) -> tuple[str, ...]:
+    """The first stages that `retrieval` measures with: RETRIEVERS alone where it asks for few."""
+    return RETRIEVERS if "queries" in config else (*RETRIEVERS, *OTHERS)
 
 
 def held_out(
@@ -69,7 +80,7 @@ def held_out(
 def retrieval(config: Config, recipe: Recipe, trained: Trained | None, context: Context) -> Outcome:
     """nDCG@10 of the reasoned queries, in place of the original ones and after them.
 
-    By each of RETRIEVERS, and by OTHERS where the config does not ask for few queries.
+    By each of `stages_of`.
     """
     name = config["collection"]
     collection = context.collection(name)
@@ -96,16 +107,14 @@ def retrieval(config: Config, recipe: Recipe, trained: Trained | None, context: 
             for mode in MODES
         }
     scores = Scores(per_query={}, means={})
-    stages = RETRIEVERS if "queries" in config else (*RETRIEVERS, *OTHERS)
-    for retriever in stages:
+    for retriever in stages_of(config):
         find = _dense(collection) if retriever == "dense" else _lexical(retriever, name, context)
         for mode, queries in texts.items():
             measured = evaluate(find(queries), qrels, [MEASURE])
             key = f"{MEASURE}, {retriever}" + (", append" if mode == "append" else "")
             scores.per_query[key] = measured.per_query[MEASURE]
             scores.means[key] = measured.means[MEASURE]
-    models = {MINILM: fetch_model(MINILM).sha256} if "dense" in stages else {}
-    return Outcome(scores=scores, facts=facts, models=models)
+    return Outcome(scores=scores, facts=facts)
 
 
 Find = Callable[[Mapping[str, str]], Run]

@@ -13,7 +13,7 @@ from ir_replications.engine.context import FILES, Context
 from ir_replications.engine.experiment import Plan
 from ir_replications.engine.jobs import plan_jobs
 from ir_replications.shared.data import BRIGHT_SUBSETS
-from ir_replications.shared.errors import MissingDependencyError
+from ir_replications.shared.errors import InputError, MissingDependencyError
 from ir_replications.tongsearch_qr.experiments import (
     e1_goldens,
     e5_training,
@@ -68,6 +68,38 @@ def test_small_tier_has_each_system_on_each_test_set() -> None:
 def test_a_missing_source_of_questions_costs_its_cell_alone(tmp_path: Path) -> None:
     with pytest.raises(MissingDependencyError, match="qa/stackexchange: not in the data root"):
         e5_training.training_source(load_recipe("small"), Context(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("collection", "queries", "missing"),
+    [
+        ("qa/stackexchange", {}, "embedded:wordllama-256"),
+        ("beir/scifact", {}, "embedded:minilm-l6"),
+        ("beir/scifact", {"queries": 20}, None),
+    ],
+)
+def test_models_are_asked_for_before_the_training_and_never_downloaded_unasked(
+    collection: str, queries: dict[str, int], missing: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Files:
+        sha256 = "0" * 64
+
+    def fetch(ref: str, download: bool = True) -> Files:
+        assert not download
+        if ref == missing:
+            raise InputError(f"{ref}: not in the cache")
+        return Files()
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measuring, "fetch_model", fetch)
+    monkeypatch.setattr(e5_training, "training_source", stop)
+    recipe = replace(load_recipe("small"), embedder="embedded:all-mpnet-base-v2")
+    with pytest.raises(MissingDependencyError if missing else KeyboardInterrupt, match=missing):
+        e5_training.measure(
+            {"collection": collection, **queries}, recipe, "sft", Context(download=False)
+        )
 
 
 @pytest.fixture

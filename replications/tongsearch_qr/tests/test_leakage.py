@@ -15,7 +15,6 @@ from ir_replications.tongsearch_qr.training.leakage import (
     drop_leaked,
     find_leaked_rows,
     find_leaks,
-    leaked_share,
     separated,
     shingles,
 )
@@ -84,8 +83,6 @@ def test_leaked_rows_are_removable() -> None:
     rows.append(Row("3", text.replace("green", "white") + " or more", ("a",)))
     leaks = find_leaked_rows(rows, {"q": text.upper() + "?", "r": text})
     assert [(leak.train_id, leak.held_out_id) for leak in leaks] == [("1", "q"), ("1", "r")]
-    assert leaked_share(leaks, len(rows)) == pytest.approx(1 / 3)
-    assert leaked_share([], 0) == 0
     assert [row.id for row in drop_leaked(rows, leaks)] == ["2", "3"]
     assert [row.id for row in separated(rows, [Row("h", text, ("a",))])] == ["2", "3"]
     with pytest.raises(InputError, match="all 1 are near-duplicates"):

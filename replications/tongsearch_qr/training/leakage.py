@@ -60,11 +60,6 @@ def find_leaks(
     )
 
 
-def leaked_share(leaks: Iterable[NearDuplicate], n_rows: int) -> float:
-    """Return the share of `n_rows` training rows that are in at least one pair."""
-    return len({leak.train_id for leak in leaks}) / n_rows if n_rows else 0.0
-
-
 def find_leaked_rows(
     rows: Iterable[Row],
     evaluation: Mapping[str, str],

@@ -58,6 +58,15 @@ def test_json_and_csv_hold_every_query(
     assert "is there already; name another file" in line
 
 
+def test_no_spreadsheet_runs_an_id(replicate: Replicate, tmp_path: Path) -> None:
+    (tmp_path / "a.run").write_text("=1+1 Q0 d 1 1.0 x\n")
+    (tmp_path / "a.qrels").write_text("=1+1 0 d 1\n")
+    out = tmp_path / "values.csv"
+    told = ("--qrels", tmp_path / "a.qrels", "--measure", "RR@10", "--per-query", out)
+    assert replicate("evaluate", tmp_path / "a.run", *told).status == 0
+    assert out.read_text().splitlines()[1] == "a.run,RR@10,'=1+1,1.0"
+
+
 def test_two_runs_of_one_name_stay_apart(replicate: Replicate, tiny: Path, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

@@ -264,6 +264,11 @@ def test_an_existing_output_is_left_alone(
     result = command(model, "--collection", folder, "--output", output)
     refused(result, "reranked.trec: is there already; name another file")
     assert (output.read_text(), scored) == ("mine\n", [])
+    twice = tmp_path / "twice.trec"
+    again = tmp_path / "." / "twice.trec"
+    result = command(model, "--collection", folder, "--output", twice, "--first-output", again)
+    refused(result, "twice.trec: is named for both runs; name another file for one of them")
+    assert (twice.exists(), scored) == (False, [])
 
 
 @pytest.mark.parametrize(
@@ -308,7 +313,10 @@ def test_bad_options_are_one_line(
     [
         ("nothing", "model 'nothing': no such folder"),
         ("mxbai-rerank-large-v1", "pins a revision"),
-        ("hub:somebody/model", "expected hub:<org>/<name>@<revision of 40 hex digits>"),
+        (
+            "hub:somebody/model",
+            "expected hub:<organisation>/<name>@<revision> with the full",
+        ),
     ],
 )
 def test_an_unknown_model_is_one_line(name: str, message: str, folder: Path) -> None:

@@ -70,6 +70,9 @@ def test_the_command_writes_what_can_be_read_and_never_overwrites(command: Comma
     command.out.with_name("out.jsonl.about").unlink()
     status, _, err = command()
     assert status == 2 and "does not say what it is" in err
+    status, _, err = command("--cache", str(command.out))
+    assert status == 2 and "out.jsonl: is named as the cache too" in err
+    assert command.out.read_bytes() == content
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,14 @@ def test_run_file_is_written_beside_and_verified(tmp_path: Path) -> None:
         store.check_run(put)
 
 
+def test_a_record_without_a_run_leaves_none_of_an_older_one(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    old = store.put(record("bm25", "beir/alpha", 0.5), run={"q1": [("d1", 2.0)]})
+    assert store.run_path(old).is_file()
+    store.put(record("bm25", "beir/alpha", 0.5))
+    assert not store.run_path(old).exists() and len(store.records()) == 1
+
+
 def test_a_run_file_of_another_store_arrives_as_it_was_or_not_at_all(tmp_path: Path) -> None:
     there, here = Store(tmp_path / "there"), Store(tmp_path / "here")
     made = there.put(record("bm25", "beir/alpha", 0.5), run={"q1": [("d1", 2.0), ("d2", 1.0)]})

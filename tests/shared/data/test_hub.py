@@ -11,9 +11,10 @@ import pytest
 
 from ir_replications.shared.data import check_collection, fetch_collection, load_collection
 from ir_replications.shared.data import hub as hub_module
-from ir_replications.shared.data.hub import fetch_hub, parse_hub_ref
+from ir_replications.shared.data.hub import fetch_hub
 from ir_replications.shared.data.manifest import Pin
 from ir_replications.shared.errors import InputError
+from ir_replications.shared.hub.reference import parse_hub_ref
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 REF = f"hub:some-org/tiny@{REVISION}"

@@ -115,9 +115,11 @@ def test_list_says_where_each_comes_from(tmp_path: Path) -> None:
     write_folder(root / "beir" / "fiqa")
     write_folder(root / "own" / "set")
     (root / "bright" / "pony").mkdir(parents=True)
+    (root / "beir" / "scidocs").mkdir()  # empty: what would be read, and is refused
     found = {entry.id: entry for entry in list_collections(data_root=root)}
     assert found["pydocs"].found_in == "embedded"
     assert found["beir/fiqa"].found_in == f"data root ({root / 'beir' / 'fiqa'})"
+    assert found["beir/scidocs"].found_in == f"data root ({root / 'beir' / 'scidocs'})"
     assert found["beir/nq"].found_in == "hub (mteb/nq@b774495e)"
     assert found["bright/pony"].found_in == "hub (xlangai/BRIGHT@a75a0eb4)"
     assert found["miracl/sw"].found_in == "ir_datasets (miracl/sw/dev)"

@@ -13,10 +13,8 @@ from ir_replications.shared.evaluation.run_similarity import (
     delta_ri,
     effect_ratio,
     kendall_tau_union,
-    nrmse,
     rank_biased_overlap,
     rbo,
-    rmse,
 )
 from ir_replications.shared.retrieval.runs import Run
 
@@ -150,12 +148,6 @@ def test_undefined_effects_give_a_reason() -> None:
     assert theirs.value is None and "paper's baseline is 0" in theirs.reason
     with pytest.raises(InputError, match="finite"):
         effect_ratio(baseline=float("nan"), advanced=0.6, paper_baseline=0.4, paper_advanced=0.5)
-
-
-def test_rmse_by_hand() -> None:
-    a, b = {"q1": 0.5, "q2": 1.0}, {"q2": 0.6, "q1": 0.2}
-    assert rmse(a, b) == pytest.approx(np.sqrt((0.09 + 0.16) / 2))
-    assert nrmse(a, b) == pytest.approx(np.sqrt(0.25 / (0.64 + 0.36)))
 
 
 @pytest.mark.parametrize(

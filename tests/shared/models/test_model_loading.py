@@ -14,7 +14,6 @@ from ir_replications.shared.models.references import (
     load_causal_lm,
     load_cross_encoder,
     load_encoder,
-    set_threads,
 )
 
 
@@ -104,13 +103,3 @@ def test_weights_that_would_be_made_up_are_refused(tmp_path: Path) -> None:
 def test_an_absent_library_names_the_install_line() -> None:
     with pytest.raises(MissingDependencyError, match=r"pip install 'ir-replications\[all\]'"):
         require("no_such_library")
-
-
-def test_threads_are_set_and_checked() -> None:
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    set_threads(1)
-    assert torch.get_num_threads() == 1
-    set_threads(before)
-    with pytest.raises(InputError, match="0 threads"):
-        set_threads(0)

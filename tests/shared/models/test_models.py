@@ -245,7 +245,7 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
      f"hub:org/name@{REVISION[:-1]}", f"hub:../name/x@{REVISION}"],
 )  # fmt: skip
 def test_a_hub_reference_needs_a_full_revision(ref: str) -> None:
-    with pytest.raises(InputError, match="revision of 40 hex digits"):
+    with pytest.raises(InputError, match="the full revision of 40 hexadecimal digits"):
         fetch_model(ref)
 
 

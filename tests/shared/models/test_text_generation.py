@@ -282,6 +282,17 @@ def test_a_last_line_cut_off_is_dropped_and_done_again(tmp_path: Path, lost: int
     assert sorted(path.read_bytes().splitlines()) == sorted(whole.splitlines())
 
 
+@pytest.mark.parametrize("content", ["a note of mine", "first\nsecond", '{"text": "x"'])
+def test_a_file_of_something_else_is_refused_and_left_as_it_is(
+    tmp_path: Path, content: str
+) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"notes\.txt.*generated text"):
+        cached(path, Loader()).generate(PROMPTS)
+    assert path.read_text() == content
+
+
 def test_damage_inside_the_file_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "texts.jsonl"
     cached(path, Loader()).generate(PROMPTS)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 pytest.importorskip("sentence_transformers")
 
 from ir_replications.bert_distill_losses.ranker.model import pretrained_ranker
@@ -24,7 +24,7 @@ from ir_replications.bert_distill_losses.ranker.scoring import score_pairs
 from ir_replications.bert_distill_losses.ranker.tokens import PairTokens
 from ir_replications.bert_distill_losses.tests.ranker.peer_ranker import peer_of
 from ir_replications.shared.data import load_collection
-from ir_replications.shared.models.references import check_model, set_threads
+from ir_replications.shared.models.references import check_model
 
 MINILM = "embedded:minilm-l6"
 QUERIES, DOCUMENTS = 8, 16  # every query with every document
@@ -40,7 +40,7 @@ def compared(
     """(layers, ways of scoring all pairs)."""
     if problems := check_model(MINILM):
         pytest.skip(problems[0])
-    set_threads(1)
+    torch.set_num_threads(1)
     ranker = pretrained_ranker(MINILM, "cls", request.param)
     peer = peer_of(ranker, Path(tmp_path_factory.mktemp("peer")), LENGTH)
     queries, documents = texts()

@@ -35,7 +35,7 @@ from ir_replications.bert_distill_losses.training.loop import train_ranker
 from ir_replications.bert_distill_losses.training.recipe import Rounds
 from ir_replications.bert_distill_losses.training.training_set import TrainingSet
 from ir_replications.shared.data import load_collection
-from ir_replications.shared.models.references import check_model, set_threads
+from ir_replications.shared.models.references import check_model
 from ir_replications.shared.training import TrainingFolder
 
 MINILM = "embedded:minilm-l6"
@@ -122,7 +122,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Callab
     """A way's name -> one run of its steps from the same start, all set up but for the steps."""
     if problems := check_model(MINILM):
         pytest.skip(problems[0])
-    set_threads(1)
+    torch.set_num_threads(1)
     start = pretrained_ranker(MINILM, "cls", LAYERS)
 
     def prepare(way: str) -> Callable[[], Any]:

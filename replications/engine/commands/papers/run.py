@@ -255,12 +255,16 @@ def _run(cells: list[Job], store: Path, quiet: bool, **options: Any) -> list[Rec
     Where stdout is for JSON, `quiet`, the last line goes to stderr.
     """
     records, reused = [], 0
-    with progress(len(cells), "cells", told(cells[0])) as follower:
+    in_order = options["executor"] == "local" and options["n_jobs"] in (None, 1)
+
+    def coming() -> str:
+        return told(cells[min(len(records), len(cells) - 1)]) if in_order else ""
+
+    with progress(len(cells), "cells", coming()) as follower:
         for record, was_reused in execute(cells, store, **options):
             records.append(record)
             reused += was_reused
-            coming = cells[min(len(records), len(cells) - 1)]
-            follower.advance(label=told(coming), kept=was_reused)
+            follower.advance(label=coming(), kept=was_reused)
     tell(f"{len(records)} cells: {len(records) - reused} run, {reused} kept from before", err=quiet)
     by_key = {record.key: record for record in records}
     return [by_key[job.key] for job in cells]

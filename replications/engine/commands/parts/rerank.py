@@ -183,8 +183,8 @@ def _scorer(
         raise InputError(
             f"{folder}: holds an adapter; name its base model with --model and this with --weights"
         )
-    limit: Mapping[str, Any] = {} if max_length is None else {"max_length": max_length}
-    return any_reranker(MODELS.get(model, model), weights, bf16=bf16, engine=engine, **limit)
+    known = MODELS.get(model, model)
+    return any_reranker(known, weights, max_length=max_length, bf16=bf16, engine=engine)
 
 
 def _check_places(*places: Path | None) -> None:
@@ -199,6 +199,9 @@ def _check_places(*places: Path | None) -> None:
             tempfile.TemporaryFile(dir=place.parent).close()
         except OSError as error:
             raise InputError(f"{place}: cannot be written ({error.strerror or error})") from error
+    named = [os.path.realpath(place) for place in places if place is not None]
+    if len(named) > len(set(named)):
+        raise InputError(f"{places[0]}: is named for both runs; name another file for one of them")
 
 
 def _table(answer: Mapping[str, Any]) -> str:

@@ -132,6 +132,8 @@ def rewrite_command(
     Each line of the output has the new text, and under "metadata" the original one. A killed run
     goes on when it is run again; a finished output is never written over.
     """
+    if o["cache"] is not None and os.path.realpath(o["cache"]) == os.path.realpath(output):
+        raise InputError(f"{output}: is named as the cache too; name another file for one of them")
     asked = read_asked(queries, split, data_root)
     if not _is_file(output) and asked.collection is None:
         raise InputError(

@@ -23,6 +23,7 @@ from ir_replications.shared.data import load_collection, read_qrels
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.evaluation.metrics import DEFAULT_MEASURES, Scores, evaluate
 from ir_replications.shared.files import atomic_write
+from ir_replications.shared.printable import spreadsheet_text
 from ir_replications.shared.reading import user_path
 from ir_replications.shared.retrieval.runs import read_run
 
@@ -117,4 +118,7 @@ def _write_per_query(path: Path, scores: Mapping[str, Scores]) -> None:
         rows.writerow(["run", "measure", "query", "value"])
         for name, of in scores.items():
             for measure, values in of.per_query.items():
-                rows.writerows([name, measure, qid, value] for qid, value in values.items())
+                rows.writerows(
+                    [spreadsheet_text(name), measure, spreadsheet_text(qid), value]
+                    for qid, value in values.items()
+                )

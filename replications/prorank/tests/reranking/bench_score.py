@@ -22,7 +22,7 @@ from ir_replications.prorank.checks.tiny_llama import byte_tokenizer
 from ir_replications.prorank.method.prompt import PromptTokenizer
 from ir_replications.prorank.method.score import PairScorer, score_pairs_plain
 from ir_replications.shared.data import load_collection
-from ir_replications.shared.models.references import check_model, load_causal_lm, set_threads
+from ir_replications.shared.models.references import check_model, load_causal_lm
 
 SMOLLM2 = "embedded:smollm2-135m-instruct"
 CASES = {"tiny": (48, 16), "smollm2": (12, 4)}  # pairs, and how many of them in a batch
@@ -32,8 +32,8 @@ Loaded = tuple[Any, Any]
 
 @pytest.fixture(scope="module", params=CASES)
 def loaded(request: pytest.FixtureRequest) -> tuple[str, Any, Any]:
-    pytest.importorskip("torch")
-    set_threads(1)
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
     if request.param == "tiny":
         return "tiny", *tiny()
     if problems := check_model(SMOLLM2):

@@ -95,6 +95,17 @@ def test_a_file_killed_in_its_first_line_starts_anew(tmp_path: Path) -> None:
     assert fill(path)[0].scores == file.scores
 
 
+@pytest.mark.parametrize("content", ["a note of mine", '{"qid": "q1"', "first\nsecond"])
+def test_a_file_of_something_else_is_refused_and_left_as_it_is(
+    tmp_path: Path, content: str
+) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"notes\.txt"):
+        fill(path)
+    assert path.read_text() == content
+
+
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, InputError])
 def test_what_was_made_before_a_failure_is_kept(
     tmp_path: Path, failure: type[BaseException]

@@ -21,7 +21,7 @@ from ir_replications.prorank.method.losses import bce
 from ir_replications.prorank.method.prompt import PromptTokenizer, answer_ids, pad_left
 from ir_replications.prorank.method.score import logit_difference
 from ir_replications.prorank.training.preparation import prepared
-from ir_replications.shared.models.references import check_model, load_causal_lm, set_threads
+from ir_replications.shared.models.references import check_model, load_causal_lm
 
 SMOLLM2 = "embedded:smollm2-135m-instruct"
 PAIRS, WORDS = 8, 70  # prompts of some 200 tokens
@@ -43,7 +43,7 @@ def group() -> tuple[Any, Any, Any, tuple[int, int]]:
     """(model with an adapter, ids, mask, answer ids) of one query's documents."""
     if problems := check_model(SMOLLM2):
         pytest.skip(problems[0])
-    set_threads(1)
+    torch.set_num_threads(1)
     model, tokenizer = load_causal_lm(SMOLLM2)
     prompts = PromptTokenizer(tokenizer)
     rows = [prompts.encode("tides of the sea", f"moon{i} water " * WORDS) for i in range(PAIRS)]

@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 from ir_replications.prorank.training.recipe import Recipe
-from ir_replications.shared.models.references import check_model, load_causal_lm, set_threads
+from ir_replications.shared.models.references import check_model, load_causal_lm
 from ir_replications.shared.training.pairs import Pair
 
+torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
 pytest.importorskip("peft")
 
@@ -66,7 +67,7 @@ CASES = {"tiny": tiny, "smollm2": smollm2}
 
 @pytest.fixture(scope="module", params=CASES)
 def case(request: pytest.FixtureRequest) -> tuple[str, Case]:
-    set_threads(1)
+    torch.set_num_threads(1)
     return request.param, CASES[request.param]()
 
 
