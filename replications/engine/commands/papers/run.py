@@ -254,7 +254,8 @@ def _run(cells: list[Job], store: Path, quiet: bool, **options: Any) -> list[Rec
 
     Where stdout is for JSON, `quiet`, the last line goes to stderr.
     """
-    records, reused = [], 0
+    records: list[Record] = []
+    reused = 0
     in_order = options["executor"] == "local" and options["n_jobs"] in (None, 1)
 
     def coming() -> str:
