@@ -193,7 +193,7 @@ def chosen_systems(
     `named` are systems and groups; by default those of the preset. Raises InputError for an
     unknown name, and for a system by name that needs a model which is not given.
     """
-    names = [name for text in named for name in text.split(",") if name]
+    names = [name for text in named for name in text.split(",")]
     asked: dict[str, None] = {BASELINE: None}
     for name in names:
         if name not in SYSTEMS and name not in GROUPS:

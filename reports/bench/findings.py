@@ -11,6 +11,7 @@ from ir_replications.reports.records.record import Record
 from ir_replications.shared.evaluation.power import detectable_difference
 from ir_replications.shared.evaluation.run_similarity import rank_biased_overlap
 from ir_replications.shared.evaluation.significance import (
+    LEAST,
     Interval,
     holm,
     paired_bootstrap,
@@ -152,6 +153,8 @@ def find(
         values = _points(entries[place].record)
         spread = [values[qid] - base_values[qid] for qid in base_values]
         least = detectable_difference(spread, level=LEVEL / len(compared))
+        if len(spread) < LEAST or (least or 0) > POINTS:  # no measure differs by more
+            least = None
         rows[place] = replace(rows[place], p=p, detectable=least)
     rows = _with_front(rows)
     best = _best(rows)
@@ -263,14 +266,18 @@ def _answer(rows: Sequence[Row], facts: Mapping[str, object], judged: bool, coll
         return f"Nothing can be said of {collection}: {base.error or 'only the baseline was run'}."
     if not judged:
         timed = [row for row in rows[1:] if row.query_ms is not None]
+        if timed and all(row.similarity is None for row in timed):
+            return f"{collection} has no judgements, and no rankings were kept to compare."
         near = max(timed, key=lambda row: row.similarity or 0.0, default=None)
         far = min(timed, key=lambda row: row.similarity or 0.0, default=None)
         if near is None or far is None:
             return f"{collection} has no judgements, and no system but {base.name} could be run."
+        like = "like" if near is far else "most like"
+        least = "" if near is far else f", {far.name} least ({number(far.similarity, 2)})"
         return (
             f"{collection} has no judgements, so nothing says which system is better: "
-            f"{near.name} ranks most like {base.name} (rank-biased overlap "
-            f"{number(near.similarity, 2)}), {far.name} least ({number(far.similarity, 2)})."
+            f"{near.name} ranks {like} {base.name} (rank-biased overlap "
+            f"{number(near.similarity, 2)}){least}."
         )
     helping = sorted((r for r in rows if r.helps), key=lambda row: -(row.ndcg or 0.0))
     if helping:
@@ -331,11 +338,17 @@ def _notes(rows: Sequence[Row], judged: bool) -> list[str]:
     unclear = [row for row in rows[1:] if row.difference and not (row.helps or row.hurts)]
     if judged and unclear and least:
         low, high = min(least), max(least)
-        size = number(low, 1) if high - low < 0.1 else f"{number(low, 1)} to {number(high, 1)}"
+        size = f"{number(low, 1)} points"
+        if high - low >= 0.1:
+            size = f"{number(low, 1)} to {number(high, 1)} points, depending on the system,"
         notes.append(
-            f"With these queries a true difference of {size} points, depending on the system, "
-            "would be found four times in five (80 % power, corrected for all comparisons); "
-            "smaller ones mostly stay unseen."
+            f"With these queries a true difference of {size} would be found four times in five "
+            "(80 % power, corrected for all comparisons); smaller ones mostly stay unseen."
+        )
+    elif judged and unclear and any(row.difference.estimate for row in unclear if row.difference):
+        notes.append(
+            "With so few queries no true difference, however large, would be found four times in "
+            "five."
         )
     if failed := [row for row in rows if row.error]:
         notes += [f"{row.name} could not be run: {row.error}" for row in failed]

@@ -21,6 +21,7 @@ from ir_replications.shared.evaluation.resampling import resampled_means
 Values = Mapping[str, float] | Sequence[float] | np.ndarray
 
 RESAMPLES = 10_000
+LEAST = 6  # queries: sign flips of fewer never give a p below .05
 _BLOCK = 4_000_000  # numbers held at a time while resampling
 _CACHED = 1 << 15  # numbers that stay in the processor's cache
 
@@ -161,8 +162,17 @@ def bootstrap_interval(
 def paired_bootstrap(
     a: Values, b: Values, level: float = 0.95, n: int = RESAMPLES, seed: int = 0
 ) -> Interval:
-    """Bootstrap over queries of mean(a - b), with its p; see `macro_bootstrap` for its method."""
-    return macro_bootstrap([_differences(a, b)], level, n, seed)
+    """Bootstrap over queries of mean(a - b), with its p; see `macro_bootstrap` for its method.
+
+    Fewer than LEAST queries bound nothing: the interval is infinite, p the sign-flip test's.
+    """
+    differences = _differences(a, b)
+    found = macro_bootstrap([differences], level, n, seed)
+    if len(differences) == 1 or len(differences) >= LEAST:
+        return found
+    note = f"{len(differences)} queries: the interval is unbounded"
+    p = randomization_test(a, b, n, seed).p
+    return replace(found, low=-math.inf, high=math.inf, method="none", p=p, note=note)
 
 
 def macro_bootstrap(

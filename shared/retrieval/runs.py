@@ -26,6 +26,7 @@ from ir_replications.shared.reading import finite_number, user_path, whole_numbe
 
 Run = dict[str, list[tuple[str, float]]]
 
+NO_RESULT = "no query has a result"
 # The six components of ir_metadata v0.1 (Breuer et al., SIGIR 2022), in the order of its letters.
 METADATA_KEYS = ("platform", "research goal", "implementation", "method", "actor", "data")
 _COLUMNS = "six columns: query-id Q0 document-id rank score tag"
@@ -94,7 +95,7 @@ def why_not_writable(run: Run) -> str | None:
     To be asked where a run file is welcome but not needed.
     """
     if not any(run.values()):
-        return "no query has a result"
+        return NO_RESULT
     try:
         for qid, results in run.items():
             _check_query_id(qid)

@@ -95,6 +95,42 @@ def test_a_split_and_a_number_of_queries_can_be_chosen(
     assert "on 1 query of own" in done.out, done
 
 
+def test_ids_that_no_run_file_holds_are_said(tmp_path: Path, replicate: Replicate) -> None:
+    docs = [{**doc, "_id": f"doc {doc['_id']}"} for doc in DOCS]
+    folder = beir(tmp_path / "own", docs=docs, qrels=[(q, f"doc {d}", g) for q, d, g in QRELS])
+    done = replicate("bench", folder, *LEXICAL)
+    assert done.status == 0 and "Ids hold white space (first: 'doc d1')" in done.out, done
+    assert "Ids hold white space" in Path("bench/own/bench.html").read_text()
+    (folder / "qrels" / "test.tsv").unlink()
+    done = replicate("bench", folder, *LEXICAL, "--out", "unjudged")
+    assert "own has no judgements, and no rankings were kept to compare." in done.out, done
+
+
+def test_what_can_measure_nothing_is_said(tmp_path: Path, replicate: Replicate) -> None:
+    folder = beir(tmp_path / "own", qrels=[(q, d, 0) for q, d, _ in QRELS])
+    done = replicate("bench", folder, *LEXICAL)
+    assert "No query has a relevant document (a grade above 0)" in done.out, done
+    strange = [{"_id": "q1", "text": "крыло"}, {"_id": "q2", "text": "тепло heat"}]
+    folder = beir(tmp_path / "strange", queries=strange)
+    done = replicate("bench", folder, *LEXICAL)
+    line = "Queries without any result, of 2: bm25 1, bm25-0.9 1, bm25-1.5 1, bmx 1."
+    assert line in done.out, done
+
+
+def test_the_results_of_other_data_and_the_data_are_left_alone(
+    tmp_path: Path, replicate: Replicate
+) -> None:
+    folder, other = beir(tmp_path / "own"), beir(tmp_path / "x" / "own", docs=DOCS[:3])
+    assert replicate("bench", folder, *LEXICAL).status == 0
+    page = Path("bench/own/bench.html").read_bytes()
+    line = replicate.refused("bench", other, *LEXICAL)
+    assert "bench/own: has the results of other data (own); name another folder with --out" in line
+    assert Path("bench/own/bench.html").read_bytes() == page
+    assert replicate("bench", folder, *LEXICAL).status == 0, "the same data go on"
+    line = replicate.refused("bench", folder, *LEXICAL, "--out", folder)
+    assert "own: is the collection; name another folder with --out" in line
+
+
 def test_ids_only_leaves_every_text_out(tmp_path: Path, replicate: Replicate) -> None:
     docs = [{**doc, "title": f"secret {doc['title']}"} for doc in DOCS]
     # A long document and a short one, which systems order differently: the page shows the query.
@@ -113,6 +149,7 @@ def test_ids_only_leaves_every_text_out(tmp_path: Path, replicate: Replicate) ->
     [
         (("--preset", "slow"), "'slow' is not one of 'quick', 'full'"),
         (("--systems", "bm52"), "no system 'bm52'; the systems are: bm25"),
+        (("--systems", ""), "no system ''; the systems are: bm25"),
         (("--systems", "rerank-own"), "rerank-own needs what is not here: --models reranker="),
         (("--models", "reranker"), "expected ROLE=REFERENCE; the roles are: embedder"),
         (("--models", "ranker=x"), "expected ROLE=REFERENCE"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -74,6 +75,21 @@ def test_few_queries_say_what_they_could_have_shown() -> None:
     assert f"a true difference of {least:.1f} points" in note
 
 
+def test_queries_too_few_for_any_finding_are_said_to_be() -> None:
+    def first(of: Entry, n: int) -> Entry:
+        values = {"nDCG@10": dict(list(of.record.per_query["nDCG@10"].items())[:n])}
+        means = {"nDCG@10": sum(values["nDCG@10"].values()) / n}
+        return replace(of, record=replace(of.record, per_query=values, means=means))
+
+    bench = found(first(FOUR[0], 5), first(FOUR[2], 5))
+    assert bench.rows[1].detectable is None
+    difference = bench.rows[1].difference
+    assert difference is not None and difference.low == -math.inf
+    (note,) = [note for note in bench.notes if "four times in five" in note]
+    assert note.startswith("With so few queries no true difference, however large,")
+    assert found(first(FOUR[0], 6), first(FOUR[2], 6)).rows[1].detectable is not None
+
+
 def test_the_front_is_what_none_beats_in_both() -> None:
     rows = found(*FOUR, entry("same", BASE, 1.5)).rows
     assert {row.name for row in rows if row.front} == {"slow", "noisy"}
@@ -91,6 +107,8 @@ def test_without_judgements_it_says_so_and_ranks_by_similarity() -> None:
     assert "near ranks most like bm25" in bench.answer and "1.00" in bench.answer
     assert [row.overlap for row in bench.rows] == [None, 1.0, 0.5]
     assert bench.best is None and not bench.judged
+    two = found(entry("bm25", None, 1.0, run=near), entry("far", None, 3.0, run=far))
+    assert "far ranks like bm25 (rank-biased overlap" in two.answer and "least" not in two.answer
 
 
 def test_a_failed_system_is_named_and_not_compared() -> None:

@@ -12,6 +12,7 @@ from scipy import stats
 import ir_replications.shared.evaluation.significance
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.evaluation.significance import (
+    LEAST,
     bootstrap_interval,
     holm,
     macro_bootstrap,
@@ -292,9 +293,22 @@ def test_one_query_is_defined() -> None:
 def test_no_difference_is_defined() -> None:
     assert paired_t(A, A).p == 1.0
     assert randomization_test(A, A).p == 1.0
-    boot = paired_bootstrap(A, A)
+    same = np.linspace(0, 1, LEAST)
+    boot = paired_bootstrap(same, same)
     assert (boot.low, boot.high, boot.p) == (0.0, 0.0, 1.0)
     assert not boot.excludes(0.0)
+
+
+def test_queries_too_few_for_any_sign_flip_test_bound_nothing() -> None:
+    for n in (2, LEAST - 1):
+        better = np.linspace(0.1, 0.4, n)
+        boot = paired_bootstrap(better, np.zeros(n))
+        assert (boot.low, boot.high) == (-math.inf, math.inf)
+        assert boot.p == randomization_test(better, np.zeros(n)).p == 2 / 2**n > 0.05
+        assert boot.note == f"{n} queries: the interval is unbounded"
+    enough = np.linspace(0.1, 0.4, LEAST)
+    assert paired_bootstrap(enough, np.zeros(LEAST)).low > 0
+    assert randomization_test(enough, np.zeros(LEAST)).p < 0.05
 
 
 def test_equal_differences_are_defined() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,9 @@ from ir_replications.shared.data.root import find_data_root
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.evaluation.metrics import evaluate
 from ir_replications.shared.files import atomic_write
+from ir_replications.shared.printable import printable
 from ir_replications.shared.progress import duration
-from ir_replications.shared.retrieval.runs import Run, read_run
+from ir_replications.shared.retrieval.runs import NO_RESULT, Run, read_run
 
 TEXT = 90  # characters of a document that stand in a ranking
 
@@ -150,7 +152,11 @@ def bench(
     planned = _all_jobs(request, first)  # what no model can do is refused before any work
     _say_absent(systems, chosen)
     place = out or Path("bench") / slug(name.rpartition("/")[2])
+    if name in folders and os.path.realpath(place) == os.path.realpath(folders[name]):
+        raise InputError(f"{place}: is the collection; name another folder with --out")
     store = _store(place)
+    _check_same_data(store, place, name, loaded)
+    notes = _notes(loaded, topics, loaded.qrels[_evaluated(loaded, request)])
     options: dict[str, Any] = {
         "n_jobs": jobs,
         "executor": executor,
@@ -168,6 +174,7 @@ def bench(
             records |= progress.run(later, store.root, **options)
             entries += [_entry(job, records, store) for job in later]
     entries = [_behind(entry, behind) for entry in entries]
+    notes += _without_results(entries, topics)
     chosen_by_name = f" --systems {','.join(systems)}" if systems else ""
     found = find(
         _in_order(entries, request),
@@ -175,6 +182,7 @@ def bench(
         preset=preset,
         # The page may be passed on: no path of this machine.
         command=scrub(f"{request.command}{chosen_by_name}"),
+        notes=notes,
     )
     _write(place, found)
     show_bench(found)
@@ -227,6 +235,44 @@ def _store(place: Path) -> Store:
             f"{place}: cannot be written ({error.strerror}); choose another folder with --out"
         ) from error
     return store
+
+
+def _check_same_data(store: Store, place: Path, name: str, loaded: Collection) -> None:
+    """Raise InputError where the folder has the results of other data that are called the same."""
+    for record in store.records():
+        noted = record.provenance.get("data", {})
+        if noted.get(record.config.get("collection")) not in (None, loaded.sha256):
+            raise InputError(
+                f"{place}: has the results of other data ({record.config['collection']}); name "
+                "another folder with --out, or remove it"
+            )
+
+
+def _notes(loaded: Collection, topics: Iterable[str], grades: Grades) -> list[str]:
+    """What of the data keeps a bench from saying all that it could."""
+    notes = []
+    ids = [*topics, *loaded.doc_ids]
+    if spaced := [each for each in ids if len(each.split()) > 1]:
+        notes.append(
+            f"Ids hold white space (first: {printable(spaced[0])!r}), which no TREC run can: there "
+            "are no run files, so no rankings and no overlap; write '_' in its place to have them."
+        )
+    if loaded.judged and not any(g > 0 for qid in topics for g in grades[qid].values()):
+        notes.append("No query has a relevant document (a grade above 0): every measure is 0.")
+    return notes
+
+
+def _without_results(entries: Sequence[Entry], topics: Mapping[str, str]) -> list[str]:
+    """A note where systems find nothing for some queries, as another language's analyzer makes."""
+    found = {}
+    for entry in entries:
+        kept = bool(entry.run) or entry.record.facts.get("run_file") == f"none: {NO_RESULT}"
+        if kept and (missing := sum(not entry.run.get(qid) for qid in topics)):
+            found[entry.name] = missing
+    if not found:
+        return []
+    named = ", ".join(f"{name} {number:,}" for name, number in found.items())
+    return [f"Queries without any result, of {len(topics):,}: {named}. Does --analyzer suit them?"]
 
 
 def _all_jobs(request: Request, first: Sequence[BenchJob]) -> list[BenchJob]:

@@ -32,7 +32,7 @@ from ir_replications.shared.retrieval.reranking import (
     read_first_stage,
     rerank,
 )
-from ir_replications.shared.retrieval.runs import Run, write_run
+from ir_replications.shared.retrieval.runs import NO_RESULT, Run, why_not_writable, write_run
 from ir_replications.shared.retrieval.search import retriever_names
 
 MEASURES = ["nDCG@10", "AP@100", "R@100"]
@@ -111,6 +111,9 @@ def _rerank(
     reranker = _scorer(model, weights, max_length=max_length, bf16=bf16, engine=engine)
     run = _first(first, collection, split, max(depth, DEPTH), context)
     run = {qid: run.get(qid, []) for qid in qrels}
+    place, reason = output or first_output, why_not_writable(run)
+    if place and reason not in (None, NO_RESULT):  # now, not after hours
+        raise InputError(f"{place}: {reason}; change the id in {collection}, or write no run")
     if first_output is not None:
         write_run(first_output, run, tag="first")
     wanted = candidates(run, depth)

@@ -137,8 +137,8 @@ def rewrite_command(
     asked = read_asked(queries, split, data_root)
     if not _is_file(output) and asked.collection is None:
         raise InputError(
-            f"{output}: {queries} is no collection that could be written there; name a file, "
-            "as queries.jsonl"
+            f"{output}: {queries} is no collection with judgements that could be written there; "
+            "name a file, as queries.jsonl"
         )
     names = ("max_new_tokens", "temperature", "top_p", "seed", "top_k", "repetition_penalty")
     rewriter = make_rewriter(
