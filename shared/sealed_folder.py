@@ -79,7 +79,9 @@ def ensure_sealed(path: Path, build: Callable[[Path], None] | None, ref: str) ->
     if build is None:
         if not path.is_dir():
             problem = f"{path} is not in the cache"
-        raise InputError(f"{ref}: {problem}; fetch the model again")
+        known = ref.startswith("embedded:")
+        how = f"run `replicate models fetch {ref}`" if known else "fetch the model again"
+        raise InputError(f"{ref}: {problem}; {how}")
     try:
         with scratch_folder(path) as scratch:
             made = scratch / "model"

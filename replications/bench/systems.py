@@ -209,6 +209,12 @@ def chosen_systems(
                 how = f"--models {lacking}=..." if lacking else LUCENE
                 raise InputError(f"{name} needs what is not here: {how}")
     if names:
+        used = {role for name in asked for role in (SYSTEMS[name].role, SYSTEMS[name].further)}
+        if idle := [role for role in models if role not in used]:
+            others = ", ".join(n for n, s in SYSTEMS.items() if idle[0] in (s.role, s.further))
+            raise InputError(
+                f"--models {idle[0]}=...: no system of --systems uses it; add one of: {others}"
+            )
         return tuple(asked)
     for system in SYSTEMS.values():
         wanted = system.name in preset.systems or {system.role, system.further} & set(models)

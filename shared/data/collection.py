@@ -287,7 +287,9 @@ def make_collection(
     bare = [doc_id for doc_id, text in zip(doc_ids, texts, strict=True) if not text.strip()]
     if bare:
         noted.append(f"{len(bare)} documents have an empty text (first: {bare[0]})")
-    judged = {split: _known(split, rows, documents, kept, noted) for split, rows in qrels.items()}
+    judged = {
+        split: _known(split, rows, documents, queries, kept, noted) for split, rows in qrels.items()
+    }
     if not qrels and unjudged:
         judged = {UNJUDGED: {query_id: {} for query_id in kept}}
     elif not any(d in documents for rows in judged.values() for g in rows.values() for d in g):
@@ -324,13 +326,14 @@ def _known(
     rows: Mapping[str, Mapping[str, int]],
     documents: Mapping[str, object],
     queries: Mapping[str, str],
+    with_text: Mapping[str, str],
     notes: list[str],
 ) -> Grades:
-    """Keep the judgements whose query exists; count others, and unknown documents, in `notes`."""
+    """Keep judgements of queries with a text; count unknown queries and documents in `notes`."""
     kept = {
         query_id: dict(rows[query_id])
         for query_id in rows
-        if query_id in queries and rows[query_id]
+        if query_id in with_text and rows[query_id]
     }
     strays = [query_id for query_id in rows if query_id not in queries for _ in rows[query_id]]
     if strays:

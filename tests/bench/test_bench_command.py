@@ -155,6 +155,10 @@ def test_ids_only_leaves_every_text_out(tmp_path: Path, replicate: Replicate) ->
         (("--models", "ranker=x"), "expected ROLE=REFERENCE"),
         (("--models", "reranker=nowhere"), "--models reranker=nowhere: no such folder"),
         (("--models", "reranker=tiny"), "tiny"),
+        (
+            ("--models", "embedder=embedded:minilm-l6", "--systems", "bmx"),
+            "--models embedder=...: no system of --systems uses it; add one of: dense-own",
+        ),
         (("--split", "nope"), "no split 'nope'"),
         (("--queries", "1", "--all-queries"), "give one of the two"),
         (("--depth", "0"), "0 is not in the range"),

@@ -109,7 +109,14 @@ def test_no_default_split() -> None:
 def test_unknown_ids_and_empty_texts_are_counted() -> None:
     collection = tiny(
         queries=QUERIES | {"q0": " ", "q3": "c"},
-        qrels={"test": {"q1": {"d1": 2, "d7": 1, "d8": 1}, "q9": {"d1": 1}, "q3": {"d9": 1}}},
+        qrels={
+            "test": {
+                "q1": {"d1": 2, "d7": 1, "d8": 1},
+                "q9": {"d1": 1},
+                "q3": {"d9": 1},
+                "q0": {"d1": 1},  # known, and counted once, as a query without a text
+            }
+        },
     )
     everything = {"q1": {"d1": 2, "d7": 1, "d8": 1}, "q3": {"d9": 1}}
     assert collection.qrels == {"test": everything}, "as trec_eval and BEIR count them"

@@ -112,7 +112,7 @@ def zipped_model() -> bytes:
 
 def test_parts_are_joined_in_order_and_nothing_else_stays(offer: Offer, tmp_path: Path) -> None:
     entry = offer()
-    with pytest.raises(InputError, match="fetch the model again"):
+    with pytest.raises(InputError, match="run `replicate models fetch embedded:toy`"):
         fetch_model("embedded:toy", download=False)
     found = fetch_model("embedded:toy")
     assert (found.path / "weights.safetensors").read_bytes() == WEIGHTS

