@@ -80,6 +80,8 @@ def compare(
         elif old.status != record.status:
             why = record.error or "no error"
             lines.append(f"{_name(record)}: was {old.status}, is now {record.status} ({why})")
+        elif other := sorted(_models(old) ^ _models(record)):
+            lines.append(f"{_name(record)}: notes other models than published: {', '.join(other)}")
         else:
             for found in deviations(paper, numbers, old, record):
                 compared[found.kind.value] += 1
@@ -191,10 +193,20 @@ def _instruction_sets(old: Record, new: Record) -> str:
 
 
 def same_data(old: Record, new: Record) -> bool:
-    """True when both cells were measured on the same data and models, by checksum."""
-    return all(
-        old.provenance.get(kind, {}) == new.provenance.get(kind, {}) for kind in ("data", "models")
-    )
+    """True when both cells were measured on the same data and models, by checksum.
+
+    One may note more than the other: what both note has to agree.
+    """
+    for kind in ("data", "models"):
+        before, after = old.provenance.get(kind, {}), new.provenance.get(kind, {})
+        both = before.keys() & after.keys()
+        if len(both) < min(len(before), len(after)) or any(before[n] != after[n] for n in both):
+            return False
+    return True
+
+
+def _models(record: Record) -> set[str]:
+    return set(record.provenance.get("models", {}))
 
 
 def _name(record: Record) -> str:

@@ -140,6 +140,19 @@ def test_other_data_are_not_compared_and_said_so(toy: Toy) -> None:
     assert "beir/alpha bm25: other data or models" in line
 
 
+def test_what_one_side_notes_besides_hides_no_number(toy: Toy) -> None:
+    toy.publish(records())
+    more = {"provenance": {"data": {"beir/alpha": "aa", "files:pool": "cc"}}}
+    fresh = changed("bm25", "beir/alpha", 0.45, **more)
+    assert toy.against(fresh).comparison.left_out == ()
+    assert any("beir/alpha bm25" in line for line in toy.against(fresh).comparison.disagreements)
+    model = {"provenance": {"data": {"beir/alpha": "aa"}, "models": {"embedded:other": "dd"}}}
+    fresh = changed("bm25", "beir/alpha", 0.4, **model)
+    assert toy.against(fresh).comparison.left_out == ()
+    (line,) = toy.against(fresh).comparison.disagreements
+    assert line.endswith("beir/alpha bm25: notes other models than published: embedded:other")
+
+
 def of_kind(numbers: Numbers, kind: Kind) -> Numbers:
     """The same declarations, with nDCG@10 of one kind."""
     return replace(numbers, tables={**numbers.tables, "E1": {"nDCG@10": Rule(kind)}})

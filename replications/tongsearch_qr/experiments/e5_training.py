@@ -77,7 +77,8 @@ def run(config: Config, context: Context) -> Outcome:
     """Train where the system asks for it (resumable), rewrite the test queries, score them."""
     recipe, system = load_recipe(config["recipe"], seed=config["seed"]), config["system"]
     if system == "kl study":
-        models = fetched((recipe.model, recipe.embedder), context)
+        models = fetched((recipe.model,), context)
+        fetched((recipe.embedder,), context)  # of the reward, which a training names itself
         facts = kl_by_weight(recipe, training_source(recipe, context))
         return Outcome(facts=facts, models=models)
     return measure(config, recipe, system if system in TRAINED else None, context)
@@ -88,13 +89,13 @@ def measure(config: Config, recipe: Recipe, method: str | None, context: Context
     name = config["collection"]
     on_questions = name == recipe.data and name != "pydocs"
     refs = {recipe.model}
-    if method == "grpo" or on_questions:
-        refs.add(recipe.embedder)
     if on_questions:
-        refs.add(WORDLLAMA)
+        refs |= {recipe.embedder, WORDLLAMA}
     elif "dense" in stages_of(config):
         refs.add(MINILM)
     models = fetched(sorted(refs), context)  # before hours of training
+    if method == "grpo":
+        fetched((recipe.embedder,), context)  # of the reward, which a training names itself
     rows, trained = None, None
     if method or name == recipe.data:
         rows = training_source(recipe, context)

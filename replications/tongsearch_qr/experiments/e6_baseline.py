@@ -51,7 +51,8 @@ def run(config: Config, context: Context) -> Outcome:
         per_device_batch=recipe.group_size,
         save_steps=config["steps"] + 1,
     )
-    models = fetched((recipe.model, recipe.embedder), context)
+    models = fetched((recipe.model,), context)
+    fetched((recipe.embedder,), context)  # of the reward, which a training names itself
     rows = training_source(recipe, context)
     with_baseline, log_with, counts = trajectory(recipe, rows)
     without, log_without, _ = trajectory(replace(recipe, subtract_baseline=False), rows)
