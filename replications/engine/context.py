@@ -89,6 +89,11 @@ class Context:
             return self.data.get(name, "")
         return self.collection(name).sha256
 
+    def note(self, other: Context) -> None:
+        """Note for this cell's record what another context has noted."""
+        self.data |= other.data
+        self.mismatches += [line for line in other.mismatches if line not in self.mismatches]
+
     def tokens(self, name: str, analyzer: str, title: str) -> Tokens:
         """Documents of a collection as tokens, cached on disk by checksum."""
         self.collection(name)

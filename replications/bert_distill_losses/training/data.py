@@ -137,8 +137,7 @@ def training_data(recipe: Recipe, kind: Kind, seed: int, context: Context) -> Tr
         own = replace(context, data={}, mismatches=[])
         found = _source(recipe, own), own.data
         _sources[key] = found
-    for name in found[1]:
-        context.fingerprint(name)  # noted in this cell's provenance too
+        context.note(own)  # what was drawn earlier, `fingerprint` has just noted
     return _drawn(found[0], seed, recipe, kind)
 
 

@@ -83,8 +83,7 @@ def recipe_data(recipe: Recipe, context: Context) -> TrainingData:
         found = _draw(recipe, own), own.data
         _drawn.clear()  # one is large enough
         _drawn[key] = found
-    for name in found[1]:
-        context.fingerprint(name)  # noted in this cell's provenance too
+        context.note(own)  # what was drawn earlier, `fingerprint` has just noted
     return found[0]
 
 
