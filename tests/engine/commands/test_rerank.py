@@ -26,7 +26,11 @@ from ir_replications.prorank.checks.tiny_reranker import (
     tiny_root,
 )
 from ir_replications.prorank.method.score import PairScorer
-from ir_replications.prorank.reranking.reranker import causal_reranker, score_candidates
+from ir_replications.prorank.reranking.reranker import (
+    any_reranker,
+    causal_reranker,
+    score_candidates,
+)
 from ir_replications.shared.data import load_collection
 from ir_replications.shared.evaluation.metrics import evaluate
 from ir_replications.shared.own_code import code_of
@@ -328,6 +332,20 @@ def test_an_unknown_collection_is_one_line(model: Path, folder: Path, tmp_path: 
     refused(result, "local/other: no such folder, not in the data root")
 
 
+def test_an_id_that_no_run_file_holds_is_refused_before_any_score(
+    model: Path, folder: Path, tmp_path: Path, scored: list[str]
+) -> None:
+    for path in (folder / "queries.jsonl", *(folder / "qrels").glob("*.tsv")):
+        path.write_text(path.read_text().replace(TESTED[0], "q 0"))
+    options = ("--collection", folder, "--depth", 2)
+    result = command(model, *options, "--output", tmp_path / "reranked.trec")
+    refused(
+        result, "reranked.trec: query id 'q 0': a run file cannot hold empty ids or white space"
+    )
+    assert scored == []
+    assert command(model, *options).exit_code == 0, "the table needs no run file"
+
+
 def test_other_retrievers_json_and_the_first_stage_s_run(
     model: Path, folder: Path, tmp_path: Path
 ) -> None:
@@ -362,6 +380,8 @@ def test_a_ranker_a_cross_encoder_and_an_adapter(folder: Path, tmp_path: Path) -
     files = (tmp_path / "cache" / "scores").glob("*.jsonl")
     kinds = {json.loads(path.read_text().splitlines()[0])["request"]["kind"] for path in files}
     assert kinds == {"ranker", "cross-encoder"}
+    lengths = [any_reranker(str(encoder), max_length=n).identity["max_length"] for n in (None, 600)]
+    assert lengths == [512, 600]
     refused(command(ranker, "--collection", folder, "--bf16"), "a ranker takes no weights")
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
