@@ -31,7 +31,7 @@ QUERIES = [{"_id": "q1", "text": "wing lift"}, {"_id": "q2", "text": "heat of a 
 QRELS = [("q1", "d1", 1), ("q2", "d2", 2), ("q2", "d5", 1)]
 
 COMPILING = "note: compiling search kernels"
-PROGRESS = re.compile(r"[\d,]+ of [\d,]+ [\w ]+, (about|first) ")
+PROGRESS = re.compile(r"[\d,]+ of [\d,]+ [\w ]+(, (about|first) |$)")
 E2 = ("--experiment", "E2")
 SYSTEMS = 9  # cells of E2 for one analyzer and title handling
 

@@ -15,7 +15,7 @@ from ir_replications.shared import scratch
 from ir_replications.shared.compiling import compiled
 from ir_replications.shared.files import find_cache_dir
 from ir_replications.shared.scratch import private_folder, usable
-from tests.cli import broken_papers
+from tests.cli import PROGRESS, broken_papers
 from tests.unprivileged import ROOT, unprivileged
 
 # BM25 compiles one function in a second, BMX fifty in twelve.
@@ -78,7 +78,7 @@ def test_kernels_and_caches_go_to_a_private_folder_which_is_said(
     done = unprivileged(["-m", "ir_replications", *request], tmp_path, package, **options)
     assert (done.returncode, "3 cells: 3 run" in done.stdout) == (0, True), done.stderr
     assert re.search(rf"note: compiling search kernels, kept in {own}/kernels; set ", done.stderr)
-    told = re.compile(r"note: |\d+ of \d+ cells, ")  # notes, and how far it is on a slow machine
+    told = re.compile(rf"note: |{PROGRESS.pattern}")  # and how far it is on a slow machine
     assert not [line for line in done.stderr.splitlines() if not told.match(line)]
     assert own.stat().st_mode & 0o777 == 0o700
     again = unprivileged(["-c", SEARCH], tmp_path, package, **options)

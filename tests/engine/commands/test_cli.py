@@ -110,7 +110,7 @@ def test_unknown_ids_in_qrels_and_empty_queries_are_counted(
     assert result.status == 0
     assert result.err.splitlines() == [
         "note: tiny: 1 queries have an empty text (first: q3), ignored",
-        "note: tiny: test: 2 qrels rows name unknown queries (first: q9), ignored",
+        "note: tiny: test: 1 qrels rows name unknown queries (first: q9), ignored",
         "note: tiny: test: 1 qrels rows name unknown documents (first: d99), kept: "
         "the ideal ranking counts them",
     ]
