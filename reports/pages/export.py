@@ -60,10 +60,9 @@ def as_latex(grid: Grid) -> str:
 
 def csv_cell(text: str) -> str:
     """A text as a cell, quoted where it holds a separator or a spreadsheet would run it."""
-    runs = (safe := spreadsheet_text(text)) != text
-    text = safe
-    quoted = '"' + text.replace('"', '""') + '"'
-    return quoted if runs or not text or _SEPARATORS.search(text) else text
+    safe = spreadsheet_text(text)
+    quoted = '"' + safe.replace('"', '""') + '"'
+    return quoted if safe != text or not text or _SEPARATORS.search(text) else text
 
 
 def _plain(cell: object) -> str:
