@@ -10,7 +10,7 @@ from collections.abc import Collection as Ids
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ir_replications.shared.errors import InputError, MissingDependencyError
 from ir_replications.shared.retrieval.bm25 import checked_number
@@ -87,6 +87,14 @@ def _analyzer() -> Any:
     return _java("io.anserini.analysis.DefaultEnglishAnalyzer").newDefaultInstance()
 
 
+class TextEngine(Protocol):
+    """An engine that analyses query texts itself."""
+
+    def search(self, topics: Mapping[str, str], k: int = 100) -> Run:
+        """The top `k` documents of raw query texts, in canonical order."""
+        ...
+
+
 class LuceneBM25:
     """Anserini's BM25 over a collection's raw text, with Lucene's one-byte document lengths.
 
@@ -133,14 +141,17 @@ class LuceneBM25:
             {qid: [(hit.docid, float(hit.score)) for hit in found] for qid, found in hits.items()}
         )
 
-    def search_without(self, hidden: Ids[str], text: str, k: int) -> list[tuple[str, float]]:
-        """The top `k` documents of one query but for the `hidden` ids. Raises as `search`."""
-        (found,) = self.search({"": text}, k + len(hidden)).values()
-        return [result for result in found if result[0] not in hidden][:k]
-
     def close(self) -> None:
         """Close the index and remove its folder."""
         if self._searcher is not None:
             self._searcher.close()
             self._searcher = None
             self._folder.cleanup()
+
+
+def search_without(
+    engine: TextEngine, qid: str, text: str, k: int, hidden: Ids[str]
+) -> list[tuple[str, float]]:
+    """The top `k` documents of one query but for the `hidden` ids. Raises as the engine does."""
+    found = engine.search({qid: text}, k + len(hidden))[qid]
+    return [result for result in found if result[0] not in hidden][:k]

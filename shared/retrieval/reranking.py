@@ -17,7 +17,7 @@ from ir_replications.shared.analysis import Tokens, corpus_tokens, tokenize_quer
 from ir_replications.shared.data.collection import Collection
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.evaluation.metrics import Qrels
-from ir_replications.shared.retrieval.lucene import LuceneBM25
+from ir_replications.shared.retrieval.lucene import LuceneBM25, search_without
 from ir_replications.shared.retrieval.runs import Run, canonical, read_run
 from ir_replications.shared.retrieval.search import named_retriever, search
 
@@ -94,7 +94,7 @@ def _search_texts(
         run: Run = {}
         for qid, text in topics.items():
             hidden = set(collection.excluded.get(qid, ())) | ({qid} if own else set())
-            run[qid] = engine.search_without(hidden, text, k)
+            run[qid] = search_without(engine, qid, text, k, hidden)
         return run
     finally:
         engine.close()

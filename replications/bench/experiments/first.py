@@ -30,7 +30,7 @@ from ir_replications.shared.models.references import fetch_model
 from ir_replications.shared.processor import usual_device
 from ir_replications.shared.retrieval.bm25 import BM25
 from ir_replications.shared.retrieval.dense import embed
-from ir_replications.shared.retrieval.lucene import LuceneBM25
+from ir_replications.shared.retrieval.lucene import LuceneBM25, search_without
 from ir_replications.shared.retrieval.runs import Run, canonical
 from ir_replications.shared.retrieval.search import Retriever, result_width, search
 
@@ -124,7 +124,7 @@ def lucene(config: Config, context: Context, topics: Mapping[str, str]) -> Found
         for qid, text in topics.items():
             hidden = {qid, *collection.excluded.get(qid, ())}
             started = perf_counter()
-            run[qid] = engine.search_without(hidden, text, DEPTH)
+            run[qid] = search_without(engine, qid, text, DEPTH, hidden)
             seconds.append(perf_counter() - started)
     finally:
         engine.close()

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from ir_replications.shared.errors import InputError
 from ir_replications.shared.evaluation.metrics import Qrels, Scores, evaluate
+from ir_replications.shared.retrieval.lucene import TextEngine, search_without
 from ir_replications.shared.retrieval.runs import Run, canonical, with_trec_eval_ties
 from ir_replications.shared.retrieval.search import Retriever, search
 
@@ -39,14 +40,6 @@ SYSTEMS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-class TextEngine(Protocol):
-    """An engine that analyses query texts itself."""
-
-    def search(self, topics: Mapping[str, str], k: int = 100) -> Run:
-        """The top `k` documents of raw query texts, in canonical order."""
-        ...
-
-
 def search_tokens(
     retriever: Retriever,
     doc_ids: Sequence[str],
@@ -67,9 +60,7 @@ def search_texts(
     """`search_tokens` for an engine that takes texts."""
     run: Run = {}
     for qid, text in topics.items():
-        hidden = set(excluded.get(qid, ()))
-        found = engine.search({qid: text}, DEPTH + len(hidden))[qid]
-        run[qid] = [result for result in found if result[0] not in hidden][:DEPTH]
+        run[qid] = search_without(engine, qid, text, DEPTH, set(excluded.get(qid, ())))
     return canonical(run)
 
 
